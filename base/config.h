@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Configuration: YAML (libfyaml) checked against one table per file kind. The table is the only
+ * place that knows a key: it yields parser, bounds, default, `--dump` and the manual page.
+ * Every fault is one sentence "file:line:col: …" and nothing is half applied: the target struct is
+ * written only when the whole file is right.
+ *
+ * Strings and arrays in the target belong to the arena given to the loader.
+ */
+#ifndef YZ_BASE_CONFIG_H
+#define YZ_BASE_CONFIG_H
+
+#include "base/arena.h"
+
+enum config_type {
+    CONFIG_TEXT,     /* const char *; min/max are its length in bytes; NUL never inside */
+    CONFIG_PATH,     /* const char *; relative paths are resolved against the file's folder */
+    CONFIG_U64,      /* uint64_t; min/max */
+    CONFIG_SIZE,     /* uint64_t bytes; "16MiB", "256KiB", "1GiB" or plain bytes; min/max */
+    CONFIG_DURATION, /* uint64_t milliseconds; min/max in ms */
+    CONFIG_BOOL,     /* bool; true/false only */
+    CONFIG_ENUM,     /* int: index into `names` */
+    CONFIG_LIST,     /* struct config_list of text items; min/max are the number of items */
+    CONFIG_MAP,      /* one nested struct described by `fields` */
+    CONFIG_MAPS,     /* struct config_maps: a list of nested structs described by `fields` */
+    CONFIG_ANY_MAP   /* struct config_pairs: text keys to text values, free keys */
+};
+
+struct config_list {
+    const char **items;
+    size_t n;
+};
+struct config_maps {
+    void *items; /* n structs of `item_size` */
+    size_t n;
+};
+struct config_pairs {
+    struct {
+        const char *key, *value;
+    } *items;
+    size_t n;
+};
+
+/* Where in the file a thing stands, for later semantic faults. */
+struct config_place {
+    int line, col;
+};
+
+struct config_field {
+    const char *key; /* NULL ends a table */
+    enum config_type type;
+    size_t offset; /* offsetof in the target struct */
+    bool required;
+    const char *dflt;   /* default as it would stand in the file; NULL: zero/NULL/empty */
+    uint64_t min, max;  /* 0,0: unbounded */
+    const char *const *names;          /* CONFIG_ENUM, NULL-terminated */
+    const struct config_field *fields; /* CONFIG_MAP, CONFIG_MAPS */
+    size_t item_size;                  /* CONFIG_MAPS */
+    const char *help;                  /* one sentence for --dump and conf(5) */
+    size_t place_offset; /* offsetof a struct config_place to fill, 0: none (never field 0) */
+};
+
+/* Parse the file / the text (named `name` in messages) into *target (zeroed by the call). Refuses
+ * unknown and duplicate keys, wrong types, values out of range, files over 1 MiB.
+ * YZ_ECONFIG with text; YZ_ENOTFOUND, YZ_EIO, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_config_load(const char *path, const struct config_field *fields,
+                                struct arena *arena, void *target, yz_error *err);
+YZ_MUST_USE int yzi_config_parse(yz_bytes text, const char *name, const char *base_dir,
+                                 const struct config_field *fields, struct arena *arena,
+                                 void *target, yz_error *err);
+/* Report a fault found later: "file:line:col: sentence", YZ_ECONFIG. */
+int yzi_config_fault(yz_error *err, const char *name, struct config_place at, const char *fmt, ...)
+    YZ_PRINTF(4, 5);
+/* The configuration in force as YAML with the help text as comments. */
+YZ_MUST_USE int yzi_config_dump(const struct config_field *fields, const void *target, yz_buf *out);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files: whole reads with a limit, atomic durable writes, and the ownership checks key files need.
+ * Errors carry the path and the system's reason in `err`.
+ */
+#ifndef YZ_BASE_FILE_H
+#define YZ_BASE_FILE_H
+
+#include "base/bytes.h"
+
+/* Read the whole regular file into `out` (initialised, its max is the limit: YZ_ETOOBIG beyond).
+ * YZ_ENOTFOUND, YZ_EIO, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_file_read(const char *path, yz_buf *out, yz_error *err);
+/* The same for secrets: additionally refuses (YZ_EPERM) a file that is not ours, is not regular, or
+ * that group or others may read or write; the message tells the chmod to run. */
+YZ_MUST_USE int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err);
+/* Write to a temporary beside it, fsync, rename over, fsync the folder: afterwards the file is the
+ * old or the new one, whole. mode e.g. 0644, 0600 (umask does not widen it). YZ_EDISKFULL, YZ_EIO. */
+YZ_MUST_USE int yzi_file_write(const char *path, yz_bytes content, unsigned mode, yz_error *err);
+/* As above, but YZ_EEXIST when the file is there already. */
+YZ_MUST_USE int yzi_file_create(const char *path, yz_bytes content, unsigned mode, yz_error *err);
+/* Create the folder and its parents as needed; an existing folder is fine. */
+YZ_MUST_USE int yzi_dir_make(const char *path, unsigned mode, yz_error *err);
+bool yzi_file_exists(const char *path);
+/* "dir/name" in a malloc'd string; an absolute `name` is returned as it is. YZ_ENOMEM. */
+YZ_MUST_USE int yzi_path_join(const char *dir, const char *name, char **out);
+/* The folder part of a path ("." when none), malloc'd. */
+YZ_MUST_USE int yzi_path_dir(const char *path, char **out);
+/* Hold an exclusive lock on path (created 0600) for the life of the process or until close(*fd).
+ * YZ_EBUSY when another process holds it (its pid is in the message). */
+YZ_MUST_USE int yzi_file_lock(const char *path, int *out_fd, yz_error *err);
+
+#endif
