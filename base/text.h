@@ -9,6 +9,8 @@
 
 /* Well-formed UTF-8 by Unicode table 3-7 (no surrogates, no overlong forms); NUL is allowed. */
 bool yzi_utf8_is_valid(yz_bytes b);
+/* Bytes of the well-formed character that b begins with; 0 when b is empty or begins with none. */
+size_t yzi_utf8_char(yz_bytes b);
 /* The largest n' <= n that does not cut a character of valid UTF-8. */
 size_t yzi_utf8_cut(yz_bytes b, size_t n);
 
