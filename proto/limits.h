@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Fixed bounds of the protocol (docs/protocol.md, "Limits"). What an operator may lower is in the
+ * configuration; nobody may raise these without a new protocol version.
+ */
+#ifndef YZ_PROTO_LIMITS_H
+#define YZ_PROTO_LIMITS_H
+
+#define YZ_PROTOCOL_VERSION 1u
+#define YZ_PREFIX_BYTES 16u
+#define YZ_HEADER_MAX 4096u
+#define YZ_BATCH_MAX 65536u       /* leaves in a signature batch */
+#define YZ_BATCH_PATH_MAX 16u     /* log2 of it */
+#define YZ_BLOCK_FIXED 108u       /* signature block without its path */
+#define YZ_BLOCK_MAX (YZ_BLOCK_FIXED + 32u * YZ_BATCH_PATH_MAX)
+#define YZ_HOP_MAX 8192u
+#define YZ_MESSAGE_MAX (16u * 1024u * 1024u)
+#define YZ_BUNDLE_MAX 1024u /* messages in a bundle */
+
+#define YZ_SEGMENT_MAX 100u /* bytes of one identifier segment, as encoded */
+#define YZ_ID_MAX 640u      /* bytes of any identifier */
+#define YZ_SLOTS_MAX 4u
+#define YZ_BROKERS_MAX 4u
+#define YZ_PURPOSE_MAX 64u
+#define YZ_REASON_MAX 64u
+#define YZ_RULE_MAX 1024u
+#define YZ_TRACE_BYTES 25u
+#define YZ_WRAPPED_KEY_BYTES 72u /* nonce 24, key 32, tag 16 */
+#define YZ_SALT_BYTES 32u
+#define YZ_PLAIN_FIXED (YZ_SALT_BYTES + 1u + 4u + 4u)
+#define YZ_SEAL_TAG 16u
+
+#define YZ_EXPIRY_DEFAULT_MS 30000u
+#define YZ_EXPIRY_MAX_MS 300000u
+#define YZ_SKEW_MS 30000u
+
+#define YZ_RECORD_MAX (256u * 1024u - 64u) /* any record fits a chunk */
+#define YZ_CHUNK_MAX (256u * 1024u)
+#define YZ_RECORD_SIGNATURES_MAX 16u
+#define YZ_MANIFEST_CHUNKS_MAX 4096u
+
+#define YZ_QUERY_KEYS_MAX 1000u
+#define YZ_QUERY_FIELDS_MAX 256u
+#define YZ_QUERY_CONDITIONS_MAX 32u
+#define YZ_VALUE_MAX 65536u
+#define YZ_NAME_MAX 64u /* field names, codes inside definitions */
+
+#endif
