@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * May this consumer ask this, and what may it see? The adapter's own decision, from the owner's
+ * offer (coarse grants) and terms (fine ones), on nobody else's word. Default deny: what no grant
+ * allows is denied, and what a grant says that this version cannot enforce is denied too, never
+ * ignored. Pure; any thread.
+ */
+#ifndef YZ_ACCESS_GRANT_H
+#define YZ_ACCESS_GRANT_H
+
+#include "adapters/dataset/definition.h"
+#include "proto/payload.h"
+
+struct access_question {
+    yz_subsystem_id consumer;
+    yz_service_id service;
+    yz_bytes purpose; /* may be empty */
+    const struct query *query;
+    uint64_t now; /* Unix ms */
+};
+
+struct access_decision {
+    bool allowed;
+    const char *reason; /* when denied: "no-grant", "not-valid-yet", "expired", "operation",
+                           "field", "purpose", "unenforceable"; when the query itself is wrong:
+                           "unknown-field" (with bad_query set) */
+    bool bad_query;
+    yz_bytes grant; /* id of the grant that decided; empty when none matched */
+    yz_bytes field; /* the field that was refused, when reason is about one */
+    unsigned projection[DATASET_FIELDS_MAX];
+    size_t projection_n;
+};
+
+/* Decide. A grant matches when consumer and service are its own and now is within its validity; of
+ * several matching grants the first (in the offer's order) that allows the whole question decides,
+ * otherwise the reason of the last one that came furthest is given. An empty q->fields asks for every
+ * readable field, in the order of the definition. The key fields of a get need not be readable. */
+void yzi_access_decide(const struct offer *offer, const struct terms *terms,
+                       const struct dataset *dataset, const struct access_question *question,
+                       struct access_decision *out);
+
+#endif

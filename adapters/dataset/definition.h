@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A data set's definition: the agency describes its register once, in YAML, and import, store,
+ * query, grants and catalogue all read it from here (docs/definitions.md). The format is final; what
+ * this version does not serve (JSON and XML import, indexes in queries) is accepted and described,
+ * and refused where it would be used.
+ */
+#ifndef YZ_DATASET_DEFINITION_H
+#define YZ_DATASET_DEFINITION_H
+
+#include "base/config.h"
+#include "proto/record.h"
+
+#define DATASET_FIELDS_MAX 256u
+#define DATASET_KEY_MAX 8u
+#define DATASET_INDEXES_MAX 32u
+
+struct dataset_field {
+    const char *name; /* 1..64 of [A-Za-z0-9_], starts with a letter */
+    const char *element; /* data-element name shared across agencies; the name when not given */
+    enum field_type type;
+    enum classification classification;
+    bool required;
+    uint64_t max_length; /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
+    struct config_list codes; /* FIELD_CODE: the allowed values */
+    const char *csv;          /* column name (or 1-based position when there is no header row) */
+    const char *json, *xml;   /* path in the other formats */
+    struct config_place place;
+};
+
+struct dataset_index {
+    const char *name;
+    unsigned *fields; /* indexes into dataset.fields */
+    size_t fields_n;
+    bool unique;
+};
+
+struct dataset_csv {
+    char delimiter; /* default ',' */
+    bool header;    /* default true */
+};
+
+struct dataset {
+    const char *name; /* a segment */
+    struct text_list titles, descriptions;
+    const char *owner, *legal_basis, *update_cycle;
+    enum sharing sharing;
+    struct dataset_field *fields;
+    size_t fields_n;
+    unsigned key[DATASET_KEY_MAX]; /* indexes into fields; all required */
+    size_t key_n;
+    struct dataset_index *indexes;
+    size_t indexes_n;
+    struct dataset_csv csv;
+    bool has_sensitive; /* a field is classified sensitive or secret */
+    yz_digest digest;   /* SHA-256 of the definition file's bytes */
+    struct arena arena; /* owns everything above */
+};
+
+/* Load and check. YZ_ECONFIG with "file:line:col: sentence". The result is immutable; any thread.
+ * Free with yzi_dataset_free. */
+YZ_MUST_USE int yzi_dataset_load(const char *path, struct dataset **out, yz_error *err);
+YZ_MUST_USE int yzi_dataset_parse(yz_bytes text, const char *name, struct dataset **out,
+                                  yz_error *err);
+void yzi_dataset_free(struct dataset *d);
+
+/* The index of a field, or -1. */
+int yzi_dataset_field(const struct dataset *d, yz_bytes name);
+
+/* Check a value and bring it into the canonical text of the field's type (see enum field_type),
+ * appended to out. Accepts what the import formats may hold (spaces around are not trimmed). On
+ * YZ_EDATA *reason is a static sentence fragment ("is not a date (YYYY-MM-DD)"). */
+YZ_MUST_USE int yzi_field_canonical(const struct dataset_field *f, yz_bytes text, yz_buf *out,
+                                    const char **reason);
+
+/* The catalogue entry for the offer; lists in `arena`, texts borrowed from d. */
+YZ_MUST_USE int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena,
+                                      struct catalogue_entry *out);
+
+#endif

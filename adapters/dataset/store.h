@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A data set's records in its own LMDB environment: records by key with the change sequence, and
+ * the definition's digest. Values of fields classified sensitive or higher are encrypted with the
+ * adapter's storage key (associated data: data set, record, field); where such a field is part of
+ * the key, the stored key holds a keyed hash instead of the value.
+ *
+ * Threads: imports from the one writer thread; everything else from any thread. A query is one read
+ * transaction, ended before the function returns.
+ */
+#ifndef YZ_DATASET_STORE_H
+#define YZ_DATASET_STORE_H
+
+#include "adapters/dataset/definition.h"
+#include "base/secret.h"
+#include "proto/payload.h"
+
+struct store;
+
+struct store_options {
+    const char *dir;               /* created 0700 when absent */
+    const struct dataset *dataset; /* borrowed until close */
+    yz_secret *storage_key;        /* 32 bytes, borrowed until close; may be NULL when no field is
+                                      sensitive (YZ_EINVAL otherwise) */
+    bool read_only;
+};
+/* YZ_ECONFIG when the store was made from an incompatible definition (which field, what to do);
+ * YZ_EBUSY, YZ_ECORRUPT, YZ_EIO, YZ_EDISKFULL. */
+YZ_MUST_USE int yzi_store_open(const struct store_options *o, struct store **out, yz_error *err);
+void yzi_store_close(struct store *s);
+const struct dataset *yzi_store_dataset(const struct store *s);
+/* Change sequence of the last committed change; 0 when empty. */
+YZ_MUST_USE int yzi_store_sequence(struct store *s, uint64_t *out);
+YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
+
+/* -- import -- */
+enum import_mode { IMPORT_UPSERT = 1 };
+struct import_fault {
+    const char *file; /* the source's name */
+    uint64_t line;    /* where the row starts, from 1 */
+    const char *field; /* NULL when the row as a whole is wrong */
+    const char *reason;
+};
+struct import_report {
+    uint64_t rows, inserted, updated, unchanged, faults;
+    uint64_t sequence; /* after the import */
+};
+struct import_source {
+    int fd;           /* a regular file, read from its start; YZ_EINVAL otherwise */
+    const char *name; /* for messages */
+    enum import_mode mode;
+    bool dry_run; /* check everything, change nothing */
+    /* called for each fault, at most max_faults times; may be NULL */
+    void (*fault)(void *ctx, const struct import_fault *f);
+    /* called every few thousand rows with bytes done and total; may be NULL */
+    void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    void *ctx;
+    uint64_t max_faults; /* 0: 20 */
+};
+/* Import CSV, all or nothing: with any fault nothing is changed and YZ_EDATA returned, err holding
+ * the first fault as "file:line: field: reason". Refused, each with its line: bad quoting, wrong
+ * column count, unknown or missing column, duplicate key (with the line of the first), invalid UTF-8,
+ * bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again changes nothing.
+ * YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
+YZ_MUST_USE int yzi_store_import_csv(struct store *s, const struct import_source *src,
+                                     struct import_report *out, yz_error *err);
+/* The same checks without a store (`yz data check`): duplicate keys are not looked for. */
+YZ_MUST_USE int yzi_dataset_check_csv(const struct dataset *d, const struct import_source *src,
+                                      struct import_report *out, yz_error *err);
+
+/* -- query -- */
+struct query_limits {
+    uint32_t rows;       /* rows at most */
+    size_t bytes;        /* bytes of rows at most */
+    uint64_t deadline_mono_ms; /* give up after; 0: none */
+};
+struct query_result {
+    uint32_t rows;
+    uint64_t sequence; /* the data set's, as seen by the transaction */
+};
+/* Serve QUERY_GET: the records with q->keys, in the order of the keys (absent ones are left out),
+ * `projection` (indexes into fields) in that order, appended to `rows` as proto/payload.h lays them
+ * out. On YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
+ * YZ_ETOOBIG beyond limits, YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO. */
+YZ_MUST_USE int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
+                              size_t projection_n, const struct query_limits *limits, yz_buf *rows,
+                              struct query_result *out, const char **reason);
+
+#endif
