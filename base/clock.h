@@ -34,11 +34,13 @@ void yzi_manual_clock_advance(struct manual_clock *m, uint64_t ms); /* both cloc
 void yzi_manual_clock_set_wall(struct manual_clock *m, uint64_t wall_ms); /* a jump */
 
 /* Parse a duration such as "30s", "5m", "250ms", "24h", "90d" into milliseconds; the one duration
- * parser. YZ_EINVAL when not of that form, YZ_ELIMIT beyond 32 bits unless `out` allows (64). */
+ * parser. No sign, no leading zeros, one unit. YZ_EINVAL when not of that form, YZ_ELIMIT beyond
+ * 64 bits: where it goes on the wire (32 bits) the caller bounds it. */
 YZ_MUST_USE int yzi_duration_parse(const char *text, uint64_t *out_ms);
 /* RFC 3339 UTC with milliseconds ("2026-11-22T21:05:09.123Z"), NUL-terminated. */
 void yzi_time_format(uint64_t wall_ms, char out[32]);
-/* The reverse, also accepting a bare date (midnight UTC) and no fraction. YZ_EINVAL. */
+/* The reverse, also accepting a bare date (midnight UTC) and no fraction; years 1970 to 9999 and
+ * no leap seconds. YZ_EINVAL. */
 YZ_MUST_USE int yzi_time_parse(const char *text, uint64_t *out_wall_ms);
 
 #endif

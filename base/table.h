@@ -18,7 +18,8 @@ struct table {
 void yzi_table_fini(struct table *t, void (*drop)(void *value));
 size_t yzi_table_count(const struct table *t);
 void *yzi_table_get(const struct table *t, yz_bytes key); /* NULL when absent */
-/* YZ_EEXIST when present (unchanged), YZ_ENOMEM. value must not be NULL. */
+/* YZ_EEXIST when present (unchanged), YZ_ENOMEM, YZ_ELIMIT for a key of 4 GiB and more. value must
+ * not be NULL. On failure the table is as it was. */
 YZ_MUST_USE int yzi_table_put(struct table *t, yz_bytes key, void *value);
 /* Insert or replace; the former value (or NULL) goes to *out_old if out_old is not NULL. */
 YZ_MUST_USE int yzi_table_set(struct table *t, yz_bytes key, void *value, void **out_old);
