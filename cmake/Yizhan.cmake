@@ -51,6 +51,10 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.14)
 find_library(LMDB_LIBRARY lmdb REQUIRED)
 find_library(CSV_LIBRARY csv REQUIRED)
 
+# What a sanitizer run builds instead of everything: the tests it runs, with the daemons they start.
+add_custom_target(fast_tests)
+add_custom_target(threaded_tests)
+
 # yz_library(name SOURCES a.c b.c LINK other...): a folder's static library.
 function(yz_library name)
     cmake_parse_arguments(A "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
@@ -64,10 +68,13 @@ function(yz_program name)
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE yz_options ${A_LINK})
     install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    add_dependencies(fast_tests ${name})
+    add_dependencies(threaded_tests ${name})
 endfunction()
 
 # yz_test(name SOURCES ... LINK ... [LABELS slow threaded] [TIMEOUT s]): a cmocka program for ctest.
-# Labels: `threaded` tests also run under tsan; `slow` ones are left out under asan.
+# Labels: `threaded` tests also run under tsan; `slow` ones are left out under asan. TIMEOUT is for
+# a plain build; a sanitizer gets four times as long. Exit code 77 is "skipped".
 function(yz_test name)
     cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
     if(NOT BUILD_TESTING)
@@ -81,7 +88,17 @@ function(yz_test name)
     if(NOT A_TIMEOUT)
         set(A_TIMEOUT 120)
     endif()
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}")
+    if(YZ_SANITIZER)
+        math(EXPR A_TIMEOUT "${A_TIMEOUT} * 4")
+    endif()
+    if(NOT "slow" IN_LIST A_LABELS)
+        add_dependencies(fast_tests ${name})
+    endif()
+    if("threaded" IN_LIST A_LABELS)
+        add_dependencies(threaded_tests ${name})
+    endif()
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT}
+        LABELS "${A_LABELS}" SKIP_RETURN_CODE 77)
 endfunction()
 
 # yz_fuzz(name LINK ...): tests/fuzz/name.c defines LLVMFuzzerTestOneInput and names its target
@@ -100,6 +117,7 @@ function(yz_fuzz name)
         add_executable(${name} ${dir}/${name}.c ${dir}/replay.c)
         add_test(NAME ${name} COMMAND ${name} ${dir}/corpus/${name})
         set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+        add_dependencies(fast_tests ${name})
     endif()
     target_link_libraries(${name} PRIVATE yz_options ${A_LINK})
 endfunction()
