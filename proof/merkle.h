@@ -23,21 +23,25 @@ void yzi_merkle_node(const yz_digest *left, const yz_digest *right, yz_digest *o
 
 /* Root of n leaf hashes (n 0: the empty tree). `leaves` is not changed. O(log n) memory. */
 void yzi_merkle_root(const yz_digest *leaves, size_t n, yz_digest *out);
-/* Inclusion path of leaf `index` < n. */
+/* Inclusion path of leaf `index` < n, else YZ_EINVAL. */
 YZ_MUST_USE int yzi_merkle_path(const yz_digest *leaves, size_t n, size_t index,
                                 struct merkle_path *out);
-/* All inclusion paths at once, O(n log n): paths[i] is for leaf i. For batch signing. */
+/* All inclusion paths at once, O(n log n): paths[i] is for leaf i. For batch signing.
+ * YZ_EINVAL for n 0. */
 YZ_MUST_USE int yzi_merkle_paths(const yz_digest *leaves, size_t n, struct merkle_path *paths);
-/* The length of the inclusion path of `index` in a tree of `size` leaves (RFC 9162 §2.1.3). */
+/* The length of the inclusion path of `index` in a tree of `size` leaves (RFC 9162 §2.1.3);
+ * 0 when index >= size. */
 unsigned yzi_merkle_path_length(uint64_t index, uint64_t size);
 /* Recompute the root from a leaf hash and its path (RFC 9162 §2.1.3.2). YZ_EMALFORMED when index >=
  * size or the path has not exactly the right length. Compare *out with the signed root. */
 YZ_MUST_USE int yzi_merkle_root_from_path(const yz_digest *leaf, uint64_t index, uint64_t size,
                                           const yz_digest *path, size_t path_n, yz_digest *out);
-/* Consistency proof between sizes m <= n over given leaves, and its check (RFC 9162 §2.1.4). */
+/* Consistency proof between sizes m <= n (else YZ_EINVAL) over given leaves, and its check (RFC
+ * 9162 §2.1.4). From the empty tree to any other the proof is empty. */
 YZ_MUST_USE int yzi_merkle_consistency(const yz_digest *leaves, size_t m, size_t n,
                                        struct merkle_path *out);
-/* YZ_ESIGNATURE when the proof does not connect the two roots, YZ_EMALFORMED on a wrong length. */
+/* YZ_ESIGNATURE when the proof does not connect the two roots, YZ_EMALFORMED when it has not
+ * exactly the right length or m > n. */
 YZ_MUST_USE int yzi_merkle_check_consistency(uint64_t m, const yz_digest *root_m, uint64_t n,
                                              const yz_digest *root_n, const yz_digest *proof,
                                              size_t proof_n);
