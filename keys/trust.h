@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What one process believes, and what it must never forget: the anchor, the directory in force, its
+ * freshness, and the highest versions ever seen, kept in the node's home so that an older directory
+ * or freshness is refused across restarts too. An update is adopted whole or not at all.
+ *
+ * Files in `dir`: anchor (given), directory.bundle (the directory in force), statements (newer
+ * member sets), freshness, memory (highest version, root hash and freshness seen). Written
+ * atomically and durably before the new state is used.
+ *
+ * Threads: changes from one thread; yzi_trust_directory and yzi_trust_state from any.
+ */
+#ifndef YZ_KEYS_TRUST_H
+#define YZ_KEYS_TRUST_H
+
+#include "base/clock.h"
+#include "keys/directory.h"
+
+struct trust;
+
+struct trust_options {
+    const char *anchor; /* path of the anchor: an armoured root statement, compared out of band */
+    const char *dir;    /* created 0700 */
+    const struct clock *clock;
+    uint64_t warn_ms; /* freshness older than this: TRUST_AGING; 0: 10 min */
+    uint64_t stop_ms; /* older than this: TRUST_EXPIRED; 0: 24 h */
+};
+/* Loads what was kept. A kept file that does not verify is YZ_ECORRUPT with its name: never
+ * silently dropped. The anchor may be NULL or absent for a broker not yet given one: state
+ * TRUST_NONE until yzi_trust_set_anchor. */
+YZ_MUST_USE int yzi_trust_open(const struct trust_options *o, struct trust **out, yz_error *err);
+void yzi_trust_close(struct trust *t);
+/* Give the anchor (a raw root statement record). YZ_EEXIST when another one is set. */
+YZ_MUST_USE int yzi_trust_set_anchor(struct trust *t, yz_bytes record, yz_error *err);
+
+/* The directory in force with a reference for the caller; NULL when there is none. Any thread. */
+const struct directory *yzi_trust_directory(struct trust *t);
+enum trust_state { TRUST_NONE, TRUST_FRESH, TRUST_AGING, TRUST_EXPIRED };
+/* By the clock, now. Any thread. *out_age_ms (may be NULL) is the freshness's age. */
+enum trust_state yzi_trust_state(struct trust *t, uint64_t *out_age_ms);
+yz_bytes yzi_trust_freshness(struct trust *t); /* the record held; empty when none. Owner thread;
+                                                  valid until the next change */
+
+/* -- following a peer -- */
+/* A manifest the peer offered. YZ_OK: *out_missing digests of chunks not held (arena), possibly
+ * none; YZ_EEXIST: already in force; YZ_EROLLBACK: older than seen, or other bytes for the same
+ * version (an alarm); YZ_ESIGNATURE ... The manifest is remembered as pending. */
+YZ_MUST_USE int yzi_trust_offer_manifest(struct trust *t, yz_bytes manifest_record,
+                                         struct arena *arena, yz_digest **out_missing,
+                                         size_t *out_n, yz_error *err);
+/* A chunk of the pending manifest. YZ_ENOTFOUND when not wanted, YZ_ESIGNATURE when its digest is
+ * wrong. *out_remaining counts what is still missing. */
+YZ_MUST_USE int yzi_trust_put_chunk(struct trust *t, yz_bytes chunk, size_t *out_remaining);
+/* All chunks are here: verify, persist, put in force. */
+YZ_MUST_USE int yzi_trust_adopt(struct trust *t, yz_error *err);
+/* A whole bundle at once (administration socket, files). */
+YZ_MUST_USE int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error *err);
+/* A freshness record: signed by the root statement's freshness key, for the version in force (a
+ * newer version: YZ_EAGAIN, fetch the directory first), not older than the one held (YZ_EROLLBACK),
+ * not from the future beyond the skew (YZ_EEXPIRED). */
+YZ_MUST_USE int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err);
+/* A newer member set signed by its member. Errors as yzi_directory_overlay; persisted on success. */
+YZ_MUST_USE int yzi_trust_put_member_set(struct trust *t, yz_bytes record, yz_error *err);
+
+#endif
