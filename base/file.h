@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Files: whole reads with a limit, atomic durable writes, and the ownership checks key files need.
- * Errors carry the path and the system's reason in `err`.
+ * Errors carry the path and the system's reason in `err`; besides those named, YZ_EPERM says that
+ * the system refused us access. Any thread.
  */
 #ifndef YZ_BASE_FILE_H
 #define YZ_BASE_FILE_H
 
 #include "base/bytes.h"
 
-/* Read the whole regular file into `out` (initialised, its max is the limit: YZ_ETOOBIG beyond).
- * YZ_ENOTFOUND, YZ_EIO, YZ_ENOMEM. */
+/* Append the whole regular file to `out` (initialised, its max is the limit: YZ_ETOOBIG beyond),
+ * which on failure is as it was. YZ_ENOTFOUND, YZ_EIO (also: not a regular file), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_file_read(const char *path, yz_buf *out, yz_error *err);
 /* The same for secrets: additionally refuses (YZ_EPERM) a file that is not ours, is not regular, or
  * that group or others may read or write; the message tells the chmod to run. */
 YZ_MUST_USE int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err);
 /* Write to a temporary beside it, fsync, rename over, fsync the folder: afterwards the file is the
- * old or the new one, whole. mode e.g. 0644, 0600 (umask does not widen it). YZ_EDISKFULL, YZ_EIO. */
+ * old or the new one, whole. A symbolic link in its place is replaced, not followed. mode e.g.
+ * 0644, 0600, whatever the umask. YZ_EDISKFULL, YZ_EIO. */
 YZ_MUST_USE int yzi_file_write(const char *path, yz_bytes content, unsigned mode, yz_error *err);
 /* As above, but YZ_EEXIST when the file is there already. */
 YZ_MUST_USE int yzi_file_create(const char *path, yz_bytes content, unsigned mode, yz_error *err);
-/* Create the folder and its parents as needed; an existing folder is fine. */
+/* Create the folder and its parents as needed, all with `mode` less the umask, and make that
+ * durable; an existing folder is fine. YZ_EEXIST when something else is in the way. */
 YZ_MUST_USE int yzi_dir_make(const char *path, unsigned mode, yz_error *err);
 bool yzi_file_exists(const char *path);
 /* "dir/name" in a malloc'd string; an absolute `name` is returned as it is. YZ_ENOMEM. */

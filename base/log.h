@@ -2,8 +2,8 @@
  *
  * logfmt on stderr, for daemons only: libraries never log, they return errors. Each daemon declares
  * its events in one table; a line is `time=… level=… event=… key=value …`, written with one
- * write(2). Values that are not plain are quoted and escaped, because peers choose some of them.
- * Any thread.
+ * write(2). Values that are not plain are quoted and escaped, because peers choose some of them;
+ * long values are cut ("…"), and a line never exceeds PIPE_BUF bytes. Any thread.
  */
 #ifndef YZ_BASE_LOG_H
 #define YZ_BASE_LOG_H
@@ -50,7 +50,7 @@ void yzi_log_set_fd(int fd);
 /* Log the event; `fields` ends with a zero element, NULL means none:
  *   yzi_log(&EV_PEER_REFUSED, (struct log_field[]){log_bytes("node", id.v), {0}});            */
 void yzi_log(const struct log_event *event, const struct log_field *fields);
-/* The same with `error=NAME reason="text"` appended from err. */
+/* The same with `error=NAME reason="text"` appended from err (not NULL). */
 void yzi_log_error(const struct log_event *event, const yz_error *err,
                    const struct log_field *fields);
 
