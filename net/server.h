@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's side: ROUTER sockets behind CURVE and ZAP. Connections are named by what libzmq
+ * assigns (never revealed, never chosen by peers); who a connection is comes from the CURVE key on
+ * every message, because a revoked key's connection may still stand. Traps handled here are listed in
+ * docs/security.md, "libzmq".
+ *
+ * Thread: the creator only, from creation to close.
+ */
+#ifndef YZ_NET_SERVER_H
+#define YZ_NET_SERVER_H
+
+#include "base/clock.h"
+#include "keys/keyfile.h"
+#include "net/message.h"
+#include "net/poll.h"
+
+#define SERVER_ENDPOINTS_MAX 8u
+
+struct server;
+struct connection_id {
+    uint8_t endpoint; /* which socket */
+    uint8_t n;
+    uint8_t id[14];
+};
+static inline yz_bytes yzi_connection_bytes(const struct connection_id *c)
+{
+    return (yz_bytes){(const uint8_t *)c, sizeof *c};
+}
+
+struct server_options {
+    struct net *net;
+    struct {
+        const char *address;        /* tcp://host:port; port * picks a free one */
+        struct key_pair *transport; /* KEY_TRANSPORT; borrowed until close */
+    } endpoints[SERVER_ENDPOINTS_MAX];
+    unsigned endpoints_n;
+    size_t message_max; /* 0: YZ_MESSAGE_MAX */
+    int high_water;     /* messages queued per connection each way; 0: 1,000 */
+    /* May this key connect? Asked for each handshake, on the server's thread. */
+    bool (*admit)(void *ctx, const uint8_t key[32]);
+    void *ctx;
+};
+/* The ZAP handler is in place and enforced before anything listens. YZ_ECONFIG (bad address), YZ_EIO
+ * (address in use), YZ_EINTERNAL (libzmq lacks an option we depend on). */
+YZ_MUST_USE int yzi_server_new(const struct server_options *o, struct server **out, yz_error *err);
+void yzi_server_close(struct server *s);
+/* Where it really listens: "tcp://127.0.0.1:40123". Valid until close. */
+const char *yzi_server_endpoint(const struct server *s, unsigned i);
+#define SERVER_POLL_ENTRIES (SERVER_ENDPOINTS_MAX + 1u)
+size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_POLL_ENTRIES]);
+/* Answer waiting handshakes; call after each wake-up. */
+void yzi_server_step(struct server *s);
+/* The next message and who sent it: `key` is the peer's CURVE key. YZ_EAGAIN when nothing is there.
+ * Messages of several parts or without a key are dropped and counted. */
+YZ_MUST_USE int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32],
+                                struct message *out);
+/* YZ_EAGAIN: the connection's queue is full (back-pressure); YZ_ECLOSED: it is gone. Copies. */
+YZ_MUST_USE int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message);
+struct server_counters {
+    uint64_t admitted, refused, multipart, keyless;
+};
+void yzi_server_counters(const struct server *s, struct server_counters *out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A session: what an adapter or a client keeps up with one broker over a link. It says hello on
+ * every new connection, keeps heartbeats, follows the broker's directory (or pushes ours when it is
+ * newer), member-set statements and freshness into `trust`, and hands everything else to its owner.
+ * A connection that is silent for three heartbeats is given up and made anew.
+ *
+ * Thread: the creator only. Callbacks run inside yzi_session_step on that thread and must not close
+ * the session.
+ */
+#ifndef YZ_NET_SESSION_H
+#define YZ_NET_SESSION_H
+
+#include "keys/trust.h"
+#include "net/link.h"
+#include "proto/link.h"
+
+struct session;
+struct session_handler {
+    /* Welcomed by the broker we meant: requests may be sent. */
+    void (*up)(void *ctx, struct session *s, const struct welcome *w);
+    /* Not usable for now; `reason` is a sentence ("the broker does not know this key"). */
+    void (*down)(void *ctx, struct session *s, const char *reason);
+    /* A request, response, outcome or reject; the frame's bytes are the message's. The callee may
+     * take the message with yzi_message_move. */
+    void (*frame)(void *ctx, struct session *s, const struct frame *f, struct message *m);
+    /* The answer to yzi_session_fetch by the owner. */
+    void (*object)(void *ctx, struct session *s, const struct object *o, yz_bytes payload);
+    void (*put_result)(void *ctx, struct session *s, const struct put_result *r);
+    /* The directory, a member set or freshness changed through this session. */
+    void (*trust_changed)(void *ctx, struct session *s);
+    /* Something that should not happen and the operator should read: a rollback, a forged record. */
+    void (*alarm)(void *ctx, struct session *s, const yz_error *err);
+    void *ctx;
+};
+struct session_options {
+    struct link_options link;
+    yz_node_id node;   /* ours; borrowed until close */
+    enum node_role role;
+    yz_node_id broker; /* whom we mean to talk to; borrowed until close */
+    struct trust *trust;
+    uint32_t heartbeat_ms; /* 0: 2 s for adapters, 30 s for clients; the broker's welcome may lower it */
+    struct session_handler handler;
+};
+YZ_MUST_USE int yzi_session_new(const struct session_options *o, struct session **out,
+                                yz_error *err);
+/* Says goodbye if it can and closes. */
+void yzi_session_close(struct session *s);
+bool yzi_session_is_up(const struct session *s);
+yz_node_id yzi_session_broker(const struct session *s);
+void yzi_session_poll_entries(struct session *s, struct poll_entry out[LINK_POLL_ENTRIES]);
+uint64_t yzi_session_deadline(const struct session *s); /* monotonic ms */
+/* Receive and handle up to a bounded number of messages, run timers. Call after each wake-up and at
+ * the deadline; *out_more (may be NULL) when it stopped at the bound. */
+YZ_MUST_USE int yzi_session_step(struct session *s, bool *out_more);
+/* Send a frame (a request, a response, a reject). YZ_EUNAVAILABLE when not up, YZ_EAGAIN. */
+YZ_MUST_USE int yzi_session_send(struct session *s, yz_bytes frame);
+/* Ask for an object; *out_token comes back in `object`. */
+YZ_MUST_USE int yzi_session_fetch(struct session *s, enum fetch_what what, yz_bytes name,
+                                  uint32_t *out_token);
+/* Push records (announcement, offer, member set); *out_token comes back in `put_result`. */
+YZ_MUST_USE int yzi_session_put(struct session *s, yz_bytes records, uint32_t *out_token);
+
+#endif
