@@ -16,7 +16,7 @@ struct arena {
 };
 
 void yzi_arena_init(struct arena *a, size_t max_bytes);
-void yzi_arena_fini(struct arena *a); /* frees all; accepts a zeroed arena */
+void yzi_arena_fini(struct arena *a);  /* frees all; accepts a zeroed arena */
 void yzi_arena_clear(struct arena *a); /* everything handed out is invalid; keeps one block */
 /* Zeroed memory for n objects of `size`, aligned for any type, valid until clear or fini.
  * NULL when the limit or memory is exhausted (and `failed` is set). n*size 0 gives non-NULL. */

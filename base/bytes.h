@@ -71,15 +71,16 @@ YZ_MUST_USE int yzi_alloc(size_t n, size_t size, void *out_ptr /* T ** */);
 
 /* -- owned buffer -- all appends: YZ_ELIMIT beyond max, YZ_ENOMEM; on failure unchanged. */
 void yzi_buf_init(yz_buf *b, size_t max);
-void yzi_buf_fini(yz_buf *b); /* frees; the buffer is empty with max 0 afterwards */
-void yzi_buf_wipe(yz_buf *b); /* sodium_memzero over the whole capacity, then fini */
+void yzi_buf_fini(yz_buf *b);  /* frees; the buffer is empty with max 0 afterwards */
+void yzi_buf_wipe(yz_buf *b);  /* sodium_memzero over the whole capacity, then fini */
 void yzi_buf_clear(yz_buf *b); /* n = 0, keeps memory and max */
 YZ_MUST_USE int yzi_buf_reserve(yz_buf *b, size_t more);
 YZ_MUST_USE int yzi_buf_put(yz_buf *b, yz_bytes v);
 YZ_MUST_USE int yzi_buf_put_str(yz_buf *b, const char *s);
 YZ_MUST_USE int yzi_buf_put_zero(yz_buf *b, size_t n);
 YZ_MUST_USE int yzi_buf_put_u8(yz_buf *b, uint8_t v);
-YZ_MUST_USE int yzi_buf_put_u16(yz_buf *b, uint16_t v); /* big-endian, as all integers on the wire */
+YZ_MUST_USE int yzi_buf_put_u16(yz_buf *b,
+                                uint16_t v); /* big-endian, as all integers on the wire */
 YZ_MUST_USE int yzi_buf_put_u32(yz_buf *b, uint32_t v);
 YZ_MUST_USE int yzi_buf_put_u64(yz_buf *b, uint64_t v);
 YZ_MUST_USE int yzi_buf_printf(yz_buf *b, const char *fmt, ...) YZ_PRINTF(2, 3);

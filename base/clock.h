@@ -30,7 +30,7 @@ struct manual_clock {
     _Atomic uint64_t wall, mono;
 };
 void yzi_manual_clock_init(struct manual_clock *m, uint64_t wall_ms);
-void yzi_manual_clock_advance(struct manual_clock *m, uint64_t ms); /* both clocks */
+void yzi_manual_clock_advance(struct manual_clock *m, uint64_t ms);       /* both clocks */
 void yzi_manual_clock_set_wall(struct manual_clock *m, uint64_t wall_ms); /* a jump */
 
 /* Parse a duration such as "30s", "5m", "250ms", "24h", "90d" into milliseconds; the one duration

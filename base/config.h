@@ -39,7 +39,7 @@ struct config_maps {
 struct config_pairs {
     struct {
         const char *key, *value;
-    } *items;
+    } * items;
     size_t n;
 };
 
@@ -51,8 +51,8 @@ struct config_place {
 struct config_field {
     const char *key; /* NULL ends a table */
     enum config_type type;
-    size_t offset; /* offsetof in the target struct */
-    bool required; /* in an optional map: required only if that map is written */
+    size_t offset;     /* offsetof in the target struct */
+    bool required;     /* in an optional map: required only if that map is written */
     const char *dflt;  /* default as it would stand in the file ("" is also the empty text); checked
                         * like a value of the file; NULL: zero/NULL/empty, whatever the range.
                         * For a CONFIG_MAP the defaults of its fields hold without one. */
@@ -69,11 +69,11 @@ struct config_field {
  * arena may have been used. Refuses unknown and duplicate keys, wrong types, values out of range,
  * aliases, anchors and tags, more than one document, nesting beyond 32, bytes that are not UTF-8,
  * control characters, texts over 1 MiB. An empty text is a map with nothing in it, and so is a key
- * of a map or list type with nothing under it. Relative paths are resolved against the file's folder
- * (base_dir; NULL: they stay as they are) and come out absolute.
- * YZ_ECONFIG: one sentence, "file:line:col: what is wrong; what to write". YZ_ENOTFOUND, YZ_EIO,
- * YZ_ENOMEM, YZ_ELIMIT (the arena). YZ_EINVAL, YZ_EINTERNAL: the table or one of its defaults is
- * wrong. Any thread; concurrent calls do not share anything. */
+ * of a map or list type with nothing under it. Relative paths are resolved against the file's
+ * folder (base_dir; NULL: they stay as they are) and come out absolute. YZ_ECONFIG: one sentence,
+ * "file:line:col: what is wrong; what to write". YZ_ENOTFOUND, YZ_EIO, YZ_ENOMEM, YZ_ELIMIT (the
+ * arena). YZ_EINVAL, YZ_EINTERNAL: the table or one of its defaults is wrong. Any thread;
+ * concurrent calls do not share anything. */
 YZ_MUST_USE int yzi_config_load(const char *path, const struct config_field *fields,
                                 struct arena *arena, void *target, yz_error *err);
 YZ_MUST_USE int yzi_config_parse(yz_bytes text, const char *name, const char *base_dir,

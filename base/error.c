@@ -15,11 +15,16 @@ struct code_info {
     enum yz_error_class class;
 };
 
+static struct code_info info(const char *name, enum yz_error_class class)
+{
+    return (struct code_info){name, class};
+}
+
 static struct code_info info_of(int code)
 {
 #define ROW(code, class)                                                                           \
     case code:                                                                                     \
-        return (struct code_info){#code, class}
+        return info(#code, class)
     switch ((enum yz_error_code)code) {
         ROW(YZ_OK, YZ_CLASS_NONE);
         ROW(YZ_EINVAL, YZ_CLASS_USAGE);

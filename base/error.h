@@ -74,7 +74,8 @@ int yzi_fail(yz_error *err, int code, const char *fmt, ...) YZ_PRINTF(3, 4);
 /* Put "prefix: " before the text already in err, keeping its code. NULL err is allowed. */
 void yzi_error_prefix(yz_error *err, const char *fmt, ...) YZ_PRINTF(2, 3);
 
-/* The YZ_E* code for a system errno (ENOSPC and EDQUOT -> YZ_EDISKFULL, ENOMEM -> YZ_ENOMEM, ...). */
+/* The YZ_E* code for a system errno (ENOSPC and EDQUOT -> YZ_EDISKFULL, ENOMEM -> YZ_ENOMEM,
+ * ...). */
 int yzi_err_from_errno(int errnum);
 
 #endif

@@ -19,7 +19,7 @@ struct json {
     uint64_t is_object; /* the same */
     bool after_key;
     bool complete; /* the one value at the top has begun */
-    bool pretty; /* two-space indentation and newlines */
+    bool pretty;   /* two-space indentation and newlines */
 };
 
 void yzi_json_init(struct json *j, yz_buf *out, bool pretty);
@@ -38,6 +38,7 @@ void yzi_json_null(struct json *j);
 void yzi_json_hex(struct json *j, yz_bytes b);
 /* A number already in JSON number syntax (exact decimals); YZ_EMALFORMED when it is not. */
 void yzi_json_number(struct json *j, yz_bytes text);
-YZ_MUST_USE int yzi_json_end(struct json *j); /* YZ_EINTERNAL when nesting is open or nothing was written */
+YZ_MUST_USE int
+yzi_json_end(struct json *j); /* YZ_EINTERNAL when nesting is open or nothing was written */
 
 #endif

@@ -6,8 +6,8 @@
  * update is a delta. Newer member sets, signed by the member alone, lie over it until the next
  * version includes them.
  *
- * Order of records: the root statement, then brokers, members, member sets, revocations, each sorted
- * by its id. The leaf of a record is its raw bytes.
+ * Order of records: the root statement, then brokers, members, member sets, revocations, each
+ * sorted by its id. The leaf of a record is its raw bytes.
  *
  * Snapshots are reference counted (atomically) and may be read by any thread; views live as long as
  * the reference.
@@ -33,9 +33,9 @@ struct directory_parts {
     yz_buf *chunks;  /* chunks_n of them, in the manifest's order */
     size_t chunks_n;
 };
-/* Sort the records, cut chunks, sign the manifest. `records` are raw records of the directory kinds,
- * exactly one RECORD_ROOT. YZ_EINVAL with err (a wrong kind, duplicates, a member set without its
- * member or not signed by it, a broker without its root keys), YZ_ELIMIT. */
+/* Sort the records, cut chunks, sign the manifest. `records` are raw records of the directory
+ * kinds, exactly one RECORD_ROOT. YZ_EINVAL with err (a wrong kind, duplicates, a member set
+ * without its member or not signed by it, a broker without its root keys), YZ_ELIMIT. */
 YZ_MUST_USE int yzi_directory_assemble(const yz_bytes *records, size_t n, uint64_t version,
                                        uint64_t issued_at, struct key_pair *const *operators,
                                        unsigned operators_n, struct directory_parts *out,
@@ -65,8 +65,8 @@ YZ_MUST_USE int yzi_directory_overlay(const struct directory *d, yz_bytes member
 uint64_t yzi_directory_version(const struct directory *d);
 yz_bytes yzi_directory_instance(const struct directory *d);
 const yz_digest *yzi_directory_root_hash(const struct directory *d);
-yz_bytes yzi_directory_manifest(const struct directory *d);       /* raw record */
-yz_bytes yzi_directory_root_record(const struct directory *d);    /* raw record */
+yz_bytes yzi_directory_manifest(const struct directory *d);    /* raw record */
+yz_bytes yzi_directory_root_record(const struct directory *d); /* raw record */
 const struct root_statement *yzi_directory_root(const struct directory *d);
 /* The chunk of that digest; empty when there is none. */
 yz_bytes yzi_directory_chunk(const struct directory *d, const yz_digest *digest);
@@ -76,10 +76,10 @@ YZ_MUST_USE int yzi_directory_overlays(const struct directory *d, yz_buf *out);
 struct directory_node {
     yz_node_id node;
     enum node_role role;
-    yz_member_id member;              /* of adapters and clients */
+    yz_member_id member; /* of adapters and clients */
     const struct key_list *signing, *transport;
-    const struct key_list *log;       /* brokers only */
-    const struct node_record *record; /* adapters and clients */
+    const struct key_list *log;         /* brokers only */
+    const struct node_record *record;   /* adapters and clients */
     const struct broker_record *broker; /* brokers */
 };
 /* The node, not revoked. YZ_EUNKNOWNKEY (also when revoked: then *out_revoked, may be NULL). */
@@ -89,7 +89,8 @@ YZ_MUST_USE int yzi_directory_node(const struct directory *d, yz_node_id node, u
  * YZ_EUNKNOWNKEY, YZ_EEXPIRED. */
 YZ_MUST_USE int yzi_directory_by_transport(const struct directory *d, const uint8_t key[32],
                                            uint64_t now, struct directory_node *out);
-/* That `key` is a signing key of this node, valid at now and not revoked. YZ_EUNKNOWNKEY, YZ_EEXPIRED. */
+/* That `key` is a signing key of this node, valid at now and not revoked. YZ_EUNKNOWNKEY,
+ * YZ_EEXPIRED. */
 YZ_MUST_USE int yzi_directory_may_sign(const struct directory *d, const struct directory_node *n,
                                        const uint8_t key[32], uint64_t now);
 /* That the node serves or speaks for the subsystem according to its member set. */

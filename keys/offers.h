@@ -24,8 +24,8 @@ YZ_MUST_USE int yzi_offer_open(yz_bytes record, const struct directory *d, uint6
 struct offers;
 YZ_MUST_USE int yzi_offers_new(struct offers **out);
 void yzi_offers_free(struct offers *o);
-/* Verify and keep. YZ_EEXIST (the same bytes are held), YZ_EROLLBACK (older, or the same version with
- * other bytes: then err says so, an alarm), and yzi_offer_open's. */
+/* Verify and keep. YZ_EEXIST (the same bytes are held), YZ_EROLLBACK (older, or the same version
+ * with other bytes: then err says so, an alarm), and yzi_offer_open's. */
 YZ_MUST_USE int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
                                uint64_t now, yz_error *err);
 /* Borrowed until the book changes; NULL when there is none. */
@@ -35,8 +35,8 @@ YZ_MUST_USE int yzi_offers_each(const struct offers *o,
 size_t yzi_offers_count(const struct offers *o);
 
 struct coarse_decision {
-    enum outcome_status status; /* 0: may call; OUTCOME_UNKNOWN_SERVICE or OUTCOME_DENIED */
-    const char *reason;         /* "no-such-service", "no-grant", "not-valid-yet", "expired" */
+    enum outcome_status status;     /* 0: may call; OUTCOME_UNKNOWN_SERVICE or OUTCOME_DENIED */
+    const char *reason;             /* "no-such-service", "no-grant", "not-valid-yet", "expired" */
     const struct held_offer *offer; /* borrowed */
     const struct offered_service *service;
     bool strict;
@@ -44,8 +44,9 @@ struct coarse_decision {
 /* The coarse half: may this consumer subsystem call this service now, by the owner's offer, the
  * owner's key still being valid in `d`. An offer held from before its owner key was revoked counts
  * as none. Pure. */
-void yzi_offers_may_call(const struct offers *o, const struct directory *d, yz_subsystem_id consumer,
-                         yz_service_id service, uint64_t now, struct coarse_decision *out);
+void yzi_offers_may_call(const struct offers *o, const struct directory *d,
+                         yz_subsystem_id consumer, yz_service_id service, uint64_t now,
+                         struct coarse_decision *out);
 /* The text of the rule that decided, for outcomes and logs: "CN/GOV/MCA/civil@7#grant-id". */
 YZ_MUST_USE int yzi_coarse_rule(const struct coarse_decision *c, yz_subsystem_id consumer,
                                 yz_buf *out);

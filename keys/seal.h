@@ -26,9 +26,9 @@ struct seal_pair {
     uint8_t consumer_epoch[32], adapter_epoch[32];
     yz_digest announcement; /* of the adapter's epoch */
 };
-/* BLAKE2b-256 keyed by X25519(my secret, peer's public) over label, suite, direction, both node ids,
- * both epoch keys and the announcement digest. `mine` (KEY_SEALING) must be one of the two epochs.
- * YZ_ESIGNATURE on a zero shared secret, YZ_EINVAL. */
+/* BLAKE2b-256 keyed by X25519(my secret, peer's public) over label, suite, direction, both node
+ * ids, both epoch keys and the announcement digest. `mine` (KEY_SEALING) must be one of the two
+ * epochs. YZ_ESIGNATURE on a zero shared secret, YZ_EINVAL. */
 YZ_MUST_USE int yzi_seal_pair_key(struct key_pair *mine, const struct seal_pair *pair,
                                   enum seal_direction direction, uint8_t out[32]);
 
@@ -81,6 +81,7 @@ void yzi_epochs_free(struct epochs *e);
 /* The epoch to announce; makes a new one when half its life is over (*out_is_new). */
 YZ_MUST_USE int yzi_epochs_current(struct epochs *e, struct epoch **out, bool *out_is_new);
 /* The live epoch a request was sealed to; YZ_ESTALEKEY when gone. Valid until the next call. */
-YZ_MUST_USE int yzi_epochs_find(struct epochs *e, const yz_digest *announcement, struct epoch **out);
+YZ_MUST_USE int yzi_epochs_find(struct epochs *e, const yz_digest *announcement,
+                                struct epoch **out);
 
 #endif

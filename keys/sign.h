@@ -5,8 +5,8 @@
  * something else.
  *
  * Messages: Ed25519 over context ‖ 0x00 ‖ version u8 ‖ kind u8 ‖ tree size u32 ‖ root 32, the root
- * being that of an RFC 6962 tree whose leaves are (version u8 ‖ kind u8 ‖ header) of each message of
- * the batch. Records: Ed25519 over context ‖ 0x00 ‖ version u8 ‖ kind u8 ‖ body.
+ * being that of an RFC 6962 tree whose leaves are (version u8 ‖ kind u8 ‖ header) of each message
+ * of the batch. Records: Ed25519 over context ‖ 0x00 ‖ version u8 ‖ kind u8 ‖ body.
  */
 #ifndef YZ_KEYS_SIGN_H
 #define YZ_KEYS_SIGN_H
@@ -17,24 +17,24 @@
 
 /* Which authority signs; the ladder (keys/verify.h) and the directory find its keys. */
 enum signer {
-    SIGNER_NONE = 0,    /* nobody: covered by the manifest, or by a digest in a signed record */
-    SIGNER_ROOT,        /* root keys, m-of-n */
-    SIGNER_OPERATOR,    /* operator keys of the root statement, m-of-n */
-    SIGNER_FRESHNESS,   /* the freshness key of the root statement */
-    SIGNER_MEMBER,      /* a member key of the member record */
-    SIGNER_OWNER,       /* an owner key of the member set */
-    SIGNER_NODE,        /* a signing key of the node named in it */
-    SIGNER_CONSUMER,    /* a signing key of the client node named in the header, for its subsystem */
-    SIGNER_PROVIDER,    /* a signing key of the adapter named in a slot of the request */
-    SIGNER_BROKER,      /* a signing key of a broker named in the request */
-    SIGNER_LOG,         /* a log key of the broker */
-    SIGNER_SELF         /* the signing key the request itself names */
+    SIGNER_NONE = 0,  /* nobody: covered by the manifest, or by a digest in a signed record */
+    SIGNER_ROOT,      /* root keys, m-of-n */
+    SIGNER_OPERATOR,  /* operator keys of the root statement, m-of-n */
+    SIGNER_FRESHNESS, /* the freshness key of the root statement */
+    SIGNER_MEMBER,    /* a member key of the member record */
+    SIGNER_OWNER,     /* an owner key of the member set */
+    SIGNER_NODE,      /* a signing key of the node named in it */
+    SIGNER_CONSUMER,  /* a signing key of the client node named in the header, for its subsystem */
+    SIGNER_PROVIDER,  /* a signing key of the adapter named in a slot of the request */
+    SIGNER_BROKER,    /* a signing key of a broker named in the request */
+    SIGNER_LOG,       /* a log key of the broker */
+    SIGNER_SELF       /* the signing key the request itself names */
 };
 struct sign_rule {
     const char *what;    /* for documents and messages */
     const char *context; /* "yizhan/v1 request" */
     enum signer signer;
-    enum key_use use;    /* the only use whose key may make it */
+    enum key_use use; /* the only use whose key may make it */
 };
 const struct sign_rule *yzi_sign_rule_message(enum frame_kind kind); /* NULL: never signed */
 const struct sign_rule *yzi_sign_rule_record(enum record_kind kind);
@@ -43,7 +43,8 @@ const struct sign_rule *yzi_sign_rule_record(enum record_kind kind);
  * use is not the rule's. The key's secret must be open or openable by this thread. */
 YZ_MUST_USE int yzi_sign_message(struct key_pair *key, enum frame_kind kind, yz_bytes header,
                                  yz_buf *out_block);
-/* Sign n headers (1..YZ_BATCH_MAX) of one kind with one signature; blocks[i] receives header i's. */
+/* Sign n headers (1..YZ_BATCH_MAX) of one kind with one signature; blocks[i] receives header
+ * i's. */
 YZ_MUST_USE int yzi_sign_batch(struct key_pair *key, enum frame_kind kind, const yz_bytes *headers,
                                size_t n, yz_buf *blocks);
 
@@ -58,10 +59,10 @@ struct root_memory {
     unsigned next;
     uint64_t hits, misses; /* for metrics */
 };
-/* Verify a block over a header. The caller checks (before or after, but always) that b->key may sign
- * for the sender now. memory may be NULL. YZ_ESIGNATURE. */
-YZ_MUST_USE int yzi_verify_message(struct root_memory *memory, enum frame_kind kind, yz_bytes header,
-                                   const struct signature_block *b);
+/* Verify a block over a header. The caller checks (before or after, but always) that b->key may
+ * sign for the sender now. memory may be NULL. YZ_ESIGNATURE. */
+YZ_MUST_USE int yzi_verify_message(struct root_memory *memory, enum frame_kind kind,
+                                   yz_bytes header, const struct signature_block *b);
 
 /* Sign a record body with n keys (all of the rule's use) and append the record. n 0 is for
  * SIGNER_NONE only. */

@@ -59,7 +59,8 @@ YZ_MUST_USE int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error 
  * newer version: YZ_EAGAIN, fetch the directory first), not older than the one held (YZ_EROLLBACK),
  * not from the future beyond the skew (YZ_EEXPIRED). */
 YZ_MUST_USE int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err);
-/* A newer member set signed by its member. Errors as yzi_directory_overlay; persisted on success. */
+/* A newer member set signed by its member. Errors as yzi_directory_overlay; persisted on
+ * success. */
 YZ_MUST_USE int yzi_trust_put_member_set(struct trust *t, yz_bytes record, yz_error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The one ladder of verification that broker, adapter and consumer climb: a received frame becomes
- * a verified message step by step, cheapest first, and each step fails with the status the sender is
- * to hear. Any thread; nothing is kept but the caller's root memory.
+ * a verified message step by step, cheapest first, and each step fails with the status the sender
+ * is to hear. Any thread; nothing is kept but the caller's root memory.
  */
 #ifndef YZ_KEYS_VERIFY_H
 #define YZ_KEYS_VERIFY_H
@@ -30,9 +30,10 @@ struct verified_request {
     struct directory_node consumer_node; /* views into the directory of the judge */
     yz_digest digest;                    /* message digest */
 };
-/* Step 1: header parses; the node named is a live client node; when `peer` is not NULL (at a broker)
- * it is that very node; it speaks for the consumer subsystem; issued and expiry within the skew; the
- * message id's time within the skew of issued_at; *header and *digest are then usable for replay. */
+/* Step 1: header parses; the node named is a live client node; when `peer` is not NULL (at a
+ * broker) it is that very node; it speaks for the consumer subsystem; issued and expiry within the
+ * skew; the message id's time within the skew of issued_at; *header and *digest are then usable for
+ * replay. */
 struct verdict yzi_request_admit(const struct judge *j, const struct frame *f,
                                  const struct directory_node *peer, struct verified_request *out);
 /* Step 2, after the replay check: signature by a key of that node, payload length and digest. */
@@ -48,7 +49,8 @@ struct verified_response {
 /* A response to `request` (whose header and digest the caller holds): header parses, message id and
  * request digest match, the node is the adapter of the slot named, live, serving the service's
  * subsystem; signature; payload length and digest. `peer` as above (at a broker). YZ_E*:
- * YZ_EMALFORMED, YZ_ESIGNATURE, YZ_EUNKNOWNKEY, YZ_EDENIED (not a slot of the request), YZ_EEXPIRED. */
+ * YZ_EMALFORMED, YZ_ESIGNATURE, YZ_EUNKNOWNKEY, YZ_EDENIED (not a slot of the request),
+ * YZ_EEXPIRED. */
 YZ_MUST_USE int yzi_response_verify(const struct judge *j, struct root_memory *memory,
                                     const struct frame *f, const struct request_header *request,
                                     const yz_digest *request_digest,
@@ -66,7 +68,8 @@ YZ_MUST_USE int yzi_outcome_verify(const struct judge *j, const struct frame *f,
                                    const yz_digest *request_digest, struct verified_outcome *out);
 
 /* An adapter's announcement: signed by its node's signing key, suite known, valid now. *out views
- * into the record; digest is of the record. YZ_ESIGNATURE, YZ_EUNKNOWNKEY, YZ_EEXPIRED, YZ_EVERSION. */
+ * into the record; digest is of the record. YZ_ESIGNATURE, YZ_EUNKNOWNKEY, YZ_EEXPIRED,
+ * YZ_EVERSION. */
 YZ_MUST_USE int yzi_announcement_verify(const struct judge *j, yz_bytes record, struct arena *arena,
                                         struct announcement *out, yz_digest *out_digest);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A link: one DEALER socket to one endpoint of a broker, CURVE-encrypted, both keys pinned. It
- * notices what libzmq keeps to itself: after a refused key (ZAP 400) libzmq never tries again, so the
- * link reports it and recreates its socket with back-off.
+ * notices what libzmq keeps to itself: after a refused key (ZAP 400) libzmq never tries again, so
+ * the link reports it and recreates its socket with back-off.
  *
  * Thread: the creator only, from creation to close.
  */
@@ -17,12 +17,12 @@
 struct link;
 struct link_options {
     struct net *net;
-    const char *endpoint;          /* tcp://host:port */
-    uint8_t server_key[32];        /* the broker's transport key */
-    struct key_pair *transport;    /* ours, KEY_TRANSPORT; borrowed until close */
+    const char *endpoint;       /* tcp://host:port */
+    uint8_t server_key[32];     /* the broker's transport key */
+    struct key_pair *transport; /* ours, KEY_TRANSPORT; borrowed until close */
     const struct clock *clock;
-    size_t message_max;            /* larger messages drop the connection; 0: YZ_MESSAGE_MAX */
-    int high_water;                /* messages queued each way; 0: 1,000 */
+    size_t message_max; /* larger messages drop the connection; 0: YZ_MESSAGE_MAX */
+    int high_water;     /* messages queued each way; 0: 1,000 */
 };
 enum link_event {
     LINK_NOTHING = 0,

@@ -14,8 +14,8 @@ YZ_MUST_USE int yzi_net_new(unsigned io_threads, struct net **out);
 void yzi_net_free(struct net *n); /* all links and servers are closed before */
 
 struct poll_entry {
-    void *socket; /* from yzi_link_socket / yzi_server_socket, or NULL */
-    int fd;       /* used when socket is NULL */
+    void *socket;  /* from yzi_link_socket / yzi_server_socket, or NULL */
+    int fd;        /* used when socket is NULL */
     bool readable; /* result */
 };
 /* Wait until an entry is readable or the time is over (-1: for ever). Interrupted by a signal it

@@ -2,8 +2,8 @@
  *
  * The broker's side: ROUTER sockets behind CURVE and ZAP. Connections are named by what libzmq
  * assigns (never revealed, never chosen by peers); who a connection is comes from the CURVE key on
- * every message, because a revoked key's connection may still stand. Traps handled here are listed in
- * docs/security.md, "libzmq".
+ * every message, because a revoked key's connection may still stand. Traps handled here are listed
+ * in docs/security.md, "libzmq".
  *
  * Thread: the creator only, from creation to close.
  */
@@ -41,8 +41,8 @@ struct server_options {
     bool (*admit)(void *ctx, const uint8_t key[32]);
     void *ctx;
 };
-/* The ZAP handler is in place and enforced before anything listens. YZ_ECONFIG (bad address), YZ_EIO
- * (address in use), YZ_EINTERNAL (libzmq lacks an option we depend on). */
+/* The ZAP handler is in place and enforced before anything listens. YZ_ECONFIG (bad address),
+ * YZ_EIO (address in use), YZ_EINTERNAL (libzmq lacks an option we depend on). */
 YZ_MUST_USE int yzi_server_new(const struct server_options *o, struct server **out, yz_error *err);
 void yzi_server_close(struct server *s);
 /* Where it really listens: "tcp://127.0.0.1:40123". Valid until close. */

@@ -29,17 +29,19 @@ struct session_handler {
     void (*put_result)(void *ctx, struct session *s, const struct put_result *r);
     /* The directory, a member set or freshness changed through this session. */
     void (*trust_changed)(void *ctx, struct session *s);
-    /* Something that should not happen and the operator should read: a rollback, a forged record. */
+    /* Something that should not happen and the operator should read: a rollback, a forged record.
+     */
     void (*alarm)(void *ctx, struct session *s, const yz_error *err);
     void *ctx;
 };
 struct session_options {
     struct link_options link;
-    yz_node_id node;   /* ours; borrowed until close */
+    yz_node_id node; /* ours; borrowed until close */
     enum node_role role;
     yz_node_id broker; /* whom we mean to talk to; borrowed until close */
     struct trust *trust;
-    uint32_t heartbeat_ms; /* 0: 2 s for adapters, 30 s for clients; the broker's welcome may lower it */
+    uint32_t
+        heartbeat_ms; /* 0: 2 s for adapters, 30 s for clients; the broker's welcome may lower it */
     struct session_handler handler;
 };
 YZ_MUST_USE int yzi_session_new(const struct session_options *o, struct session **out,

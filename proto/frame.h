@@ -17,9 +17,9 @@ struct frame {
     yz_bytes raw;
 };
 
-/* Parse exactly one message. YZ_EMALFORMED (magic, truncated, trailing bytes, unknown kind, sections
- * a kind must not have), YZ_EVERSION, YZ_ETOOBIG (a section beyond proto/limits.h or the message
- * beyond max_bytes). */
+/* Parse exactly one message. YZ_EMALFORMED (magic, truncated, trailing bytes, unknown kind,
+ * sections a kind must not have), YZ_EVERSION, YZ_ETOOBIG (a section beyond proto/limits.h or the
+ * message beyond max_bytes). */
 YZ_MUST_USE int yzi_frame_parse(yz_bytes message, size_t max_bytes, struct frame *out);
 /* Take the next message off a bundle (concatenated messages); the same errors. */
 YZ_MUST_USE int yzi_frame_next(yz_reader *bundle, size_t max_bytes, struct frame *out);
@@ -34,7 +34,8 @@ size_t yzi_frame_size(size_t header, size_t block, size_t payload, size_t hop);
 void yzi_frame_digest(yz_bytes header, yz_bytes block, yz_digest *out);
 
 /* The signature block (docs/protocol.md, "Signature block"): format u8 = 1 ‖ path length u8 ‖
- * reserved u16 = 0 ‖ tree size u32 ‖ leaf index u32 ‖ signing key 32 ‖ signature 64 ‖ path 32 each. */
+ * reserved u16 = 0 ‖ tree size u32 ‖ leaf index u32 ‖ signing key 32 ‖ signature 64 ‖ path 32
+ * each. */
 struct signature_block {
     uint32_t tree_size; /* 1..YZ_BATCH_MAX */
     uint32_t index;     /* < tree_size */
@@ -43,7 +44,8 @@ struct signature_block {
     unsigned path_n;    /* exactly the length that index and size require */
     yz_digest path[YZ_BATCH_PATH_MAX];
 };
-YZ_MUST_USE int yzi_block_parse(yz_bytes block, struct signature_block *out); /* YZ_EMALFORMED, YZ_EVERSION */
+YZ_MUST_USE int yzi_block_parse(yz_bytes block,
+                                struct signature_block *out); /* YZ_EMALFORMED, YZ_EVERSION */
 YZ_MUST_USE int yzi_block_write(const struct signature_block *b, yz_buf *out);
 
 #endif

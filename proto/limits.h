@@ -9,9 +9,9 @@
 #define YZ_PROTOCOL_VERSION 1u
 #define YZ_PREFIX_BYTES 16u
 #define YZ_HEADER_MAX 4096u
-#define YZ_BATCH_MAX 65536u       /* leaves in a signature batch */
-#define YZ_BATCH_PATH_MAX 16u     /* log2 of it */
-#define YZ_BLOCK_FIXED 108u       /* signature block without its path */
+#define YZ_BATCH_MAX 65536u   /* leaves in a signature batch */
+#define YZ_BATCH_PATH_MAX 16u /* log2 of it */
+#define YZ_BLOCK_FIXED 108u   /* signature block without its path */
 #define YZ_BLOCK_MAX (YZ_BLOCK_FIXED + 32u * YZ_BATCH_PATH_MAX)
 #define YZ_HOP_MAX 8192u
 #define YZ_MESSAGE_MAX (16u * 1024u * 1024u)

@@ -2,8 +2,8 @@
  *
  * Link messages: what two connected nodes tell each other besides exchanges (docs/protocol.md,
  * "Link"), and the administration socket's requests. Unsigned; CURVE says who the peer is, and
- * whatever has weight inside is a signed record in the frame's payload. Views point into the header.
- * Parser errors: YZ_EMALFORMED. The writers append the whole frame. Any thread.
+ * whatever has weight inside is a signed record in the frame's payload. Views point into the
+ * header. Parser errors: YZ_EMALFORMED. The writers append the whole frame. Any thread.
  */
 #ifndef YZ_PROTO_LINK_H
 #define YZ_PROTO_LINK_H
@@ -88,7 +88,8 @@ struct admin_reply {
     int code;
     yz_bytes text;
 };
-YZ_MUST_USE int yzi_admin_request_parse(yz_bytes header, struct arena *a, struct admin_request *out);
+YZ_MUST_USE int yzi_admin_request_parse(yz_bytes header, struct arena *a,
+                                        struct admin_request *out);
 YZ_MUST_USE int yzi_admin_request_write(const struct admin_request *m, yz_bytes payload,
                                         yz_buf *out_frame);
 YZ_MUST_USE int yzi_admin_reply_parse(yz_bytes header, struct admin_reply *out);

@@ -79,7 +79,8 @@ struct request_head {
     size_t headers_n;
 };
 /* Views point into `head`, lists into the arena. YZ_EMALFORMED, YZ_ELIMIT, YZ_ENOMEM. */
-YZ_MUST_USE int yzi_request_head_parse(yz_bytes head, struct arena *arena, struct request_head *out);
+YZ_MUST_USE int yzi_request_head_parse(yz_bytes head, struct arena *arena,
+                                       struct request_head *out);
 YZ_MUST_USE int yzi_request_head_write(const struct request_head *h, yz_buf *out);
 
 /* -- answers -- */

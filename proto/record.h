@@ -2,14 +2,14 @@
  *
  * Records: what roots, operators, members and nodes put their names to (docs/protocol.md,
  * "Records"). A record is "YR" ‖ version u8 ‖ kind u8 ‖ body length u32 ‖ body (protobuf) ‖
- * signature count u16 ‖ count × (public key 32 ‖ signature 64). Signatures are a list so that m-of-n
- * needs no other format; records covered by the operator-signed manifest carry none of their own.
- * This file knows the bytes; keys/record.h decides who must have signed.
+ * signature count u16 ‖ count × (public key 32 ‖ signature 64). Signatures are a list so that
+ * m-of-n needs no other format; records covered by the operator-signed manifest carry none of their
+ * own. This file knows the bytes; keys/record.h decides who must have signed.
  *
- * Parsed structs view into the record's bytes and keep lists in the arena. Invariants after parsing:
- * ids canonical and of one instance, keys 32 bytes, lists within limits and without duplicate names,
- * member-local names inside their member. Parser errors: YZ_EMALFORMED, YZ_EVERSION, YZ_ETOOBIG,
- * YZ_ELIMIT, YZ_ENOMEM. Any thread.
+ * Parsed structs view into the record's bytes and keep lists in the arena. Invariants after
+ * parsing: ids canonical and of one instance, keys 32 bytes, lists within limits and without
+ * duplicate names, member-local names inside their member. Parser errors: YZ_EMALFORMED,
+ * YZ_EVERSION, YZ_ETOOBIG, YZ_ELIMIT, YZ_ENOMEM. Any thread.
  */
 #ifndef YZ_PROTO_RECORD_H
 #define YZ_PROTO_RECORD_H
@@ -46,7 +46,8 @@ struct record {
 YZ_MUST_USE int yzi_record_parse(yz_bytes bytes, struct record *out);
 YZ_MUST_USE int yzi_record_next(yz_reader *r, struct record *out); /* off a concatenation */
 YZ_MUST_USE int yzi_record_write(enum record_kind kind, yz_bytes body,
-                                 const struct record_signature *signatures, unsigned n, yz_buf *out);
+                                 const struct record_signature *signatures, unsigned n,
+                                 yz_buf *out);
 /* SHA-256 of the whole record: what names it. */
 void yzi_record_digest(yz_bytes raw, yz_digest *out);
 
@@ -96,7 +97,7 @@ struct subsystem_record {
     yz_bytes code, name;
 };
 struct node_record {
-    yz_node_id node; /* of the set's member */
+    yz_node_id node;     /* of the set's member */
     enum node_role role; /* adapter or client */
     struct key_list signing, transport;
     struct name_list subsystems; /* codes that the set declares */
@@ -250,7 +251,8 @@ struct node_request {
     uint64_t issued_at;
 };
 
-YZ_MUST_USE int yzi_root_statement_parse(yz_bytes body, struct arena *a, struct root_statement *out);
+YZ_MUST_USE int yzi_root_statement_parse(yz_bytes body, struct arena *a,
+                                         struct root_statement *out);
 YZ_MUST_USE int yzi_root_statement_write(const struct root_statement *in, yz_buf *out);
 YZ_MUST_USE int yzi_member_record_parse(yz_bytes body, struct arena *a, struct member_record *out);
 YZ_MUST_USE int yzi_member_record_write(const struct member_record *in, yz_buf *out);

@@ -93,11 +93,12 @@ enum sharing { SHARING_UNCONDITIONAL = 1, SHARING_CONDITIONAL = 2, SHARING_WITHH
 enum service_mode { SERVICE_READ = 1, SERVICE_WRITE = 2 };
 
 enum fetch_what {
-    FETCH_MANIFEST = 1,   /* no name; object: the manifest record, then the freshness record */
-    FETCH_CHUNK = 2,      /* name: digest; object: the chunk */
-    FETCH_FRESHNESS = 3,  /* no name; object: the freshness record */
-    FETCH_SERVICE = 4,    /* name: service id; object: offer, then announcements of its live adapters */
-    FETCH_OFFER = 5,      /* name: subsystem id; object: the offer record */
+    FETCH_MANIFEST = 1,  /* no name; object: the manifest record, then the freshness record */
+    FETCH_CHUNK = 2,     /* name: digest; object: the chunk */
+    FETCH_FRESHNESS = 3, /* no name; object: the freshness record */
+    FETCH_SERVICE =
+        4,           /* name: service id; object: offer, then announcements of its live adapters */
+    FETCH_OFFER = 5, /* name: subsystem id; object: the offer record */
     FETCH_STATEMENTS = 6, /* no name; object: member sets newer than the directory's */
     FETCH_CATALOGUE = 7   /* no name; object: all offers, bounded */
 };

@@ -33,8 +33,9 @@ struct access_decision {
 
 /* Decide. A grant matches when consumer and service are its own and now is within its validity; of
  * several matching grants the first (in the offer's order) that allows the whole question decides,
- * otherwise the reason of the last one that came furthest is given. An empty q->fields asks for every
- * readable field, in the order of the definition. The key fields of a get need not be readable. */
+ * otherwise the reason of the last one that came furthest is given. An empty q->fields asks for
+ * every readable field, in the order of the definition. The key fields of a get need not be
+ * readable. */
 void yzi_access_decide(const struct offer *offer, const struct terms *terms,
                        const struct dataset *dataset, const struct access_question *question,
                        struct access_decision *out);

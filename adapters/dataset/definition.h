@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A data set's definition: the agency describes its register once, in YAML, and import, store,
- * query, grants and catalogue all read it from here (docs/definitions.md). The format is final; what
- * this version does not serve (JSON and XML import, indexes in queries) is accepted and described,
- * and refused where it would be used.
+ * query, grants and catalogue all read it from here (docs/definitions.md). The format is final;
+ * what this version does not serve (JSON and XML import, indexes in queries) is accepted and
+ * described, and refused where it would be used.
  */
 #ifndef YZ_DATASET_DEFINITION_H
 #define YZ_DATASET_DEFINITION_H
@@ -16,12 +16,12 @@
 #define DATASET_INDEXES_MAX 32u
 
 struct dataset_field {
-    const char *name; /* 1..64 of [A-Za-z0-9_], starts with a letter */
+    const char *name;    /* 1..64 of [A-Za-z0-9_], starts with a letter */
     const char *element; /* data-element name shared across agencies; the name when not given */
     enum field_type type;
     enum classification classification;
     bool required;
-    uint64_t max_length; /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
+    uint64_t max_length;      /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
     struct config_list codes; /* FIELD_CODE: the allowed values */
     const char *csv;          /* column name (or 1-based position when there is no header row) */
     const char *json, *xml;   /* path in the other formats */

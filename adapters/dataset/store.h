@@ -36,8 +36,8 @@ YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
 /* -- import -- */
 enum import_mode { IMPORT_UPSERT = 1 };
 struct import_fault {
-    const char *file; /* the source's name */
-    uint64_t line;    /* where the row starts, from 1 */
+    const char *file;  /* the source's name */
+    uint64_t line;     /* where the row starts, from 1 */
     const char *field; /* NULL when the row as a whole is wrong */
     const char *reason;
 };
@@ -59,8 +59,8 @@ struct import_source {
 };
 /* Import CSV, all or nothing: with any fault nothing is changed and YZ_EDATA returned, err holding
  * the first fault as "file:line: field: reason". Refused, each with its line: bad quoting, wrong
- * column count, unknown or missing column, duplicate key (with the line of the first), invalid UTF-8,
- * bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again changes nothing.
+ * column count, unknown or missing column, duplicate key (with the line of the first), invalid
+ * UTF-8, bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again changes nothing.
  * YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
 YZ_MUST_USE int yzi_store_import_csv(struct store *s, const struct import_source *src,
                                      struct import_report *out, yz_error *err);
@@ -70,8 +70,8 @@ YZ_MUST_USE int yzi_dataset_check_csv(const struct dataset *d, const struct impo
 
 /* -- query -- */
 struct query_limits {
-    uint32_t rows;       /* rows at most */
-    size_t bytes;        /* bytes of rows at most */
+    uint32_t rows;             /* rows at most */
+    size_t bytes;              /* bytes of rows at most */
     uint64_t deadline_mono_ms; /* give up after; 0: none */
 };
 struct query_result {

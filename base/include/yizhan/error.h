@@ -28,10 +28,10 @@ extern "C" {
 enum yz_error_code {
     YZ_OK = 0,
     /* usage: the caller or its configuration is wrong */
-    YZ_EINVAL = -1,    /* an argument breaks the function's contract */
-    YZ_ECONFIG = -2,   /* a configuration or definition file is wrong; the text says file:line:col */
-    YZ_ENOTFOUND = -3, /* the named thing does not exist */
-    YZ_EEXIST = -4,    /* the named thing exists already */
+    YZ_EINVAL = -1,  /* an argument breaks the function's contract */
+    YZ_ECONFIG = -2, /* a configuration or definition file is wrong; the text says file:line:col */
+    YZ_ENOTFOUND = -3,    /* the named thing does not exist */
+    YZ_EEXIST = -4,       /* the named thing exists already */
     YZ_EUNSUPPORTED = -5, /* valid, but this version does not do it */
     YZ_EDATA = -6,        /* imported data is wrong; the text says file, line, field and reason */
     /* protocol: bytes from outside are wrong */
@@ -44,10 +44,10 @@ enum yz_error_code {
     YZ_EDENIED = -41,     /* the identity is known and has no right to this */
     YZ_EUNKNOWNKEY = -42, /* no live record lists this key or node */
     YZ_EEXPIRED = -43,    /* outside its time of validity */
-    YZ_EROLLBACK = -44,   /* older than what was seen before, or the same version with other bytes */
-    YZ_EPERM = -45,       /* a key file is readable by others, or a peer's uid is not allowed */
-    YZ_ESTALEKEY = -46,   /* sealed to an epoch key that is gone: fetch the new one, seal again */
-    YZ_EREPLAY = -47,     /* seen before */
+    YZ_EROLLBACK = -44, /* older than what was seen before, or the same version with other bytes */
+    YZ_EPERM = -45,     /* a key file is readable by others, or a peer's uid is not allowed */
+    YZ_ESTALEKEY = -46, /* sealed to an epoch key that is gone: fetch the new one, seal again */
+    YZ_EREPLAY = -47,   /* seen before */
     /* io */
     YZ_EIO = -60,
     YZ_ECLOSED = -61,   /* the peer or the queue is closed */
@@ -56,7 +56,7 @@ enum yz_error_code {
     /* blocked: nothing wrong, try later */
     YZ_EAGAIN = -80, /* would block */
     YZ_ETIMEOUT = -81,
-    YZ_EBUSY = -82, /* a limit is reached for now */
+    YZ_EBUSY = -82,        /* a limit is reached for now */
     YZ_EUNAVAILABLE = -83, /* no peer that could answer */
     /* resource */
     YZ_ENOMEM = -100,

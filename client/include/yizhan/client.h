@@ -18,11 +18,11 @@
  * What is sent is sealed for the provider's adapters and signed by this node; what comes back was
  * verified against the directory before this library shows it. Nothing here is ever logged.
  *
- * Strings in are UTF-8, NUL-terminated, copied. Strings out are UTF-8 and live as long as the object
- * they were asked of. Times are Unix milliseconds, durations milliseconds. Every function that
- * returns int returns YZ_OK or a negative YZ_E* code (yizhan/error.h); an out-parameter is written
- * only on success; a `yz_error *` may be NULL and is filled on failure only. `free` functions accept
- * NULL.
+ * Strings in are UTF-8, NUL-terminated, copied. Strings out are UTF-8 and live as long as the
+ * object they were asked of. Times are Unix milliseconds, durations milliseconds. Every function
+ * that returns int returns YZ_OK or a negative YZ_E* code (yizhan/error.h); an out-parameter is
+ * written only on success; a `yz_error *` may be NULL and is filled on failure only. `free`
+ * functions accept NULL.
  */
 #ifndef YIZHAN_CLIENT_H
 #define YIZHAN_CLIENT_H
@@ -54,8 +54,8 @@ typedef struct yz_client yz_client;
  * YZ_EBUSY (more processes share the home than allowed), YZ_ENOMEM, YZ_EIO. */
 YZ_API YZ_MUST_USE int yz_client_open(const char *config_path, yz_client **out, yz_error *err);
 
-/* End: calls still running return YZ_ECLOSED. Blocks until the thread has ended. Must not run at the
- * same time as another call on this client except yz_call. */
+/* End: calls still running return YZ_ECLOSED. Blocks until the thread has ended. Must not run at
+ * the same time as another call on this client except yz_call. */
 YZ_API void yz_client_close(yz_client *client);
 
 /* Wait until a broker has welcomed this node and a directory is in force, at most timeout_ms.
@@ -65,12 +65,12 @@ YZ_API YZ_MUST_USE int yz_client_wait_ready(yz_client *client, uint32_t timeout_
 
 /* -- request --------------------------------------------------------------------------------- */
 
-/* What to ask. Not shared between threads while it is being built; yz_call only reads it, and it may
- * be used again (each call is a new message with a new id). */
+/* What to ask. Not shared between threads while it is being built; yz_call only reads it, and it
+ * may be used again (each call is a new message with a new id). */
 typedef struct yz_request yz_request;
 
-/* service: "INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE/VERSION". YZ_EINVAL when it is not of that form,
- * YZ_ENOMEM. */
+/* service: "INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE/VERSION". YZ_EINVAL when it is not of that
+ * form, YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_request_new(const char *service, yz_request **out);
 YZ_API void yz_request_free(yz_request *request);
 
@@ -82,8 +82,8 @@ YZ_API YZ_MUST_USE int yz_request_add_key(yz_request *request, const char *const
 YZ_API YZ_MUST_USE int yz_request_add_field(yz_request *request, const char *field);
 /* The purpose code, seen by the broker; 1–64 bytes. */
 YZ_API YZ_MUST_USE int yz_request_set_purpose(yz_request *request, const char *code);
-/* Who asks (the official), for which case, on which consent: sealed, seen by the provider only; up to
- * 256 bytes each. */
+/* Who asks (the official), for which case, on which consent: sealed, seen by the provider only; up
+ * to 256 bytes each. */
 YZ_API YZ_MUST_USE int yz_request_set_user(yz_request *request, const char *user);
 YZ_API YZ_MUST_USE int yz_request_set_issue(yz_request *request, const char *issue);
 YZ_API YZ_MUST_USE int yz_request_set_consent(yz_request *request, const char *consent);
@@ -95,18 +95,18 @@ YZ_API YZ_MUST_USE int yz_request_set_timeout(yz_request *request, uint32_t time
 /* A terminal, verified answer. Immutable; any thread; free it yourself. */
 typedef struct yz_answer yz_answer;
 
-/* Who speaks in the answer. A provider's word is sealed and signed by its adapter; a broker's is its
- * signed outcome where no provider's word exists. */
+/* Who speaks in the answer. A provider's word is sealed and signed by its adapter; a broker's is
+ * its signed outcome where no provider's word exists. */
 enum yz_origin { YZ_ORIGIN_PROVIDER = 1, YZ_ORIGIN_BROKER = 2 };
 
 enum yz_status {
-    YZ_STATUS_OK = 1,          /* provider: records (possibly none) */
-    YZ_STATUS_DENIED = 2,      /* provider or broker: no right to this; see the reason */
-    YZ_STATUS_BAD_QUERY = 3,   /* provider: unknown field, bad key */
-    YZ_STATUS_UNSUPPORTED = 4, /* provider: valid, but not served */
-    YZ_STATUS_TOO_LARGE = 5,   /* provider or broker */
-    YZ_STATUS_FAILED = 6,      /* provider: its own fault */
-    YZ_STATUS_INDETERMINATE = 7, /* provider: a write may or may not have happened */
+    YZ_STATUS_OK = 1,              /* provider: records (possibly none) */
+    YZ_STATUS_DENIED = 2,          /* provider or broker: no right to this; see the reason */
+    YZ_STATUS_BAD_QUERY = 3,       /* provider: unknown field, bad key */
+    YZ_STATUS_UNSUPPORTED = 4,     /* provider: valid, but not served */
+    YZ_STATUS_TOO_LARGE = 5,       /* provider or broker */
+    YZ_STATUS_FAILED = 6,          /* provider: its own fault */
+    YZ_STATUS_INDETERMINATE = 7,   /* provider: a write may or may not have happened */
     YZ_STATUS_UNKNOWN_SERVICE = 8, /* broker */
     YZ_STATUS_BUSY = 9,            /* broker: try again after yz_answer_retry_after */
     YZ_STATUS_UNAVAILABLE = 10,    /* broker: no live adapter */
@@ -116,11 +116,11 @@ enum yz_status {
 };
 
 /* Ask and wait. YZ_OK: *out is the verified answer of provider or broker, also when it says no.
- * Otherwise there is no answer to show: YZ_ETIMEOUT (local: nothing verifiable came in time; err says
- * how far it got), YZ_EUNAVAILABLE (not connected to any broker within the time), YZ_EEXPIRED (the
- * directory is too old to act on), YZ_ENOTFOUND (the broker holds no such service), YZ_ESIGNATURE (an
- * answer came and does not verify: err says what), YZ_ECLOSED, YZ_EINVAL, YZ_ETOOBIG, YZ_ENOMEM.
- * Any thread; blocks at most the request's timeout. */
+ * Otherwise there is no answer to show: YZ_ETIMEOUT (local: nothing verifiable came in time; err
+ * says how far it got), YZ_EUNAVAILABLE (not connected to any broker within the time), YZ_EEXPIRED
+ * (the directory is too old to act on), YZ_ENOTFOUND (the broker holds no such service),
+ * YZ_ESIGNATURE (an answer came and does not verify: err says what), YZ_ECLOSED, YZ_EINVAL,
+ * YZ_ETOOBIG, YZ_ENOMEM. Any thread; blocks at most the request's timeout. */
 YZ_API YZ_MUST_USE int yz_call(yz_client *client, const yz_request *request, yz_answer **out,
                                yz_error *err);
 
@@ -142,7 +142,8 @@ YZ_API const char *yz_answer_message_id(const yz_answer *answer);
 YZ_API uint32_t yz_answer_elapsed(const yz_answer *answer);
 /* With YZ_STATUS_BUSY: milliseconds to wait before trying again; 0 when not said. */
 YZ_API uint32_t yz_answer_retry_after(const yz_answer *answer);
-/* The data set's change sequence and the offer's version the provider answered from; 0 otherwise. */
+/* The data set's change sequence and the offer's version the provider answered from; 0
+ * otherwise. */
 YZ_API uint64_t yz_answer_data_version(const yz_answer *answer);
 YZ_API uint64_t yz_answer_policy_version(const yz_answer *answer);
 
@@ -165,9 +166,9 @@ YZ_API enum yz_type yz_answer_field_type(const yz_answer *answer, size_t field);
  * NUL-terminated, valid until the answer is freed; NULL and 0 for null. YZ_EINVAL out of range. */
 YZ_API YZ_MUST_USE int yz_answer_value(const yz_answer *answer, size_t row, size_t field,
                                        const void **out, size_t *out_n);
-/* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field order,
- * integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A malloc'd
- * string in *out, to be freed by the caller with free(). YZ_ENOMEM. */
+/* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field
+ * order, integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A
+ * malloc'd string in *out, to be freed by the caller with free(). YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_answer_json(const yz_answer *answer, int pretty, char **out);
 
 #ifdef __cplusplus
