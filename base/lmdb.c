@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The only caller of LMDB [0.9.24]. What it adds to the library:
+ *
+ * - Safe opening. LMDB must not have one file open twice in a process (closing one of the two drops
+ *   the POSIX locks of both), so a list of open folders, guarded by `registry_lock`, refuses it. A
+ *   second process is kept out by a lock file of ours beside LMDB's own. The map is reserved large
+ *   and once, because resizing it under a live reader makes old pointers fault.
+ * - Durable commits: never MDB_NOSYNC, MDB_NOMETASYNC, MDB_WRITEMAP, MDB_MAPASYNC.
+ * - A write transaction that failed half-way cannot be committed: the first hard error sticks to it
+ *   and is what the commit returns.
+ * - Cursors know their transaction, so that one left open when it ends is closed then and merely
+ *   freed later; LMDB would free it twice.
+ * - A full disk shows as EIO (the library meets a short write): the free space tells them apart.
+ */
+#include "base/lmdb.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define MAP_SIZE_DEFAULT ((size_t)1 << 40)
+#define MAP_SIZE_MODEST ((size_t)64 << 30) /* where address space is limited */
+#define LOCK_NAME "owner.lock"
+/* A write that met the end of the disk leaves less than this. */
+#define DISK_FULL_BELOW ((uint64_t)1 << 20)
+
+struct db_env {
+    MDB_env *env;
+    struct db_env *next; /* in the registry */
+    dev_t dev;           /* the folder, whatever path names it */
+    ino_t ino;
+    pid_t pid;
+    int lock_fd;
+    bool read_only;
+    unsigned databases;
+    unsigned *flags;          /* enum db_flags of each database, by LMDB's number; written by
+                                 yzi_db_handle before the handle is known to anyone */
+    _Atomic uintptr_t writer; /* which thread has the write transaction; 0: none */
+    _Atomic unsigned open_txns;
+};
+
+struct db_txn {
+    MDB_txn *txn;
+    struct db_env *env;
+    struct db_cursor *cursors;
+    bool write;
+    int failed; /* the first hard error of a write transaction */
+};
+
+struct db_cursor {
+    MDB_cursor *cursor; /* NULL once the transaction has ended */
+    struct db_txn *txn;
+    struct db_cursor *next, *prev;
+    db_handle handle;
+};
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* guards registry, LMDB opens */
+static struct db_env *registry;
+
+/* Its address names the running thread. */
+static _Thread_local char this_thread;
+
+/* ---- errors ---- */
+
+static bool disk_is_full(const struct db_env *env)
+{
+    struct statvfs s;
+    mdb_filehandle_t fd;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || fstatvfs(fd, &s) != 0) {
+        return false;
+    }
+    uint64_t blocks = geteuid() == 0 ? s.f_bfree : s.f_bavail;
+    return blocks * s.f_frsize < DISK_FULL_BELOW;
+}
+
+static int map_lmdb(int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return YZ_OK;
+    case MDB_NOTFOUND:
+        return YZ_ENOTFOUND;
+    case MDB_KEYEXIST:
+        return YZ_EEXIST;
+    case MDB_MAP_FULL:
+        return YZ_EDISKFULL;
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_PANIC:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INVALID:
+        return YZ_ECORRUPT;
+    case MDB_READERS_FULL:
+        return YZ_EBUSY;
+    case MDB_DBS_FULL:
+    case MDB_TXN_FULL:
+        return YZ_ELIMIT;
+    case MDB_BAD_VALSIZE:
+    case MDB_BAD_DBI:
+    case MDB_BAD_TXN:
+    case MDB_INCOMPATIBLE:
+    case EINVAL:
+    case EACCES: /* a write in a read transaction */
+        return YZ_EINVAL;
+    default:
+        /* MDB_PAGE_FULL, MDB_CURSOR_FULL, ...: the library's inner limits, never met in use */
+        return rc > 0 ? yzi_err_from_errno(rc) : YZ_EINTERNAL;
+    }
+}
+
+static int map_env(const struct db_env *env, int rc)
+{
+    return rc == EIO && disk_is_full(env) ? YZ_EDISKFULL : map_lmdb(rc);
+}
+
+/* The result of an operation in t. */
+static int map_txn(struct db_txn *t, int rc)
+{
+    if (rc == MDB_BAD_TXN && t->failed) {
+        return t->failed;
+    }
+    int code = map_env(t->env, rc);
+    bool soft = code == YZ_OK || code == YZ_ENOTFOUND || code == YZ_EEXIST || code == YZ_EINVAL ||
+                code == YZ_ELIMIT;
+    if (t->write && !t->failed && (!soft || rc == MDB_TXN_FULL)) {
+        t->failed = code;
+    }
+    return code;
+}
+
+/* ---- opening ---- */
+
+static void env_free(struct db_env *env)
+{
+    if (env->env) {
+        mdb_env_close(env->env);
+    }
+    if (env->lock_fd >= 0) {
+        close(env->lock_fd);
+    }
+    free(env->flags);
+    free(env);
+}
+
+static void env_drop(struct db_env **env)
+{
+    if (*env) {
+        env_free(*env);
+    }
+}
+
+/* One attempt; LMDB requires the environment to be closed after a failed one. */
+static int lmdb_open(struct db_env *env, const struct db_options *o, size_t map_size)
+{
+    int rc = mdb_env_create(&env->env);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_env_set_mapsize(env->env, map_size);
+    if (rc == 0) {
+        rc = mdb_env_set_maxdbs(env->env, o->databases);
+    }
+    if (rc == 0 && o->readers) {
+        rc = mdb_env_set_maxreaders(env->env, o->readers);
+    }
+    if (rc == 0) {
+        rc = mdb_env_open(env->env, o->path, MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0), 0600);
+    }
+    int dead;
+    if (rc == 0) {
+        rc = mdb_reader_check(env->env, &dead);
+    }
+    if (rc != 0) {
+        mdb_env_close(env->env);
+        env->env = NULL;
+    }
+    return rc;
+}
+
+static int open_fault(const char *path, int rc, yz_error *err)
+{
+    int code = map_lmdb(rc);
+    switch (code) {
+    case YZ_ECORRUPT:
+        return yzi_fail(err, code, "%s: the store is damaged (%s); restore it from a backup", path,
+                        mdb_strerror(rc));
+    case YZ_EDISKFULL:
+        return yzi_fail(err, code, "%s: no space left on the disk; free some", path);
+    case YZ_ENOMEM:
+        return yzi_fail(err, code,
+                        "%s: not enough memory or address space for the map; raise the limit "
+                        "(ulimit -v) or lower the map's size",
+                        path);
+    default:
+        return yzi_fail(err, rc == EACCES ? YZ_EIO : code, "%s: cannot open the store: %s", path,
+                        mdb_strerror(rc));
+    }
+}
+
+static int find_folder(struct db_env *env, const struct db_options *o, yz_error *err)
+{
+    if (!o->read_only) {
+        YZ_TRY(yzi_dir_make(o->path, 0700, err));
+    }
+    struct stat st;
+    if (stat(o->path, &st) != 0) {
+        return yzi_fail(err, errno == ENOENT ? YZ_ENOTFOUND : yzi_err_from_errno(errno), "%s: %s",
+                        o->path, strerror(errno));
+    }
+    env->dev = st.st_dev;
+    env->ino = st.st_ino;
+    for (const struct db_env *e = registry; e; e = e->next) {
+        if (e->dev == env->dev && e->ino == env->ino) {
+            return yzi_fail(err, YZ_EBUSY, "%s: this process has the store open already", o->path);
+        }
+    }
+    return YZ_OK;
+}
+
+static int open_locked(const struct db_options *o, struct db_env **out, yz_error *err)
+{
+    YZ_AUTO(env_drop) struct db_env *env = NULL;
+    YZ_AUTO(yzi_free_ptr) char *lock_path = NULL;
+    if (yzi_alloc(1, sizeof *env, &env) < 0) {
+        return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", o->path);
+    }
+    env->lock_fd = -1;
+    env->pid = getpid();
+    env->read_only = o->read_only;
+    env->databases = o->databases;
+    /* LMDB numbers named databases from 2, behind its own two */
+    if (yzi_alloc((size_t)o->databases + 2, sizeof *env->flags, &env->flags) < 0 ||
+        yzi_path_join(o->path, LOCK_NAME, &lock_path) < 0) {
+        return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", o->path);
+    }
+    YZ_TRY(find_folder(env, o, err));
+    YZ_TRY(yzi_file_lock(lock_path, &env->lock_fd, err));
+    int rc = lmdb_open(env, o, o->map_size ? o->map_size : MAP_SIZE_DEFAULT);
+    if (rc == ENOMEM && o->map_size == 0) {
+        rc = lmdb_open(env, o, MAP_SIZE_MODEST);
+    }
+    if (rc != 0) {
+        return open_fault(o->path, rc, err);
+    }
+    env->next = registry;
+    registry = env;
+    *out = YZ_TAKE(env);
+    return YZ_OK;
+}
+
+int yzi_db_open(const struct db_options *o, struct db_env **out, yz_error *err)
+{
+    if (!o->path || o->path[0] == 0) {
+        return yzi_fail(err, YZ_EINVAL, "the store has no path");
+    }
+    pthread_mutex_lock(&registry_lock);
+    int rc = open_locked(o, out, err);
+    pthread_mutex_unlock(&registry_lock);
+    return rc;
+}
+
+void yzi_db_close(struct db_env *env)
+{
+    if (!env) {
+        return;
+    }
+    YZ_ASSERT(atomic_load(&env->open_txns) == 0);
+    pthread_mutex_lock(&registry_lock);
+    struct db_env **p = &registry;
+    while (*p != env) {
+        YZ_ASSERT(*p);
+        p = &(*p)->next;
+    }
+    *p = env->next;
+    env_free(env);
+    pthread_mutex_unlock(&registry_lock);
+}
+
+/* ---- databases ---- */
+
+static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handle *out)
+{
+    unsigned wanted = (flags & DB_DUP_SORT ? MDB_DUPSORT : 0) |
+                      (flags & DB_INTEGER_KEY ? MDB_INTEGERKEY : 0) |
+                      (flags & DB_DUP_FIXED ? MDB_DUPFIXED : 0);
+    MDB_dbi dbi;
+    unsigned found;
+    YZ_TRY(map_txn(t, mdb_dbi_open(t->txn, name, wanted | (t->write ? MDB_CREATE : 0), &dbi)));
+    YZ_TRY(map_txn(t, mdb_dbi_flags(t->txn, dbi, &found)));
+    YZ_ENSURE(found == wanted, YZ_EINVAL);
+    YZ_ENSURE(dbi < t->env->databases + 2, YZ_EINTERNAL);
+    t->env->flags[dbi] = flags;
+    out->v = dbi;
+    return YZ_OK;
+}
+
+static int handle_in_txn(struct db_env *env, const char *name, unsigned flags, db_handle *out)
+{
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    db_handle h;
+    YZ_TRY(env->read_only ? yzi_db_begin_read(env, &t) : yzi_db_begin_write(env, &t));
+    YZ_TRY(open_dbi(t, name, flags, &h));
+    YZ_TRY(yzi_db_commit(&t)); /* the number is good for others only then */
+    *out = h;
+    return YZ_OK;
+}
+
+int yzi_db_handle(struct db_env *env, const char *name, unsigned flags, db_handle *out)
+{
+    YZ_ENSURE(name && name[0], YZ_EINVAL);
+    YZ_ENSURE((flags & ~7u) == 0, YZ_EINVAL);
+    YZ_ENSURE(!(flags & DB_DUP_FIXED) || flags & DB_DUP_SORT, YZ_EINVAL);
+    YZ_ENSURE(strlen(name) <= YZ_DB_KEY_MAX, YZ_ELIMIT);
+    if (!env->read_only) {
+        return handle_in_txn(env, name, flags, out); /* write transactions exclude each other */
+    }
+    pthread_mutex_lock(&registry_lock);
+    int rc = handle_in_txn(env, name, flags, out);
+    pthread_mutex_unlock(&registry_lock);
+    return rc;
+}
+
+static unsigned flags_of(const struct db_txn *t, db_handle h)
+{
+    YZ_ASSERT(h.v >= 2 && h.v < t->env->databases + 2);
+    return t->env->flags[h.v];
+}
+
+/* ---- transactions ---- */
+
+static int begin(struct db_env *env, bool write, struct db_txn **out)
+{
+    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL); /* a child after fork */
+    YZ_AUTO(yzi_free_ptr) struct db_txn *t = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *t, &t));
+    t->env = env;
+    t->write = write;
+    YZ_TRY(map_env(env, mdb_txn_begin(env->env, NULL, write ? 0 : MDB_RDONLY, &t->txn)));
+    if (write) {
+        atomic_store(&env->writer, (uintptr_t)&this_thread);
+    }
+    atomic_fetch_add(&env->open_txns, 1);
+    *out = YZ_TAKE(t);
+    return YZ_OK;
+}
+
+int yzi_db_begin_read(struct db_env *env, struct db_txn **out)
+{
+    return begin(env, false, out);
+}
+
+int yzi_db_begin_write(struct db_env *env, struct db_txn **out)
+{
+    YZ_ENSURE(!env->read_only, YZ_EINVAL);
+    /* LMDB's lock would wait for ourselves for ever */
+    YZ_ENSURE(atomic_load(&env->writer) != (uintptr_t)&this_thread, YZ_EBUSY);
+    return begin(env, true, out);
+}
+
+static void cursor_end(struct db_cursor *c)
+{
+    if (c->cursor) {
+        mdb_cursor_close(c->cursor);
+        c->cursor = NULL;
+        *(c->prev ? &c->prev->next : &c->txn->cursors) = c->next;
+        if (c->next) {
+            c->next->prev = c->prev;
+        }
+    }
+}
+
+/* What both ends have in common before LMDB ends it; a waiting writer may begin right after. */
+static void before_end(struct db_txn *t)
+{
+    while (t->cursors) {
+        cursor_end(t->cursors);
+    }
+    if (t->write) {
+        atomic_store(&t->env->writer, 0);
+    }
+}
+
+static void txn_free(struct db_txn *t)
+{
+    atomic_fetch_sub(&t->env->open_txns, 1);
+    free(t);
+}
+
+int yzi_db_commit(struct db_txn **txn)
+{
+    struct db_txn *t = *txn;
+    YZ_ENSURE(t, YZ_EINVAL);
+    if (t->failed) {
+        int failed = t->failed;
+        yzi_db_abort(txn);
+        return failed;
+    }
+    *txn = NULL;
+    before_end(t);
+    int rc = map_env(t->env, mdb_txn_commit(t->txn));
+    txn_free(t);
+    return rc;
+}
+
+void yzi_db_abort(struct db_txn **txn)
+{
+    struct db_txn *t = *txn;
+    *txn = NULL;
+    if (t) {
+        before_end(t);
+        mdb_txn_abort(t->txn);
+        txn_free(t);
+    }
+}
+
+/* ---- pairs ---- */
+
+static MDB_val val(yz_bytes b)
+{
+    return (MDB_val){b.n, (void *)(uintptr_t)b.p};
+}
+
+static yz_bytes bytes_of(const MDB_val *v)
+{
+    return yzi_bytes(v->mv_data, v->mv_size);
+}
+
+static int check_key(unsigned flags, yz_bytes key)
+{
+    YZ_ENSURE(key.n > 0, YZ_EINVAL);
+    YZ_ENSURE(key.n <= YZ_DB_KEY_MAX, YZ_ELIMIT);
+    YZ_ENSURE(!(flags & DB_INTEGER_KEY) || key.n == sizeof(uint64_t), YZ_EINVAL);
+    return YZ_OK;
+}
+
+int yzi_db_get(struct db_txn *t, db_handle h, yz_bytes key, yz_bytes *out)
+{
+    YZ_TRY(check_key(flags_of(t, h), key));
+    MDB_val k = val(key), v;
+    YZ_TRY(map_txn(t, mdb_get(t->txn, h.v, &k, &v)));
+    *out = bytes_of(&v);
+    return YZ_OK;
+}
+
+/* mdb_put with our flags; *v is as for it. */
+static int put(struct db_txn *t, db_handle h, yz_bytes key, MDB_val *v, unsigned flags,
+               unsigned lmdb_flags)
+{
+    YZ_ENSURE(t->write && (flags & ~3u) == 0, YZ_EINVAL);
+    YZ_TRY(check_key(flags_of(t, h), key));
+    if (flags & DB_PUT_NEW) {
+        lmdb_flags |= MDB_NOOVERWRITE;
+    }
+    if (flags & DB_PUT_APPEND) {
+        lmdb_flags |= flags_of(t, h) & DB_DUP_SORT ? MDB_APPENDDUP : MDB_APPEND;
+    }
+    MDB_val k = val(key);
+    int rc = mdb_put(t->txn, h.v, &k, v, lmdb_flags);
+    if (rc == MDB_KEYEXIST && !(flags & DB_PUT_NEW)) {
+        return YZ_EINVAL; /* an append out of order */
+    }
+    return map_txn(t, rc);
+}
+
+int yzi_db_put(struct db_txn *t, db_handle h, yz_bytes key, yz_bytes value, unsigned flags)
+{
+    bool dup = flags_of(t, h) & DB_DUP_SORT;
+    YZ_ENSURE(!dup || value.n <= YZ_DB_KEY_MAX, YZ_ELIMIT);
+    YZ_ENSURE(value.n <= UINT32_MAX, YZ_ELIMIT);
+    MDB_val v = val(value);
+    return put(t, h, key, &v, flags, 0);
+}
+
+int yzi_db_put_reserve(struct db_txn *t, db_handle h, yz_bytes key, size_t n, unsigned flags,
+                       uint8_t **out)
+{
+    YZ_ENSURE(!(flags_of(t, h) & DB_DUP_SORT), YZ_EINVAL);
+    YZ_ENSURE(n <= UINT32_MAX, YZ_ELIMIT);
+    MDB_val v = {n, NULL};
+    YZ_TRY(put(t, h, key, &v, flags, MDB_RESERVE));
+    *out = v.mv_data;
+    return YZ_OK;
+}
+
+int yzi_db_del(struct db_txn *t, db_handle h, yz_bytes key, const yz_bytes *dup)
+{
+    unsigned flags = flags_of(t, h);
+    YZ_ENSURE(t->write && (!dup || flags & DB_DUP_SORT), YZ_EINVAL);
+    YZ_ENSURE(!dup || dup->n <= YZ_DB_KEY_MAX, YZ_ELIMIT);
+    YZ_TRY(check_key(flags, key));
+    MDB_val k = val(key), v = dup ? val(*dup) : (MDB_val){0};
+    return map_txn(t, mdb_del(t->txn, h.v, &k, dup ? &v : NULL));
+}
+
+int yzi_db_clear(struct db_txn *t, db_handle h)
+{
+    YZ_ENSURE(t->write, YZ_EINVAL);
+    return map_txn(t, mdb_drop(t->txn, h.v, 0));
+}
+
+int yzi_db_count(struct db_txn *t, db_handle h, uint64_t *out)
+{
+    MDB_stat st;
+    YZ_TRY(map_txn(t, mdb_stat(t->txn, h.v, &st)));
+    *out = st.ms_entries;
+    return YZ_OK;
+}
+
+/* ---- cursors ---- */
+
+int yzi_db_cursor_open(struct db_txn *t, db_handle h, struct db_cursor **out)
+{
+    YZ_AUTO(yzi_free_ptr) struct db_cursor *c = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *c, &c));
+    YZ_TRY(map_txn(t, mdb_cursor_open(t->txn, h.v, &c->cursor)));
+    c->txn = t;
+    c->handle = h;
+    c->next = t->cursors;
+    if (c->next) {
+        c->next->prev = c;
+    }
+    t->cursors = c;
+    *out = YZ_TAKE(c);
+    return YZ_OK;
+}
+
+void yzi_db_cursor_close(struct db_cursor **c)
+{
+    if (*c) {
+        cursor_end(*c);
+        free(*c);
+        *c = NULL;
+    }
+}
+
+int yzi_db_cursor_move(struct db_cursor *c, enum db_move m, yz_bytes *key, yz_bytes *value)
+{
+    static const MDB_cursor_op ops[] = {
+        [DB_FIRST] = MDB_FIRST,         [DB_LAST] = MDB_LAST,      [DB_NEXT] = MDB_NEXT,
+        [DB_PREV] = MDB_PREV,           [DB_SEEK] = MDB_SET_RANGE, [DB_NEXT_DUP] = MDB_NEXT_DUP,
+        [DB_FIRST_DUP] = MDB_FIRST_DUP,
+    };
+    YZ_ENSURE(c->cursor && m <= DB_FIRST_DUP, YZ_EINVAL);
+    unsigned flags = flags_of(c->txn, c->handle);
+    bool dup_move = m == DB_NEXT_DUP || m == DB_FIRST_DUP;
+    YZ_ENSURE(!dup_move || flags & DB_DUP_SORT, YZ_EINVAL);
+    MDB_cursor_op op = ops[m];
+    MDB_val k = {0}, v = {0};
+    if (m == DB_SEEK && key->n == 0) {
+        op = MDB_FIRST;
+    } else if (m == DB_SEEK) {
+        YZ_ENSURE(!(flags & DB_INTEGER_KEY) || key->n == sizeof(uint64_t), YZ_EINVAL);
+        k = val(*key);
+    }
+    YZ_TRY(map_txn(c->txn, mdb_cursor_get(c->cursor, &k, &v, op)));
+    if (m == DB_FIRST_DUP) { /* gives the value only */
+        YZ_TRY(map_txn(c->txn, mdb_cursor_get(c->cursor, &k, &v, MDB_GET_CURRENT)));
+    }
+    *key = bytes_of(&k);
+    if (value) {
+        *value = bytes_of(&v);
+    }
+    return YZ_OK;
+}
+
+int yzi_db_cursor_del(struct db_cursor *c)
+{
+    YZ_ENSURE(c->cursor && c->txn->write, YZ_EINVAL);
+    return map_txn(c->txn, mdb_cursor_del(c->cursor, 0));
+}
