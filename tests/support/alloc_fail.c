@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The wrappers behind alloc_fail.h. Live blocks are kept by address, because a free may be of a
+ * block from before the watch or from a shared library, and must not be counted.
+ */
+#include "tests/support/alloc_fail.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void __real_free(void *p);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void __wrap_free(void *p);
+
+#define LIVE_MAX 65536u /* more at once than any test here should hold */
+
+static _Thread_local struct {
+    bool watching, failed;
+    size_t nth, calls, live;
+    void **blocks; /* LIVE_MAX of them, by way of the real allocator */
+} watch;
+
+static bool refuse(void)
+{
+    if (!watch.watching) {
+        return false;
+    }
+    watch.calls++;
+    if (watch.calls == watch.nth) {
+        watch.failed = true;
+        return true;
+    }
+    return false;
+}
+
+static void *born(void *p)
+{
+    if (watch.watching && p) {
+        YZ_ASSERT(watch.live < LIVE_MAX);
+        watch.blocks[watch.live++] = p;
+    }
+    return p;
+}
+
+static void died(const void *p)
+{
+    /* From the end: what was allocated last is usually freed first. */
+    for (size_t i = watch.live; watch.watching && p && i > 0; i--) {
+        if (watch.blocks[i - 1] == p) {
+            watch.blocks[i - 1] = watch.blocks[--watch.live];
+            return;
+        }
+    }
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return refuse() ? NULL : born(__real_malloc(n));
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return refuse() ? NULL : born(__real_calloc(n, size));
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    if (refuse()) {
+        return NULL;
+    }
+    died(p);
+    return born(__real_realloc(p, n)); /* fails for no reason but a real lack of memory */
+}
+
+void __wrap_free(void *p)
+{
+    died(p);
+    __real_free(p);
+}
+
+void yz_alloc_fail_start(size_t nth)
+{
+    if (!watch.blocks) {
+        watch.blocks = __real_calloc(LIVE_MAX, sizeof *watch.blocks);
+        YZ_ASSERT(watch.blocks);
+    }
+    watch.nth = nth;
+    watch.calls = watch.live = 0;
+    watch.failed = false;
+    watch.watching = true;
+}
+
+struct alloc_fail_result yz_alloc_fail_stop(void)
+{
+    watch.watching = false;
+    __real_free(watch.blocks);
+    watch.blocks = NULL;
+    return (struct alloc_fail_result){watch.calls, watch.live, watch.failed};
+}
+
+int yz_alloc_fail_each(int (*run)(void *ctx), void *ctx)
+{
+    for (int nth = 1;; nth++) {
+        yz_alloc_fail_start((size_t)nth);
+        int rc = run(ctx);
+        struct alloc_fail_result r = yz_alloc_fail_stop();
+        int want = r.failed ? YZ_ENOMEM : 0;
+        if (rc != want) {
+            fprintf(stderr, "with allocation %d failing: %s, not %s\n", nth, yz_err_name(rc),
+                    yz_err_name(want));
+            return -1;
+        }
+        if (r.live) {
+            fprintf(stderr, "with allocation %d failing: %zu blocks leaked\n", nth, r.live);
+            return -1;
+        }
+        if (!r.failed) {
+            return nth - 1;
+        }
+    }
+}
