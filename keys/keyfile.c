@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Key pairs and key files. The secret is outside guarded memory only while it is made, read or
- * written: in buffers of this file, which are wiped on every path. Base64 of secrets is libsodium's,
- * whose time does not depend on the bytes.
+ * written: in buffers of this file, which are wiped on every path. Base64 of secrets is
+ * libsodium's, whose time does not depend on the bytes.
  */
 #include "keys/keyfile.h"
 

@@ -56,8 +56,8 @@ void yzi_key_pair_release(struct key_pair *k);
 /* Make a fresh pair and write it to a new file, 0600. YZ_EEXIST, YZ_EIO, YZ_EDISKFULL. */
 YZ_MUST_USE int yzi_keyfile_create(const char *path, enum key_use use, uint8_t out_public[32],
                                    yz_error *err);
-/* YZ_EPERM (not ours, or others may read it), YZ_EINVAL (another use), YZ_EMALFORMED (with the line),
- * YZ_ESIGNATURE (public does not belong to secret), YZ_ENOTFOUND, YZ_EIO. */
+/* YZ_EPERM (not ours, or others may read it), YZ_EINVAL (another use), YZ_EMALFORMED (with the
+ * line), YZ_ESIGNATURE (public does not belong to secret), YZ_ENOTFOUND, YZ_EIO. */
 YZ_MUST_USE int yzi_keyfile_load(const char *path, enum key_use use, struct key_pair *out,
                                  yz_error *err);
 /* Load, or create when absent. */
@@ -70,8 +70,8 @@ YZ_MUST_USE int yzi_keyfile_format(struct key_pair *k, yz_buf *out);
 YZ_MUST_USE int yzi_keyfile_parse(yz_bytes text, enum key_use use, struct key_pair *out,
                                   unsigned *out_line);
 
-/* A fingerprint for people to compare: the first 16 bytes of the public key's SHA-256 as 8 groups of
- * 4 lower-case hex digits with ':' between them, NUL-terminated. */
+/* A fingerprint for people to compare: the first 16 bytes of the public key's SHA-256 as 8 groups
+ * of 4 lower-case hex digits with ':' between them, NUL-terminated. */
 #define YZ_FINGERPRINT_TEXT 40
 void yzi_key_fingerprint(const uint8_t public_key[32], char out[YZ_FINGERPRINT_TEXT]);
 

@@ -38,9 +38,16 @@ struct sign_rule {
 };
 const struct sign_rule *yzi_sign_rule_message(enum frame_kind kind); /* NULL: never signed */
 const struct sign_rule *yzi_sign_rule_record(enum record_kind kind);
+/* Row i of the whole table, in the order of docs/protocol.md; NULL beyond the last. */
+const struct sign_rule *yzi_sign_rule_at(size_t i);
+const char *yzi_signer_text(enum signer signer); /* the words of that document; "?" if unknown */
 
-/* Sign one message header: appends a signature block with an empty path. YZ_EINVAL when the key's
- * use is not the rule's. The key's secret must be open or openable by this thread. */
+/* -- messages --
+ * Signing needs the key for itself, unless it is held (yzi_key_pair_hold): then any number of
+ * threads may sign with it at the same time. */
+
+/* Sign one message header: appends a signature block with an empty path. YZ_EINVAL when the kind is
+ * never signed or the key's use is not the rule's; YZ_ELIMIT, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_sign_message(struct key_pair *key, enum frame_kind kind, yz_bytes header,
                                  yz_buf *out_block);
 /* Sign n headers (1..YZ_BATCH_MAX) of one kind with one signature; blocks[i] receives header
@@ -64,18 +71,32 @@ struct root_memory {
 YZ_MUST_USE int yzi_verify_message(struct root_memory *memory, enum frame_kind kind,
                                    yz_bytes header, const struct signature_block *b);
 
-/* Sign a record body with n keys (all of the rule's use) and append the record. n 0 is for
- * SIGNER_NONE only. */
+/* -- records -- */
+
+/* Sign a record body with n distinct keys (all of the rule's use, at most YZ_RECORD_SIGNATURES_MAX)
+ * and append the record. n 0 is for SIGNER_NONE, and only for it. YZ_EINVAL, YZ_ETOOBIG, YZ_ELIMIT,
+ * YZ_ENOMEM. */
 YZ_MUST_USE int yzi_record_sign(enum record_kind kind, yz_bytes body, struct key_pair *const *keys,
                                 unsigned n, yz_buf *out);
-/* That at least `threshold` distinct keys of `allowed` signed it, and that no signature present is
- * wrong. YZ_ESIGNATURE. */
+/* That at least `threshold` (never 0) distinct keys of `allowed` signed it, and that no signature
+ * present is wrong, those of other keys included. YZ_ESIGNATURE (always so for SIGNER_NONE kinds),
+ * YZ_ENOMEM. */
 YZ_MUST_USE int yzi_record_verify(const struct record *r, const uint8_t (*allowed)[32],
                                   size_t allowed_n, unsigned threshold);
-/* That one key of the list that is valid at `now` signed it. YZ_ESIGNATURE, YZ_EEXPIRED. */
+/* That one key of the list that is valid at `now` signed it, and that no signature present is
+ * wrong. YZ_ESIGNATURE, YZ_EEXPIRED (only keys of the list that are not valid now did), YZ_ENOMEM.
+ */
 YZ_MUST_USE int yzi_record_verify_one(const struct record *r, const struct key_list *allowed,
                                       uint64_t now);
 /* not_before <= now and (not_after 0 or now < not_after) for this key in the list. */
 bool yzi_key_list_has(const struct key_list *l, const uint8_t key[32], uint64_t now);
+
+/* -- checkpoints --
+ * What the log key signs is the text of a signed note (C2SP), as it stands: its first line, the
+ * log's origin, takes the place of a context. No other signed bytes can be such a text, because
+ * contexts hold a space and origins do not. YZ_EINVAL: not a log key, or no text of that kind. */
+YZ_MUST_USE int yzi_sign_checkpoint(struct key_pair *key, yz_bytes text, uint8_t out_signature[64]);
+YZ_MUST_USE int yzi_verify_checkpoint(yz_bytes text, const uint8_t key[32],
+                                      const uint8_t signature[64]); /* YZ_ESIGNATURE */
 
 #endif

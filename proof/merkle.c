@@ -139,6 +139,50 @@ int yzi_merkle_paths(const yz_digest *leaves, size_t n, struct merkle_path *path
     return 0;
 }
 
+/* Level by level: an odd last node rises unchanged. That gives the tree of the recursive
+ * definition, where such a node is the root of a smaller right subtree. */
+size_t yzi_merkle_tree_nodes(size_t n)
+{
+    size_t all = n;
+    while (n > 1) {
+        n = n / 2 + n % 2;
+        all += n;
+    }
+    return all;
+}
+
+void yzi_merkle_tree(yz_digest *nodes, size_t n, yz_digest *out_root)
+{
+    YZ_ASSERT(n > 0);
+    while (n > 1) {
+        yz_digest *above = nodes + n;
+        for (size_t i = 0; i < n / 2; i++) {
+            yzi_merkle_node(&nodes[2 * i], &nodes[2 * i + 1], &above[i]);
+        }
+        if (n % 2) {
+            above[n / 2] = nodes[n - 1];
+        }
+        nodes = above;
+        n = n / 2 + n % 2;
+    }
+    *out_root = nodes[0];
+}
+
+unsigned yzi_merkle_tree_path(const yz_digest *nodes, size_t n, size_t index, yz_digest *out)
+{
+    YZ_ASSERT(index < n);
+    unsigned length = 0;
+    while (n > 1) {
+        if ((index ^ 1) < n) {
+            out[length++] = nodes[index ^ 1];
+        }
+        nodes += n;
+        n = n / 2 + n % 2;
+        index /= 2;
+    }
+    return length;
+}
+
 /* SUBPROOF(m, D[n], complete) of RFC 6962 §2.1.2; 0 < m <= n. `complete` says that the subtree of
  * the first m leaves is one the checker knows the root of. */
 static void subproof(const yz_digest *leaves, size_t m, size_t n, bool complete,

@@ -29,6 +29,13 @@ YZ_MUST_USE int yzi_merkle_path(const yz_digest *leaves, size_t n, size_t index,
 /* All inclusion paths at once, O(n log n): paths[i] is for leaf i. For batch signing.
  * YZ_EINVAL for n 0. */
 YZ_MUST_USE int yzi_merkle_paths(const yz_digest *leaves, size_t n, struct merkle_path *paths);
+/* A tree kept whole, so that any of its paths is there in O(log n), for batch signing. `nodes` has
+ * room for yzi_merkle_tree_nodes(n) hashes and begins with those of the n > 0 leaves; the call adds
+ * the others and gives the root. */
+size_t yzi_merkle_tree_nodes(size_t n);
+void yzi_merkle_tree(yz_digest *nodes, size_t n, yz_digest *out_root);
+/* Write the path of leaf `index` < n, yzi_merkle_path_length hashes; returns how many. */
+unsigned yzi_merkle_tree_path(const yz_digest *nodes, size_t n, size_t index, yz_digest *out);
 /* The length of the inclusion path of `index` in a tree of `size` leaves (RFC 9162 §2.1.3);
  * 0 when index >= size. */
 unsigned yzi_merkle_path_length(uint64_t index, uint64_t size);

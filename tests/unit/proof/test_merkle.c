@@ -313,6 +313,27 @@ static void test_merkle__agrees_with_the_definition_for_every_small_size(void **
     free(paths);
 }
 
+static void test_merkle__keeps_a_tree_that_gives_the_same_root_and_paths(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= EVERY_SIZE_TO; n++) {
+        yz_digest root, want = ref_mth(0, n);
+        yz_digest *nodes =
+            calloc(yzi_merkle_tree_nodes(n), sizeof *nodes); /* asan sees more used */
+        assert_non_null(nodes);
+        memcpy(nodes, leaves, n * sizeof *nodes);
+        yzi_merkle_tree(nodes, n, &root);
+        assert_digest_eq(&root, &want);
+        for (size_t i = 0; i < n; i++) {
+            struct merkle_path path, kept;
+            ref_path(i, 0, n, &path);
+            kept.n = yzi_merkle_tree_path(nodes, n, i, kept.hash);
+            assert_path_eq(&kept, &path);
+        }
+        free(nodes);
+    }
+}
+
 static void test_merkle__proves_consistency_between_every_two_small_sizes(void **state)
 {
     (void)state;
@@ -530,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_merkle__gives_the_proofs_of_certificate_transparency),
         cmocka_unit_test(test_merkle__separates_leaves_from_nodes),
         cmocka_unit_test(test_merkle__agrees_with_the_definition_for_every_small_size),
+        cmocka_unit_test(test_merkle__keeps_a_tree_that_gives_the_same_root_and_paths),
         cmocka_unit_test(test_merkle__proves_consistency_between_every_two_small_sizes),
         cmocka_unit_test(test_merkle__proves_in_large_trees_of_random_size),
         cmocka_unit_test(test_merkle__knows_path_lengths_of_trees_of_any_size),
