@@ -16,6 +16,7 @@
 #define YZ_KEYS_DIRECTORY_H
 
 #include "keys/sign.h"
+#include "proof/merkle.h"
 #include "proto/record.h"
 
 struct directory;
@@ -28,6 +29,7 @@ static inline void yzi_directory_unref_ptr(const struct directory **d)
 }
 
 /* -- building (operator) -- */
+#define YZ_BUNDLE_BYTES_MAX (1024u * 1024u * 1024u) /* of any bundle */
 struct directory_parts {
     yz_buf manifest; /* the signed manifest record */
     yz_buf *chunks;  /* chunks_n of them, in the manifest's order */
@@ -43,26 +45,41 @@ YZ_MUST_USE int yzi_directory_assemble(const yz_bytes *records, size_t n, uint64
 void yzi_directory_parts_fini(struct directory_parts *p);
 /* One file or payload with everything: (u32 length ‖ bytes) for the manifest, then each chunk. */
 YZ_MUST_USE int yzi_directory_bundle_write(const struct directory_parts *p, yz_buf *out);
+/* Views into the bundle. *inout_chunks_n is the room in out_chunks before, the chunks after (at most
+ * YZ_MANIFEST_CHUNKS_MAX). YZ_EMALFORMED, YZ_ETOOBIG, YZ_ELIMIT (no room). Nothing is verified. */
 YZ_MUST_USE int yzi_directory_bundle_parse(yz_bytes bundle, yz_bytes *out_manifest,
                                            yz_bytes *out_chunks, size_t *inout_chunks_n);
 
 /* -- verifying -- */
-/* Verify everything and build a snapshot: root statement authorised by `trusted_root` (same bytes,
- * or newer and signed by the older's keys at its threshold, and its own), manifest signed by the
- * operators at their threshold, chunk digests, tree root, and every member set by its member's key.
- * chunks[i] belongs to manifest chunk i. *out holds one reference. YZ_ESIGNATURE, YZ_EMALFORMED,
- * YZ_EROLLBACK (root older than trusted), YZ_EUNKNOWNKEY, YZ_ENOMEM, with a sentence in err. */
+/* That this is a root statement signed by its own root keys at its own threshold: what an anchor
+ * must be. YZ_EMALFORMED, YZ_EVERSION, YZ_ESIGNATURE, YZ_ENOMEM, with a sentence in err. */
+YZ_MUST_USE int yzi_directory_check_anchor(yz_bytes root_record, yz_error *err);
+/* The version a manifest record claims; nothing is verified. YZ_EMALFORMED and the parser's. */
+YZ_MUST_USE int yzi_directory_peek(yz_bytes manifest_record, uint64_t *out_version);
+/* Verify everything and build a snapshot: root statement authorised by `trusted_root` (the same, or
+ * newer and signed by the older's keys at its threshold, and its own), manifest signed by the
+ * operators of that root statement at their threshold, chunk digests, tree root and size, order,
+ * every member set by a key of its member, brokers' keys listed by the root statement, every key
+ * with one use and one node. `now` is for what is said in err only: validity is a matter of look-ups.
+ * chunks[i] belongs to manifest chunk i; everything is copied. *out holds one reference.
+ * YZ_ESIGNATURE, YZ_EMALFORMED (also a directory that contradicts itself), YZ_EROLLBACK (root older
+ * than trusted, or another of the same version), YZ_EUNKNOWNKEY (another instance, a member set
+ * without its member), YZ_EVERSION, YZ_ETOOBIG, YZ_ELIMIT, YZ_ENOMEM, with a sentence in err. */
 YZ_MUST_USE int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record,
                                      const yz_bytes *chunks, size_t chunks_n, uint64_t now,
                                      const struct directory **out, yz_error *err);
-/* A new snapshot with this newer member set over it; the old one is unchanged. YZ_EROLLBACK (not
- * newer: the same bytes give YZ_EEXIST, the same version with other bytes YZ_EROLLBACK),
- * YZ_ESIGNATURE, YZ_EUNKNOWNKEY. */
+/* A new snapshot with this newer member set over it; the old one is unchanged and the published part
+ * is shared. YZ_EROLLBACK (older; or the same version with other contents, an alarm, which err says),
+ * YZ_EEXIST (the one in force), YZ_ESIGNATURE, YZ_EEXPIRED (signed by a member key outside its
+ * validity), YZ_EUNKNOWNKEY (no such member, or it is revoked), YZ_EDENIED (it lists a key that has
+ * another use or another member's node), and the parser's. A set in force whose every signing key
+ * was revoked does not count as a version to surpass. */
 YZ_MUST_USE int yzi_directory_overlay(const struct directory *d, yz_bytes member_set_record,
                                       uint64_t now, const struct directory **out, yz_error *err);
 
 /* -- reading -- */
 uint64_t yzi_directory_version(const struct directory *d);
+uint64_t yzi_directory_issued_at(const struct directory *d);
 yz_bytes yzi_directory_instance(const struct directory *d);
 const yz_digest *yzi_directory_root_hash(const struct directory *d);
 yz_bytes yzi_directory_manifest(const struct directory *d);    /* raw record */
@@ -70,8 +87,12 @@ yz_bytes yzi_directory_root_record(const struct directory *d); /* raw record */
 const struct root_statement *yzi_directory_root(const struct directory *d);
 /* The chunk of that digest; empty when there is none. */
 yz_bytes yzi_directory_chunk(const struct directory *d, const yz_digest *digest);
+size_t yzi_directory_chunks_n(const struct directory *d);
+/* The published part as a bundle, appended. */
+YZ_MUST_USE int yzi_directory_bundle(const struct directory *d, yz_buf *out);
 /* Concatenated raw records of the member sets lying over the published version; may be empty. */
 YZ_MUST_USE int yzi_directory_overlays(const struct directory *d, yz_buf *out);
+size_t yzi_directory_overlays_n(const struct directory *d);
 
 struct directory_node {
     yz_node_id node;
@@ -82,11 +103,13 @@ struct directory_node {
     const struct node_record *record;   /* adapters and clients */
     const struct broker_record *broker; /* brokers */
 };
-/* The node, not revoked. YZ_EUNKNOWNKEY (also when revoked: then *out_revoked, may be NULL). */
+/* The node, not revoked. YZ_EUNKNOWNKEY (also when it, its member or the keys under its member set
+ * are revoked: then *out_revoked, may be NULL), YZ_EEXPIRED (no member key that signed its member set
+ * is valid now). A broker is a node when both root statement and operator list it. */
 YZ_MUST_USE int yzi_directory_node(const struct directory *d, yz_node_id node, uint64_t now,
                                    struct directory_node *out, bool *out_revoked);
 /* The node to which this transport key belongs and is valid now, not revoked (key, node or member).
- * YZ_EUNKNOWNKEY, YZ_EEXPIRED. */
+ * Errors as yzi_directory_node; YZ_EEXPIRED also for the key itself. */
 YZ_MUST_USE int yzi_directory_by_transport(const struct directory *d, const uint8_t key[32],
                                            uint64_t now, struct directory_node *out);
 /* That `key` is a signing key of this node, valid at now and not revoked. YZ_EUNKNOWNKEY,
@@ -96,12 +119,39 @@ YZ_MUST_USE int yzi_directory_may_sign(const struct directory *d, const struct d
 /* That the node serves or speaks for the subsystem according to its member set. */
 bool yzi_directory_speaks_for(const struct directory_node *n, yz_subsystem_id subsystem);
 bool yzi_directory_has_subsystem(const struct directory *d, yz_subsystem_id subsystem);
-/* Owner keys of the member set that holds this subsystem. YZ_ENOTFOUND. */
+/* That `key` is an owner key of the subsystem now: listed, valid, not revoked, nor the member, nor
+ * the signature under the member set. Cheap enough for every message. YZ_ENOTFOUND (no such
+ * subsystem), YZ_EUNKNOWNKEY (not listed, or revoked), YZ_EEXPIRED. */
+YZ_MUST_USE int yzi_directory_may_own(const struct directory *d, yz_subsystem_id subsystem,
+                                      const uint8_t key[32], uint64_t now);
+/* Owner keys of the member set that holds this subsystem, whatever their validity. YZ_ENOTFOUND. */
 YZ_MUST_USE int yzi_directory_owner_keys(const struct directory *d, yz_subsystem_id subsystem,
                                          const struct key_list **out);
+/* The member, and its newest member set, whether or not they are revoked or its signature still
+ * counts; NULL when there is none. */
 const struct member_record *yzi_directory_member(const struct directory *d, yz_member_id id);
 const struct member_set *yzi_directory_member_set(const struct directory *d, yz_member_id id);
 bool yzi_directory_key_revoked(const struct directory *d, const uint8_t key[32], uint64_t now);
+bool yzi_directory_member_revoked(const struct directory *d, yz_member_id id, uint64_t now);
+
+/* Visit the live brokers by id; stop and return the callback's code when it is not 0. The view is
+ * the caller's to copy. */
+YZ_MUST_USE int yzi_directory_each_broker(const struct directory *d, uint64_t now,
+                                          int (*visit)(void *ctx, const struct directory_node *b),
+                                          void *ctx);
+
+/* A published record with its place in the tree: who checks `path` against the root hash of the
+ * signed manifest needs no other record. */
+struct directory_proof {
+    yz_bytes raw;         /* view into d */
+    uint64_t index, size; /* leaf, tree */
+    struct merkle_path path;
+};
+/* `id` is empty for RECORD_ROOT, a node id for RECORD_BROKER, a member id for RECORD_MEMBER and
+ * RECORD_MEMBER_SET (the published one; an overlay proves itself). Hashes the whole tree: keep the
+ * result per version. YZ_ENOTFOUND, YZ_EINVAL for another kind. */
+YZ_MUST_USE int yzi_directory_prove(const struct directory *d, enum record_kind kind, yz_bytes id,
+                                    struct directory_proof *out);
 
 /* Visit all records in force (overlays replace what they are newer than), in directory order; stop
  * and return the callback's code when it is not 0. */

@@ -16,8 +16,9 @@ struct held_offer {
 };
 void yzi_offer_ref(const struct held_offer *o);
 void yzi_offer_unref(const struct held_offer *o);
-/* Parse and verify one offer record against the directory. One reference for the caller.
- * YZ_ESIGNATURE, YZ_EUNKNOWNKEY (no such subsystem), YZ_EMALFORMED. */
+/* Parse and verify one offer record against the directory; the bytes are copied. One reference for
+ * the caller. YZ_ESIGNATURE, YZ_EEXPIRED (by an owner key outside its validity), YZ_EUNKNOWNKEY (no
+ * such subsystem, or signed by a revoked key), YZ_EMALFORMED and the parser's. */
 YZ_MUST_USE int yzi_offer_open(yz_bytes record, const struct directory *d, uint64_t now,
                                const struct held_offer **out, yz_error *err);
 
@@ -39,7 +40,8 @@ struct coarse_decision {
     const char *reason;             /* "no-such-service", "no-grant", "not-valid-yet", "expired" */
     const struct held_offer *offer; /* borrowed */
     const struct offered_service *service;
-    bool strict;
+    const struct coarse_grant *grant; /* the one that allowed or ran out; NULL when none fits */
+    bool strict; /* any grant that allows it says so */
 };
 /* The coarse half: may this consumer subsystem call this service now, by the owner's offer, the
  * owner's key still being valid in `d`. An offer held from before its owner key was revoked counts
@@ -47,8 +49,8 @@ struct coarse_decision {
 void yzi_offers_may_call(const struct offers *o, const struct directory *d,
                          yz_subsystem_id consumer, yz_service_id service, uint64_t now,
                          struct coarse_decision *out);
-/* The text of the rule that decided, for outcomes and logs: "CN/GOV/MCA/civil@7#grant-id". */
-YZ_MUST_USE int yzi_coarse_rule(const struct coarse_decision *c, yz_subsystem_id consumer,
-                                yz_buf *out);
+/* Append the text of the rule that decided, for outcomes and logs: "CN/GOV/MCA/civil@7#grant-id",
+ * without "#…" when no grant fits, nothing when there is no offer. */
+YZ_MUST_USE int yzi_coarse_rule(const struct coarse_decision *c, yz_buf *out);
 
 #endif
