@@ -39,6 +39,26 @@
 #define YZ_RECORD_SIGNATURES_MAX 16u
 #define YZ_MANIFEST_CHUNKS_MAX 4096u
 
+/* Lists in records; a record's size bounds most of them more tightly. */
+#define YZ_ROOT_KEYS_MAX YZ_RECORD_SIGNATURES_MAX /* also operator keys */
+#define YZ_ROOT_BROKERS_MAX 256u
+#define YZ_KEYS_MAX 8u            /* of one use: rotation needs two */
+#define YZ_SUBSYSTEMS_MAX 1024u   /* of a member, and of a node */
+#define YZ_MEMBER_NODES_MAX 2048u /* about what a record holds */
+#define YZ_ENDPOINTS_MAX 16u
+#define YZ_SERVICES_MAX 1024u       /* of an offer */
+#define YZ_SERVICE_ADAPTERS_MAX 16u /* hosting one service */
+#define YZ_CATALOGUE_MAX 1024u      /* data sets of an offer */
+#define YZ_GRANTS_MAX 4096u         /* of an offer, and of its terms */
+#define YZ_LANGUAGES_MAX 16u
+#define YZ_PREDICATES_MAX 64u /* of a grant */
+#define YZ_PURPOSES_MAX 64u   /* of a grant */
+
+#define YZ_LABEL_MAX 256u /* bytes of a line of text for people: names, owners, reasons */
+#define YZ_TEXT_MAX 4096u /* bytes of a text for people */
+#define YZ_LANGUAGE_MAX 35u
+#define YZ_ADDRESS_MAX 300u /* tcp://host:port */
+
 #define YZ_QUERY_KEYS_MAX 1000u
 #define YZ_QUERY_FIELDS_MAX 256u
 #define YZ_QUERY_CONDITIONS_MAX 32u
