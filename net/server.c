@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ROUTER sockets behind CURVE, and the ZAP handler that decides each handshake. The User-Id that ZAP
+ * returns is the peer's key in hex; libzmq 4.3.4 attaches it to message parts, but loses it on the
+ * first one after a poll, so it is read from the last part.
+ */
+#include "net/server.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+#include "base/text.h"
+#include "net/zmq_util.h"
+
+#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
+#define ZAP_DOMAIN "yizhan"
+#define ZAP_PARTS 7 /* version, request id, domain, address, identity, mechanism, credentials */
+#define HANDSHAKES_PER_STEP 64
+
+struct server {
+    void *zap;
+    struct {
+        void *router;
+        char address[256];
+    } endpoints[SERVER_ENDPOINTS_MAX];
+    unsigned endpoints_n;
+    unsigned next; /* the endpoint to ask first, for fairness */
+    bool (*admit)(void *ctx, const uint8_t key[32]);
+    void *ctx;
+    struct server_counters counters;
+};
+
+static int open_zap(struct server *s, void *context, yz_error *err)
+{
+    s->zap = zmq_socket(context, ZMQ_REP);
+    if (!s->zap) {
+        return yzi_fail(err, yzi_zmq_error(errno), "cannot make the ZAP socket: %s",
+                        zmq_strerror(errno));
+    }
+    YZ_TRY(yzi_zmq_set_int(s->zap, ZMQ_LINGER, 0));
+    if (zmq_bind(s->zap, ZAP_ENDPOINT) < 0) {
+        return yzi_fail(err, YZ_EINTERNAL, "cannot bind the ZAP handler: %s", zmq_strerror(errno));
+    }
+    return YZ_OK;
+}
+
+static int set_router_options(void *router, const struct server_options *o,
+                              struct key_pair *transport)
+{
+    YZ_TRY(yzi_zmq_set_common(router, o->message_max, o->high_water));
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_CURVE_SERVER, 1));
+    YZ_TRY(yzi_zmq_set_curve_keys(router, transport));
+    YZ_TRY(yzi_zmq_set_bytes(router, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)));
+    /* without this, a missing handler would mean "accept everybody" */
+    YZ_TRY(yzi_zmq_set_int(router, YZ_ZMQ_ZAP_ENFORCE_DOMAIN, 1));
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_ROUTER_MANDATORY, 1));
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_ROUTER_HANDOVER, 0));
+    /* notice a peer that vanished without closing */
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_HEARTBEAT_IVL, 10000));
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_HEARTBEAT_TIMEOUT, 30000));
+    return YZ_OK;
+}
+
+static int open_endpoint(struct server *s, void *context, const struct server_options *o,
+                         unsigned i, yz_error *err)
+{
+    const char *address = o->endpoints[i].address;
+    void *router = zmq_socket(context, ZMQ_ROUTER);
+    if (!router) {
+        return yzi_fail(err, yzi_zmq_error(errno), "cannot make a socket: %s", zmq_strerror(errno));
+    }
+    s->endpoints[i].router = router;
+    s->endpoints_n = i + 1;
+    int rc = set_router_options(router, o, o->endpoints[i].transport);
+    if (rc < 0) {
+        return yzi_fail(err, YZ_EINTERNAL, "libzmq refuses an option the server depends on (%s)",
+                        yz_err_name(rc));
+    }
+    if (zmq_bind(router, address) < 0) {
+        int code = errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? YZ_ECONFIG
+                                                                                  : YZ_EIO;
+        return yzi_fail(err, code, "cannot listen on %s: %s", address, zmq_strerror(errno));
+    }
+    size_t n = sizeof s->endpoints[i].address;
+    if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, s->endpoints[i].address, &n) < 0) {
+        return yzi_fail(err, YZ_EINTERNAL, "cannot tell where %s listens", address);
+    }
+    return YZ_OK;
+}
+
+int yzi_server_new(const struct server_options *o, struct server **out, yz_error *err)
+{
+    YZ_ENSURE(o->endpoints_n >= 1 && o->endpoints_n <= SERVER_ENDPOINTS_MAX && o->admit, YZ_EINVAL);
+    struct server *s;
+    YZ_TRY(yzi_alloc(1, sizeof *s, &s));
+    s->admit = o->admit;
+    s->ctx = o->ctx;
+    void *context = yzi_net_context(o->net);
+    int rc = open_zap(s, context, err);
+    for (unsigned i = 0; rc == YZ_OK && i < o->endpoints_n; i++) {
+        rc = open_endpoint(s, context, o, i, err);
+    }
+    if (rc < 0) {
+        yzi_server_close(s);
+        return rc;
+    }
+    *out = s;
+    return YZ_OK;
+}
+
+void yzi_server_close(struct server *s)
+{
+    if (!s) {
+        return;
+    }
+    for (unsigned i = 0; i < s->endpoints_n; i++) {
+        zmq_close(s->endpoints[i].router);
+    }
+    if (s->zap) {
+        zmq_close(s->zap);
+    }
+    free(s);
+}
+
+const char *yzi_server_endpoint(const struct server *s, unsigned i)
+{
+    return i < s->endpoints_n ? s->endpoints[i].address : NULL;
+}
+
+size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_POLL_ENTRIES])
+{
+    out[0] = (struct poll_entry){s->zap, 0, false};
+    for (unsigned i = 0; i < s->endpoints_n; i++) {
+        out[1 + i] = (struct poll_entry){s->endpoints[i].router, 0, false};
+    }
+    return 1u + s->endpoints_n;
+}
+
+/* -- ZAP (RFC 27) -- */
+
+struct zap_request {
+    struct message parts[ZAP_PARTS];
+    unsigned n;
+};
+
+static int receive_part(void *socket, struct message *out, bool *out_more)
+{
+    struct message m = {0};
+    zmq_msg_init(yzi_zmq_msg(&m));
+    m.live = true;
+    while (zmq_msg_recv(yzi_zmq_msg(&m), socket, ZMQ_DONTWAIT) < 0) {
+        if (errno != EINTR) {
+            int code = yzi_zmq_error(errno);
+            yzi_message_fini(&m);
+            return code;
+        }
+    }
+    m.bytes = yzi_bytes(zmq_msg_data(yzi_zmq_msg(&m)), zmq_msg_size(yzi_zmq_msg(&m)));
+    *out_more = zmq_msg_more(yzi_zmq_msg(&m)) != 0;
+    yzi_message_move(out, &m);
+    return YZ_OK;
+}
+
+/* All parts of one request; parts beyond the seventh are dropped, the count tells. */
+static int receive_zap(void *zap, struct zap_request *r)
+{
+    bool more = true;
+    while (more) {
+        struct message part = {0};
+        YZ_TRY(receive_part(zap, &part, &more));
+        if (r->n < ZAP_PARTS) {
+            yzi_message_move(&r->parts[r->n], &part);
+        }
+        yzi_message_fini(&part);
+        r->n++;
+    }
+    return YZ_OK;
+}
+
+static bool zap_is_admitted(struct server *s, const struct zap_request *r)
+{
+    return r->n == ZAP_PARTS && yzi_bytes_eq_str(r->parts[0].bytes, "1.0") &&
+           yzi_bytes_eq_str(r->parts[2].bytes, ZAP_DOMAIN) &&
+           yzi_bytes_eq_str(r->parts[5].bytes, "CURVE") && r->parts[6].bytes.n == 32 &&
+           s->admit(s->ctx, r->parts[6].bytes.p);
+}
+
+static void reply_zap(struct server *s, const struct zap_request *r)
+{
+    bool admitted = zap_is_admitted(s, r);
+    char user[65] = "";
+    if (admitted) {
+        sodium_bin2hex(user, sizeof user, r->parts[6].bytes.p, 32);
+        s->counters.admitted++;
+    } else {
+        s->counters.refused++;
+    }
+    yz_bytes id = r->n > 1 ? r->parts[1].bytes : (yz_bytes){0};
+    const yz_bytes reply[] = {yzi_bytes_str("1.0"), id,
+                              yzi_bytes_str(admitted ? "200" : "400"),
+                              yzi_bytes_str(admitted ? "OK" : "unknown key"),
+                              yzi_bytes_str(user), {0}};
+    size_t n = sizeof reply / sizeof reply[0];
+    for (size_t i = 0; i < n; i++) {
+        yz_ignore(yzi_zmq_send_copy(s->zap, reply[i], i + 1 < n ? ZMQ_SNDMORE : 0),
+                  "a handshake that gets no reply times out after ZMQ_HANDSHAKE_IVL");
+    }
+}
+
+void yzi_server_step(struct server *s)
+{
+    for (unsigned i = 0; i < HANDSHAKES_PER_STEP; i++) {
+        struct zap_request r = {0};
+        int rc = receive_zap(s->zap, &r);
+        if (rc == YZ_OK) {
+            reply_zap(s, &r);
+        }
+        for (unsigned k = 0; k < ZAP_PARTS; k++) {
+            yzi_message_fini(&r.parts[k]);
+        }
+        if (rc < 0) {
+            return;
+        }
+    }
+}
+
+/* -- messages -- */
+
+/* Take routing id and payload of one message; drops (and counts) what has more or fewer parts. */
+static int receive_one(struct server *s, unsigned endpoint, struct connection_id *from,
+                       uint8_t key[32], struct message *out)
+{
+    void *router = s->endpoints[endpoint].router;
+    struct message id = {0};
+    bool more = false;
+    YZ_TRY(receive_part(router, &id, &more));
+    struct message body = {0};
+    unsigned parts = 0;
+    while (more) {
+        yzi_message_fini(&body);
+        int rc = receive_part(router, &body, &more);
+        if (rc < 0) {
+            yzi_message_fini(&id);
+            return rc;
+        }
+        parts++;
+    }
+    *from = (struct connection_id){.endpoint = (uint8_t)endpoint, .n = (uint8_t)id.bytes.n};
+    bool id_fits = id.bytes.n >= 1 && id.bytes.n <= sizeof from->id;
+    if (id_fits) {
+        memcpy(from->id, id.bytes.p, id.bytes.n);
+    }
+    yzi_message_fini(&id);
+    if (parts != 1 || !id_fits) {
+        s->counters.multipart++;
+        yzi_message_fini(&body);
+        return YZ_EMALFORMED;
+    }
+    const char *user = zmq_msg_gets(yzi_zmq_msg(&body), "User-Id");
+    if (!user || yzi_hex_decode(yzi_bytes_str(user), key, 32) < 0) {
+        s->counters.keyless++;
+        yzi_message_fini(&body);
+        return YZ_EMALFORMED;
+    }
+    yzi_message_move(out, &body);
+    return YZ_OK;
+}
+
+int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32],
+                    struct message *out)
+{
+    unsigned idle = 0;
+    while (idle < s->endpoints_n) {
+        unsigned endpoint = s->next;
+        int rc = receive_one(s, endpoint, from, key, out);
+        if (rc == YZ_OK) {
+            return YZ_OK;
+        }
+        if (rc == YZ_EMALFORMED) {
+            continue; /* dropped; look for the next */
+        }
+        if (rc != YZ_EAGAIN) {
+            return rc;
+        }
+        s->next = (s->next + 1) % s->endpoints_n;
+        idle++;
+    }
+    return YZ_EAGAIN;
+}
+
+int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message)
+{
+    YZ_ENSURE(to->endpoint < s->endpoints_n && to->n <= sizeof to->id, YZ_EINVAL);
+    void *router = s->endpoints[to->endpoint].router;
+    YZ_TRY(yzi_zmq_send_copy(router, yzi_bytes(to->id, to->n), ZMQ_SNDMORE | ZMQ_DONTWAIT));
+    return yzi_zmq_send_copy(router, message, ZMQ_DONTWAIT);
+}
+
+void yzi_server_counters(const struct server *s, struct server_counters *out)
+{
+    *out = s->counters;
+}
