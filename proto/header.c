@@ -27,12 +27,6 @@ static int unpack(const ProtobufCMessageDescriptor *type, yz_bytes wire,
     return rc == YZ_ELIMIT ? YZ_ETOOBIG : rc; /* more elements than any header has */
 }
 
-/* What a parser calls malformed is the caller's mistake in a writer. */
-static int as_argument(int rc)
-{
-    return rc == YZ_EMALFORMED ? YZ_EINVAL : rc;
-}
-
 /* -- parts -- */
 
 static int take_digest(ProtobufCBinaryData b, yz_digest *out)
@@ -245,7 +239,7 @@ static void give_lists(const struct request_header *h, struct request_lists *l,
 
 int yzi_request_header_write(const struct request_header *h, yz_buf *out)
 {
-    YZ_TRY(as_argument(check_request(h)));
+    YZ_TRY(yzi_as_argument(check_request(h)));
     struct request_lists lists;
     Yizhan__Wire__RequestHeader m = YIZHAN__WIRE__REQUEST_HEADER__INIT;
     m.suite = h->suite;
@@ -375,7 +369,7 @@ int yzi_response_header_parse(yz_bytes header, struct response_header *out)
 
 int yzi_response_header_write(const struct response_header *h, yz_buf *out)
 {
-    YZ_TRY(as_argument(check_response(h)));
+    YZ_TRY(yzi_as_argument(check_response(h)));
     bool sealed = h->status != RESPONSE_STALE_KEY;
     Yizhan__Wire__Checkpoint checkpoint;
     Yizhan__Wire__BrokerRef broker;
@@ -443,7 +437,7 @@ int yzi_outcome_header_parse(yz_bytes header, struct outcome_header *out)
 
 int yzi_outcome_header_write(const struct outcome_header *h, yz_buf *out)
 {
-    YZ_TRY(as_argument(check_outcome(h)));
+    YZ_TRY(yzi_as_argument(check_outcome(h)));
     Yizhan__Wire__OutcomeHeader m = YIZHAN__WIRE__OUTCOME_HEADER__INIT;
     m.message_id = give_uuid(&h->message_id);
     m.request_digest = give_digest(&h->request_digest);

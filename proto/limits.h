@@ -29,6 +29,10 @@
 #define YZ_SALT_BYTES 32u
 #define YZ_PLAIN_FIXED (YZ_SALT_BYTES + 1u + 4u + 4u)
 #define YZ_SEAL_TAG 16u
+/* The largest padded plaintext: sealed, it fits a message whose other sections are full. */
+#define YZ_PLAIN_MAX                                                                               \
+    (YZ_MESSAGE_MAX - YZ_PREFIX_BYTES - YZ_HEADER_MAX - YZ_BLOCK_MAX - YZ_HOP_MAX - YZ_SEAL_TAG)
+#define YZ_PLAIN_MIN 256u
 
 #define YZ_EXPIRY_DEFAULT_MS 30000u
 #define YZ_EXPIRY_MAX_MS 300000u
@@ -61,8 +65,24 @@
 
 #define YZ_QUERY_KEYS_MAX 1000u
 #define YZ_QUERY_FIELDS_MAX 256u
-#define YZ_QUERY_CONDITIONS_MAX 32u
+#define YZ_QUERY_KEY_PARTS_MAX 8u
+#define YZ_QUERY_CONDITIONS_MAX 32u /* conditions of the filter, and predicates */
+#define YZ_QUERY_VALUES_MAX 1000u   /* of one condition or predicate */
+#define YZ_QUERY_ORDER_MAX 8u
+#define YZ_CURSOR_MAX 4096u
+#define YZ_REFERENCE_MAX 256u       /* user, issue, consent */
+#define YZ_DETAIL_MAX 1024u         /* a sentence for a person */
+#define YZ_HEAD_ELEMENTS_MAX 65536u /* fields of a payload head, nested ones included */
 #define YZ_VALUE_MAX 65536u
 #define YZ_NAME_MAX 64u /* field names, codes inside definitions */
+
+#define YZ_HTTP_METHOD_MAX 32u
+#define YZ_HTTP_PATH_MAX 8192u
+#define YZ_HTTP_HEADERS_MAX 64u
+#define YZ_HTTP_NAME_MAX 128u
+#define YZ_HTTP_VALUE_MAX 8192u
+
+#define YZ_SOFTWARE_MAX 64u
+#define YZ_ADMIN_ARGS_MAX 32u
 
 #endif

@@ -41,6 +41,12 @@ YZ_MUST_USE int yzi_unpack(const ProtobufCMessageDescriptor *type, yz_bytes wire
 /* Append the message (`&m.base`) to out. YZ_ETOOBIG beyond max bytes, YZ_ELIMIT, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_pack(const ProtobufCMessage *message, size_t max, yz_buf *out);
 
+/* What a parser calls malformed is the caller's mistake in a writer: YZ_EMALFORMED to YZ_EINVAL. */
+static inline int yzi_as_argument(int rc)
+{
+    return rc == YZ_EMALFORMED ? YZ_EINVAL : rc;
+}
+
 /* -- bytes fields -- */
 static inline yz_bytes yzi_view(ProtobufCBinaryData b)
 {
