@@ -157,7 +157,7 @@ int yzi_epochs_current(struct epochs *e, struct epoch **out, bool *out_is_new)
     wipe_old(e);
     bool due = is_due(e);
     if (due) {
-        struct epoch *epoch;
+        struct epoch *epoch = NULL;
         YZ_TRY(make_epoch(e, &epoch));
         push_newest(e, epoch);
     }
