@@ -188,18 +188,33 @@ static int advance(struct reader *r)
     return YZ_OK;
 }
 
-/* The token's place, or that of the last token which had one (an absent value has none). */
-static struct config_place place_of_token(struct reader *r, struct fy_token *token)
+/* The token's place, or that of the last token which had one (an absent value has none). `back` is
+ * how far the library's mark lies behind the first character: 1 after a quote, & or *. */
+static struct config_place place_of_token(struct reader *r, struct fy_token *token, int back)
 {
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     if (mark) {
-        enum fy_scalar_style style = fy_token_scalar_style(token);
-        bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
-        /* the mark of a quoted scalar is behind its quote */
-        int col = mark->column + 1 - (quoted && mark->column > 0 ? 1 : 0);
-        r->last = (struct config_place){mark->line + 1, col};
+        int col = mark->column + 1 - back;
+        r->last = (struct config_place){mark->line + 1, col > 0 ? col : 1};
     }
     return r->last;
+}
+
+static struct config_place place_of_value(struct reader *r, struct fy_token *token)
+{
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+    bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    return place_of_token(r, token, quoted ? 1 : 0);
+}
+
+/* Where the current list or map begins. */
+static struct config_place place_of_container(struct reader *r)
+{
+    const struct fy_event *e = r->event;
+    return place_of_token(r,
+                          e->type == FYET_MAPPING_START ? e->mapping_start.mapping_start
+                                                        : e->sequence_start.sequence_start,
+                          0);
 }
 
 /* ---- the tree ---- */
@@ -207,12 +222,12 @@ static struct config_place place_of_token(struct reader *r, struct fy_token *tok
 static int refuse_extras(struct reader *r, struct fy_token *anchor, struct fy_token *tag)
 {
     if (anchor) {
-        return yzi_config_fault(r->err, r->name, place_of_token(r, anchor),
+        return yzi_config_fault(r->err, r->name, place_of_token(r, anchor, 1),
                                 "anchors (&) are not used here; write the value out where it is "
                                 "needed");
     }
     if (tag) {
-        return yzi_config_fault(r->err, r->name, place_of_token(r, tag),
+        return yzi_config_fault(r->err, r->name, place_of_token(r, tag, 0),
                                 "tags (!) are not used here; remove it, the key decides the type");
     }
     return YZ_OK;
@@ -221,7 +236,7 @@ static int refuse_extras(struct reader *r, struct fy_token *anchor, struct fy_to
 static int new_node(struct reader *r, enum config_node_kind kind, struct fy_token *token,
                     struct config_node **out)
 {
-    struct config_place at = place_of_token(r, token);
+    struct config_place at = place_of_value(r, token);
     if (++r->nodes > CONFIG_NODES_MAX) {
         return yzi_config_fault(r->err, r->name, at, "more than %u values; split the file",
                                 CONFIG_NODES_MAX);
@@ -322,22 +337,24 @@ static int refuse_duplicates(struct reader *r, const struct config_node *map)
     return YZ_OK;
 }
 
-static int build_key(struct reader *r, struct config_node **out)
+static int build_pair(struct reader *r, unsigned depth, struct config_node **out)
 {
-    if (r->event->type != FYET_SCALAR && r->event->type != FYET_ALIAS) {
-        return yzi_config_fault(r->err, r->name, r->last,
+    struct config_node *key = NULL, *value = NULL;
+    if (r->event->type == FYET_MAPPING_START || r->event->type == FYET_SEQUENCE_START) {
+        return yzi_config_fault(r->err, r->name, place_of_container(r),
                                 "a key must be a word, not a list or a map; write `key: value`");
     }
-    struct config_node *key;
-    YZ_TRY(build(r, 0, &key));
-    if (key->kind == CONFIG_NODE_NULL) {
-        return yzi_config_fault(r->err, r->name, key->at,
-                                "a key is missing before the colon; write `key: value`");
+    YZ_TRY(build(r, depth, &key));
+    YZ_TRY(build(r, depth, &value));
+    if (key->kind == CONFIG_NODE_NULL) { /* which has no place of its own */
+        return yzi_config_fault(r->err, r->name, value->at,
+                                "this value has no key; write `key: value`");
     }
     if (memchr(key->text.p, 0, key->text.n)) {
         return yzi_config_fault(r->err, r->name, key->at, "the key contains \\0; remove it");
     }
-    *out = key;
+    value->key = key;
+    *out = value;
     return YZ_OK;
 }
 
@@ -349,10 +366,8 @@ static int build_mapping(struct reader *r, unsigned depth, struct config_node **
     YZ_TRY(advance(r));
     const struct config_node **tail = &node->first;
     while (r->event && r->event->type != FYET_MAPPING_END) {
-        struct config_node *key = NULL, *value = NULL;
-        YZ_TRY(build_key(r, &key));
-        YZ_TRY(build(r, depth + 1, &value));
-        value->key = key;
+        struct config_node *value = NULL;
+        YZ_TRY(build_pair(r, depth + 1, &value));
         *tail = value;
         tail = &value->next;
         node->n++;
@@ -378,18 +393,19 @@ static int build(struct reader *r, unsigned depth, struct config_node **out)
         return build_scalar(r, out);
     }
     if (type == FYET_ALIAS) {
-        return yzi_config_fault(r->err, r->name, place_of_token(r, r->event->alias.anchor),
+        return yzi_config_fault(r->err, r->name, place_of_token(r, r->event->alias.anchor, 1),
                                 "aliases (*) are not used here; write the value out, or quote it "
                                 "if the star is part of it");
     }
+    if (type != FYET_MAPPING_START && type != FYET_SEQUENCE_START) {
+        return cut_off(r);
+    }
     if (depth >= CONFIG_DEPTH_MAX) {
-        return yzi_config_fault(r->err, r->name, r->last,
+        return yzi_config_fault(r->err, r->name, place_of_container(r),
                                 "nested deeper than %u levels; flatten it", CONFIG_DEPTH_MAX);
     }
-    if (type == FYET_MAPPING_START) {
-        return build_mapping(r, depth, out);
-    }
-    return type == FYET_SEQUENCE_START ? build_sequence(r, depth, out) : cut_off(r);
+    return type == FYET_MAPPING_START ? build_mapping(r, depth, out)
+                                      : build_sequence(r, depth, out);
 }
 
 static int build_document(struct reader *r, const struct config_node **out)
@@ -403,7 +419,7 @@ static int build_document(struct reader *r, const struct config_node **out)
         } else if (type == FYET_DOCUMENT_START) {
             if (root) {
                 return yzi_config_fault(
-                    r->err, r->name, place_of_token(r, r->event->document_start.document_start),
+                    r->err, r->name, place_of_token(r, r->event->document_start.document_start, 0),
                     "a second document begins here; one file holds one, remove the `---`");
             }
             YZ_TRY(advance(r));
