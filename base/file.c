@@ -235,15 +235,14 @@ static bool is_dir(const char *path)
  * after a crash. */
 static int make_one(const char *path, unsigned mode, yz_error *err)
 {
-    if (mkdir(path, (mode_t)mode) != 0) {
-        return errno == EEXIST && is_dir(path) ? 0
-                                               : fail_errno(err, "cannot create the folder", path);
-    }
     YZ_AUTO(yzi_free_ptr) char *parent = NULL;
     if (yzi_path_dir(path, &parent) < 0) {
         return yzi_fail(err, YZ_ENOMEM, "cannot create %s: out of memory", path);
     }
-    return sync_dir(parent, err);
+    if (mkdir(path, (mode_t)mode) == 0) {
+        return sync_dir(parent, err);
+    }
+    return errno == EEXIST && is_dir(path) ? 0 : fail_errno(err, "cannot create the folder", path);
 }
 
 int yzi_dir_make(const char *path, unsigned mode, yz_error *err)
