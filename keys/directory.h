@@ -45,8 +45,9 @@ YZ_MUST_USE int yzi_directory_assemble(const yz_bytes *records, size_t n, uint64
 void yzi_directory_parts_fini(struct directory_parts *p);
 /* One file or payload with everything: (u32 length ‖ bytes) for the manifest, then each chunk. */
 YZ_MUST_USE int yzi_directory_bundle_write(const struct directory_parts *p, yz_buf *out);
-/* Views into the bundle. *inout_chunks_n is the room in out_chunks before, the chunks after (at most
- * YZ_MANIFEST_CHUNKS_MAX). YZ_EMALFORMED, YZ_ETOOBIG, YZ_ELIMIT (no room). Nothing is verified. */
+/* Views into the bundle. *inout_chunks_n is the room in out_chunks before, the chunks after (at
+ * most YZ_MANIFEST_CHUNKS_MAX). YZ_EMALFORMED, YZ_ETOOBIG, YZ_ELIMIT (no room). Nothing is
+ * verified. */
 YZ_MUST_USE int yzi_directory_bundle_parse(yz_bytes bundle, yz_bytes *out_manifest,
                                            yz_bytes *out_chunks, size_t *inout_chunks_n);
 
@@ -60,20 +61,20 @@ YZ_MUST_USE int yzi_directory_peek(yz_bytes manifest_record, uint64_t *out_versi
  * newer and signed by the older's keys at its threshold, and its own), manifest signed by the
  * operators of that root statement at their threshold, chunk digests, tree root and size, order,
  * every member set by a key of its member, brokers' keys listed by the root statement, every key
- * with one use and one node. `now` is for what is said in err only: validity is a matter of look-ups.
- * chunks[i] belongs to manifest chunk i; everything is copied. *out holds one reference.
+ * with one use and one node. `now` is for what is said in err only: validity is a matter of
+ * look-ups. chunks[i] belongs to manifest chunk i; everything is copied. *out holds one reference.
  * YZ_ESIGNATURE, YZ_EMALFORMED (also a directory that contradicts itself), YZ_EROLLBACK (root older
  * than trusted, or another of the same version), YZ_EUNKNOWNKEY (another instance, a member set
  * without its member), YZ_EVERSION, YZ_ETOOBIG, YZ_ELIMIT, YZ_ENOMEM, with a sentence in err. */
 YZ_MUST_USE int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record,
                                      const yz_bytes *chunks, size_t chunks_n, uint64_t now,
                                      const struct directory **out, yz_error *err);
-/* A new snapshot with this newer member set over it; the old one is unchanged and the published part
- * is shared. YZ_EROLLBACK (older; or the same version with other contents, an alarm, which err says),
- * YZ_EEXIST (the one in force), YZ_ESIGNATURE, YZ_EEXPIRED (signed by a member key outside its
- * validity), YZ_EUNKNOWNKEY (no such member, or it is revoked), YZ_EDENIED (it lists a key that has
- * another use or another member's node), and the parser's. A set in force whose every signing key
- * was revoked does not count as a version to surpass. */
+/* A new snapshot with this newer member set over it; the old one is unchanged and the published
+ * part is shared. YZ_EROLLBACK (older; or the same version with other contents, an alarm, which err
+ * says), YZ_EEXIST (the one in force), YZ_ESIGNATURE, YZ_EEXPIRED (signed by a member key outside
+ * its validity), YZ_EUNKNOWNKEY (no such member, or it is revoked), YZ_EDENIED (it lists a key that
+ * has another use or another member's node), and the parser's. A set in force whose every signing
+ * key was revoked does not count as a version to surpass. */
 YZ_MUST_USE int yzi_directory_overlay(const struct directory *d, yz_bytes member_set_record,
                                       uint64_t now, const struct directory **out, yz_error *err);
 
@@ -104,8 +105,8 @@ struct directory_node {
     const struct broker_record *broker; /* brokers */
 };
 /* The node, not revoked. YZ_EUNKNOWNKEY (also when it, its member or the keys under its member set
- * are revoked: then *out_revoked, may be NULL), YZ_EEXPIRED (no member key that signed its member set
- * is valid now). A broker is a node when both root statement and operator list it. */
+ * are revoked: then *out_revoked, may be NULL), YZ_EEXPIRED (no member key that signed its member
+ * set is valid now). A broker is a node when both root statement and operator list it. */
 YZ_MUST_USE int yzi_directory_node(const struct directory *d, yz_node_id node, uint64_t now,
                                    struct directory_node *out, bool *out_revoked);
 /* The node to which this transport key belongs and is valid now, not revoked (key, node or member).

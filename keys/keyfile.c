@@ -159,14 +159,19 @@ static int put_line(yz_buf *out, const char *field, const char *value)
     return yzi_buf_put_u8(out, '\n');
 }
 
-/* The text of a line "field: base64". */
+static void to_base64(const uint8_t key[KEY_BYTES], struct key_bytes *out)
+{
+    static_assert(sizeof out->b >= BASE64_KEY + 1, "");
+    sodium_bin2base64((char *)out->b, sizeof out->b, key, KEY_BYTES,
+                      sodium_base64_VARIANT_ORIGINAL);
+}
+
+/* The line "field: base64". */
 static int put_key(yz_buf *out, const char *field, const uint8_t key[KEY_BYTES])
 {
     YZ_AUTO(wipe) struct key_bytes text = {{0}};
-    char *p = (char *)text.b;
-    static_assert(sizeof text.b >= BASE64_KEY + 1, "");
-    sodium_bin2base64(p, sizeof text.b, key, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL);
-    return put_line(out, field, p);
+    to_base64(key, &text);
+    return put_line(out, field, (const char *)text.b);
 }
 
 static int put_all(struct key_pair *k, const uint8_t *secret, yz_buf *out)
@@ -205,7 +210,8 @@ static int take_line(yz_reader *r, const char *field, yz_bytes *out)
     return yzi_read_bytes(&in, in.left, out);
 }
 
-/* A line "field: base64" with exactly the one way to write these 32 bytes. */
+/* A line "field: base64" with exactly the one way to write these 32 bytes: libsodium's decoder also
+ * takes some characters beyond ASCII for others, so the encoding is compared. */
 static int take_key(yz_reader *r, const char *field, uint8_t out[KEY_BYTES])
 {
     yz_bytes text;
@@ -215,6 +221,9 @@ static int take_key(yz_reader *r, const char *field, uint8_t out[KEY_BYTES])
     int rc = sodium_base642bin(out, KEY_BYTES, (const char *)text.p, text.n, NULL, &n, NULL,
                                sodium_base64_VARIANT_ORIGINAL);
     YZ_ENSURE(rc == 0 && n == KEY_BYTES, YZ_EMALFORMED);
+    YZ_AUTO(wipe) struct key_bytes again = {{0}};
+    to_base64(out, &again);
+    YZ_ENSURE(sodium_memcmp(again.b, text.p, BASE64_KEY) == 0, YZ_EMALFORMED);
     return 0;
 }
 

@@ -41,7 +41,7 @@ struct coarse_decision {
     const struct held_offer *offer; /* borrowed */
     const struct offered_service *service;
     const struct coarse_grant *grant; /* the one that allowed or ran out; NULL when none fits */
-    bool strict; /* any grant that allows it says so */
+    bool strict;                      /* any grant that allows it says so */
 };
 /* The coarse half: may this consumer subsystem call this service now, by the owner's offer, the
  * owner's key still being valid in `d`. An offer held from before its owner key was revoked counts

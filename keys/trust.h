@@ -37,10 +37,10 @@ YZ_MUST_USE int yzi_trust_set_anchor(struct trust *t, yz_bytes record, yz_error 
 /* The directory in force with a reference for the caller; NULL when there is none. Any thread. */
 const struct directory *yzi_trust_directory(struct trust *t);
 enum trust_state { TRUST_NONE, TRUST_FRESH, TRUST_AGING, TRUST_EXPIRED };
-/* By the clock, now. Any thread. *out_age_ms (may be NULL) is the time since somebody entitled signed
- * that this version was the newest: the freshness key, or the operators when they issued it. A clock
- * that stands before the newest freshness by more than the skew is wrong, and nothing can be judged
- * by it: TRUST_EXPIRED. */
+/* By the clock, now. Any thread. *out_age_ms (may be NULL) is the time since somebody entitled
+ * signed that this version was the newest: the freshness key, or the operators when they issued it.
+ * A clock that stands before the newest freshness by more than the skew is wrong, and nothing can
+ * be judged by it: TRUST_EXPIRED. */
 enum trust_state yzi_trust_state(struct trust *t, uint64_t *out_age_ms);
 yz_bytes yzi_trust_freshness(struct trust *t); /* the record held for the version in force; empty
                                                   when none. Owner thread; valid until the next
@@ -51,18 +51,20 @@ yz_bytes yzi_trust_freshness(struct trust *t); /* the record held for the versio
  * none; YZ_EEXIST: already in force; YZ_EROLLBACK: older than seen, or another one signed for the
  * same version (an alarm, which err says); YZ_ESIGNATURE ... The manifest is remembered as pending.
  * When it names a newer root statement, only the chunk that holds that is missing at first: nothing
- * else is fetched for a manifest nobody could verify yet. Ask yzi_trust_missing after each chunk. */
+ * else is fetched for a manifest nobody could verify yet. Ask yzi_trust_missing after each chunk.
+ */
 YZ_MUST_USE int yzi_trust_offer_manifest(struct trust *t, yz_bytes manifest_record,
                                          struct arena *arena, yz_digest **out_missing,
                                          size_t *out_n, yz_error *err);
-/* A chunk of the pending manifest, known by its digest. YZ_ENOTFOUND when no chunk of that digest is
- * wanted; YZ_ESIGNATURE, YZ_EROLLBACK when it shows the pending manifest to be false, which is then
- * forgotten. *out_remaining counts what is still missing. */
+/* A chunk of the pending manifest, known by its digest. YZ_ENOTFOUND when no chunk of that digest
+ * is wanted; YZ_ESIGNATURE, YZ_EROLLBACK when it shows the pending manifest to be false, which is
+ * then forgotten. *out_remaining counts what is still missing. */
 YZ_MUST_USE int yzi_trust_put_chunk(struct trust *t, yz_bytes chunk, size_t *out_remaining);
 /* The digests still missing for the pending manifest (arena); none when nothing is pending. */
-YZ_MUST_USE int yzi_trust_missing(struct trust *t, struct arena *arena, yz_digest **out, size_t *out_n);
-/* All chunks are here: verify, persist, put in force. Member sets newer than the published ones stay
- * in force. YZ_EAGAIN when chunks are missing, YZ_ENOTFOUND when nothing is pending. */
+YZ_MUST_USE int yzi_trust_missing(struct trust *t, struct arena *arena, yz_digest **out,
+                                  size_t *out_n);
+/* All chunks are here: verify, persist, put in force. Member sets newer than the published ones
+ * stay in force. YZ_EAGAIN when chunks are missing, YZ_ENOTFOUND when nothing is pending. */
 YZ_MUST_USE int yzi_trust_adopt(struct trust *t, yz_error *err);
 /* A whole bundle at once (administration socket, files). */
 YZ_MUST_USE int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error *err);

@@ -30,10 +30,10 @@ struct verified_request {
     struct directory_node consumer_node; /* views into the directory of the judge */
     yz_digest digest;                    /* message digest */
 };
-/* Step 1: header parses and is for this instance; the node named is a live client node; when `peer` is not NULL (at a
- * broker) it is that very node; it speaks for the consumer subsystem; issued and expiry within the
- * skew; the message id's time within the skew of issued_at; *header and *digest are then usable for
- * replay. */
+/* Step 1: header parses and is for this instance; the node named is a live client node; when `peer`
+ * is not NULL (at a broker) it is that very node; it speaks for the consumer subsystem; issued and
+ * expiry within the skew; the message id's time within the skew of issued_at; *header and *digest
+ * are then usable for replay. */
 struct verdict yzi_request_admit(const struct judge *j, const struct frame *f,
                                  const struct directory_node *peer, struct verified_request *out);
 /* Step 2, after the replay check: signature by a key of that node, payload length and digest. */
@@ -62,8 +62,8 @@ struct verified_outcome {
     struct outcome_header header;
     yz_digest digest;
 };
-/* An outcome for that request: signed by a live signing key of a live broker that the request names,
- * not from the future. Errors as yzi_response_verify. */
+/* An outcome for that request: signed by a live signing key of a live broker that the request
+ * names, not from the future. Errors as yzi_response_verify. */
 YZ_MUST_USE int yzi_outcome_verify(const struct judge *j, const struct frame *f,
                                    const struct request_header *request,
                                    const yz_digest *request_digest, struct verified_outcome *out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ROUTER sockets behind CURVE, and the ZAP handler that decides each handshake. The User-Id that ZAP
- * returns is the peer's key in hex; libzmq 4.3.4 attaches it to message parts, but loses it on the
- * first one after a poll, so it is read from the last part.
+ * ROUTER sockets behind CURVE, and the ZAP handler that decides each handshake. The User-Id that
+ * ZAP returns is the peer's key in hex; libzmq 4.3.4 attaches it to message parts, but loses it on
+ * the first one after a poll, so it is read from the last part.
  */
 #include "net/server.h"
 
@@ -77,8 +77,8 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
                         yz_err_name(rc));
     }
     if (zmq_bind(router, address) < 0) {
-        int code = errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? YZ_ECONFIG
-                                                                                  : YZ_EIO;
+        int code =
+            errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? YZ_ECONFIG : YZ_EIO;
         return yzi_fail(err, code, "cannot listen on %s: %s", address, zmq_strerror(errno));
     }
     size_t n = sizeof s->endpoints[i].address;
@@ -196,10 +196,12 @@ static void reply_zap(struct server *s, const struct zap_request *r)
         s->counters.refused++;
     }
     yz_bytes id = r->n > 1 ? r->parts[1].bytes : (yz_bytes){0};
-    const yz_bytes reply[] = {yzi_bytes_str("1.0"), id,
+    const yz_bytes reply[] = {yzi_bytes_str("1.0"),
+                              id,
                               yzi_bytes_str(admitted ? "200" : "400"),
                               yzi_bytes_str(admitted ? "OK" : "unknown key"),
-                              yzi_bytes_str(user), {0}};
+                              yzi_bytes_str(user),
+                              {0}};
     size_t n = sizeof reply / sizeof reply[0];
     for (size_t i = 0; i < n; i++) {
         yz_ignore(yzi_zmq_send_copy(s->zap, reply[i], i + 1 < n ? ZMQ_SNDMORE : 0),

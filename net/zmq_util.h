@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What links and servers share of libzmq: error mapping, socket options, CURVE keys. Private to net/.
+ * What links and servers share of libzmq: error mapping, socket options, CURVE keys. Private to
+ * net/.
  */
 #ifndef YZ_NET_ZMQ_UTIL_H
 #define YZ_NET_ZMQ_UTIL_H
