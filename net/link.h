@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A link: one DEALER socket to one endpoint of a broker, CURVE-encrypted, both keys pinned. It
- * notices what libzmq keeps to itself: after a refused key (ZAP 400) libzmq never tries again, so
- * the link reports it and recreates its socket with back-off.
+ * A link: a DEALER to one endpoint of a broker, CURVE-encrypted, both keys pinned. It notices what
+ * libzmq keeps to itself (after a refused key, ZAP 400, or a protocol error libzmq never tries
+ * again), says so, and makes every new connection on a fresh socket after a back-off with jitter,
+ * so that nothing queued for one connection is ever sent on the next.
  *
  * Thread: the creator only, from creation to close.
  */
@@ -27,21 +28,29 @@ struct link_options {
 enum link_event {
     LINK_NOTHING = 0,
     LINK_CONNECTED,    /* handshake done; a new connection: say hello */
-    LINK_DISCONNECTED, /* libzmq reconnects by itself */
+    LINK_DISCONNECTED, /* lost, or an attempt failed; the link retries with back-off */
     LINK_REFUSED       /* the broker does not know this key; the link retries with back-off */
 };
+/* The first attempt is under way on return. YZ_ECONFIG (not an endpoint), YZ_EINVAL, YZ_ELIMIT (out
+ * of descriptors), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_link_new(const struct link_options *o, struct link **out, yz_error *err);
 void yzi_link_close(struct link *l); /* pending messages are dropped */
-/* Entries to poll: the socket and its monitor. Changes when the link recreates its socket, so ask
- * before each poll. */
+/* Entries to poll: the socket and its monitor, or entries that poll as nothing. They change
+ * whenever events, step or abandon are called, so ask before each poll. */
 #define LINK_POLL_ENTRIES 2
 void yzi_link_poll_entries(struct link *l, struct poll_entry out[LINK_POLL_ENTRIES]);
-/* What happened to the connection since last asked; call until LINK_NOTHING after each wake-up. */
+/* What happened to the connection since last asked; call until LINK_NOTHING after each wake-up.
+ * After LINK_DISCONNECTED what the broker said last can still be received, until the next attempt.
+ */
 enum link_event yzi_link_next_event(struct link *l);
 /* When yzi_link_step wants to be called (monotonic ms), UINT64_MAX: never. */
 uint64_t yzi_link_deadline(const struct link *l);
 void yzi_link_step(struct link *l); /* back-off timers */
-/* YZ_EAGAIN when the queue is full or not connected, YZ_ETOOBIG, YZ_EIO. Copies. */
+/* The connection is no good (a silent peer, a wrong one): drop it with all that is queued, and make
+ * another after the back-off. LINK_DISCONNECTED follows. */
+void yzi_link_abandon(struct link *l);
+/* YZ_EAGAIN when the queue is full or not connected, YZ_ETOOBIG (beyond message_max), YZ_ENOMEM,
+ * YZ_EIO. Copies. */
 YZ_MUST_USE int yzi_link_send(struct link *l, yz_bytes message);
 /* YZ_EAGAIN when nothing is there. A message in several parts is dropped and counted: a peer that
  * speaks our protocol never sends one. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A received message: owns libzmq's buffer so that nothing is copied between socket and parser.
- * One thread at a time; may be handed to another thread by value (the giver forgets it).
+ * One thread at a time; handed over with yzi_message_move, never by assignment: a short message
+ * lies inside the struct and `bytes` would point at the giver's.
  */
 #ifndef YZ_NET_MESSAGE_H
 #define YZ_NET_MESSAGE_H

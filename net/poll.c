@@ -19,8 +19,6 @@ struct net {
 int yzi_net_new(unsigned io_threads, struct net **out)
 {
     YZ_TRY(yzi_sodium_init());
-    /* The first automatic routing id of a ROUTER comes from rand(). */
-    srand(randombytes_random());
     struct net *n;
     YZ_TRY(yzi_alloc(1, sizeof *n, &n));
     n->context = zmq_ctx_new();
@@ -53,6 +51,15 @@ void *yzi_net_context(struct net *n)
     return n->context;
 }
 
+void *yzi_zmq_new_router(void *context, int type)
+{
+    /* libzmq 4.3.4 takes the first automatic routing id from rand(), which nobody else seeds; a
+     * peer that claims the next one aborts the process. Not only once at start: another library may
+     * have seeded it with something to guess since. */
+    srand(randombytes_random());
+    return zmq_socket(context, type);
+}
+
 #define POLL_MAX 64u
 
 int yzi_poll(struct poll_entry *entries, size_t n, int64_t timeout_ms)
@@ -60,7 +67,9 @@ int yzi_poll(struct poll_entry *entries, size_t n, int64_t timeout_ms)
     YZ_ENSURE(n <= POLL_MAX, YZ_EINVAL);
     zmq_pollitem_t items[POLL_MAX];
     for (size_t i = 0; i < n; i++) {
-        items[i] = (zmq_pollitem_t){entries[i].socket, entries[i].fd, ZMQ_POLLIN, 0};
+        items[i] = (zmq_pollitem_t){.socket = entries[i].socket,
+                                    .fd = entries[i].socket ? 0 : entries[i].fd,
+                                    .events = ZMQ_POLLIN};
         entries[i].readable = false;
     }
     if (timeout_ms > INT_MAX) {
@@ -128,18 +137,44 @@ int yzi_zmq_set_curve_keys(void *socket, struct key_pair *transport)
 {
     YZ_ENSURE(transport->use == KEY_TRANSPORT && transport->secret.n == 32, YZ_EINVAL);
     YZ_TRY(yzi_zmq_set_bytes(socket, ZMQ_CURVE_PUBLICKEY, transport->public_key, 32));
-    const uint8_t *secret = yzi_secret_open(&transport->secret);
+    const uint8_t *secret = yzi_key_pair_open(transport);
     int rc = yzi_zmq_set_bytes(socket, ZMQ_CURVE_SECRETKEY, secret, 32);
-    yzi_secret_close(&transport->secret);
+    yzi_key_pair_close(transport);
     return rc;
 }
 
-int yzi_zmq_send_copy(void *socket, yz_bytes bytes, int flags)
+int yzi_zmq_recv_part(void *socket, struct message *out, bool *out_more)
 {
-    while (zmq_send(socket, bytes.p, bytes.n, flags) < 0) {
+    struct message m = {0};
+    zmq_msg_init(yzi_zmq_msg(&m));
+    m.live = true;
+    while (zmq_msg_recv(yzi_zmq_msg(&m), socket, ZMQ_DONTWAIT) < 0) {
+        if (errno != EINTR) {
+            int code = yzi_zmq_error(errno);
+            yzi_message_fini(&m);
+            return code;
+        }
+    }
+    m.bytes = yzi_bytes(zmq_msg_data(yzi_zmq_msg(&m)), zmq_msg_size(yzi_zmq_msg(&m)));
+    *out_more = zmq_msg_more(yzi_zmq_msg(&m)) != 0;
+    yzi_message_move(out, &m);
+    return YZ_OK;
+}
+
+int yzi_zmq_send(void *socket, struct message *m, int flags)
+{
+    while (zmq_msg_send(yzi_zmq_msg(m), socket, flags) < 0) {
         if (errno != EINTR) {
             return yzi_zmq_error(errno);
         }
     }
+    yzi_message_fini(m);
     return YZ_OK;
+}
+
+int yzi_zmq_send_copy(void *socket, yz_bytes bytes, int flags)
+{
+    YZ_AUTO(yzi_message_fini) struct message m = {0};
+    YZ_TRY(yzi_message_copy(&m, bytes));
+    return yzi_zmq_send(socket, &m, flags);
 }

@@ -8,14 +8,13 @@
 #include "base/error.h"
 
 struct net; /* the libzmq context: one per process, passed to links and servers */
-/* Seeds rand() before any ROUTER can exist: libzmq 4.3.4 takes its first automatic routing id from
- * it, and a peer that guesses the next one can abort the process. io_threads 0: 1. */
+/* io_threads 0: 1. YZ_ENOMEM, YZ_EINTERNAL. */
 YZ_MUST_USE int yzi_net_new(unsigned io_threads, struct net **out);
 void yzi_net_free(struct net *n); /* all links and servers are closed before */
 
 struct poll_entry {
-    void *socket;  /* from yzi_link_socket / yzi_server_socket, or NULL */
-    int fd;        /* used when socket is NULL */
+    void *socket;  /* of a link or a server, or NULL */
+    int fd;        /* used when socket is NULL; -1: nothing, never readable */
     bool readable; /* result */
 };
 /* Wait until an entry is readable or the time is over (-1: for ever). Interrupted by a signal it

@@ -15,7 +15,11 @@
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define ZAP_DOMAIN "yizhan"
 #define ZAP_PARTS 7 /* version, request id, domain, address, identity, mechanism, credentials */
-#define HANDSHAKES_PER_STEP 64
+#define HANDSHAKES_PER_STEP 64u
+#define DROPS_PER_RECV 64u /* messages that break the rules, before others get their turn */
+/* What libzmq assigns: a zero byte and a counter. A peer may propose another id in its handshake;
+ * such a connection is not heard. */
+#define ROUTING_ID_BYTES 5u
 
 struct server {
     void *zap;
@@ -32,7 +36,7 @@ struct server {
 
 static int open_zap(struct server *s, void *context, yz_error *err)
 {
-    s->zap = zmq_socket(context, ZMQ_REP);
+    s->zap = yzi_zmq_new_router(context, ZMQ_REP);
     if (!s->zap) {
         return yzi_fail(err, yzi_zmq_error(errno), "cannot make the ZAP socket: %s",
                         zmq_strerror(errno));
@@ -65,7 +69,7 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
                          unsigned i, yz_error *err)
 {
     const char *address = o->endpoints[i].address;
-    void *router = zmq_socket(context, ZMQ_ROUTER);
+    void *router = yzi_zmq_new_router(context, ZMQ_ROUTER);
     if (!router) {
         return yzi_fail(err, yzi_zmq_error(errno), "cannot make a socket: %s", zmq_strerror(errno));
     }
@@ -129,9 +133,9 @@ const char *yzi_server_endpoint(const struct server *s, unsigned i)
 
 size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_POLL_ENTRIES])
 {
-    out[0] = (struct poll_entry){s->zap, 0, false};
+    out[0] = (struct poll_entry){.socket = s->zap};
     for (unsigned i = 0; i < s->endpoints_n; i++) {
-        out[1 + i] = (struct poll_entry){s->endpoints[i].router, 0, false};
+        out[1 + i] = (struct poll_entry){.socket = s->endpoints[i].router};
     }
     return 1u + s->endpoints_n;
 }
@@ -143,31 +147,13 @@ struct zap_request {
     unsigned n;
 };
 
-static int receive_part(void *socket, struct message *out, bool *out_more)
-{
-    struct message m = {0};
-    zmq_msg_init(yzi_zmq_msg(&m));
-    m.live = true;
-    while (zmq_msg_recv(yzi_zmq_msg(&m), socket, ZMQ_DONTWAIT) < 0) {
-        if (errno != EINTR) {
-            int code = yzi_zmq_error(errno);
-            yzi_message_fini(&m);
-            return code;
-        }
-    }
-    m.bytes = yzi_bytes(zmq_msg_data(yzi_zmq_msg(&m)), zmq_msg_size(yzi_zmq_msg(&m)));
-    *out_more = zmq_msg_more(yzi_zmq_msg(&m)) != 0;
-    yzi_message_move(out, &m);
-    return YZ_OK;
-}
-
 /* All parts of one request; parts beyond the seventh are dropped, the count tells. */
 static int receive_zap(void *zap, struct zap_request *r)
 {
     bool more = true;
     while (more) {
         struct message part = {0};
-        YZ_TRY(receive_part(zap, &part, &more));
+        YZ_TRY(yzi_zmq_recv_part(zap, &part, &more));
         if (r->n < ZAP_PARTS) {
             yzi_message_move(&r->parts[r->n], &part);
         }
@@ -228,42 +214,46 @@ void yzi_server_step(struct server *s)
 
 /* -- messages -- */
 
-/* Take routing id and payload of one message; drops (and counts) what has more or fewer parts. */
+/* Take one message off the socket: its routing id, its last part, and how many followed the id. */
+static int take_parts(void *router, struct message *id, struct message *body, unsigned *out_parts)
+{
+    bool more = false;
+    YZ_TRY(yzi_zmq_recv_part(router, id, &more));
+    unsigned parts = 0;
+    while (more) {
+        yzi_message_fini(body);
+        YZ_TRY(yzi_zmq_recv_part(router, body, &more));
+        parts++;
+    }
+    *out_parts = parts;
+    return YZ_OK;
+}
+
+/* One message; what breaks the rules is dropped and counted: YZ_EMALFORMED. */
 static int receive_one(struct server *s, unsigned endpoint, struct connection_id *from,
                        uint8_t key[32], struct message *out)
 {
-    void *router = s->endpoints[endpoint].router;
-    struct message id = {0};
-    bool more = false;
-    YZ_TRY(receive_part(router, &id, &more));
-    struct message body = {0};
-    unsigned parts = 0;
-    while (more) {
-        yzi_message_fini(&body);
-        int rc = receive_part(router, &body, &more);
-        if (rc < 0) {
-            yzi_message_fini(&id);
-            return rc;
-        }
-        parts++;
-    }
-    *from = (struct connection_id){.endpoint = (uint8_t)endpoint, .n = (uint8_t)id.bytes.n};
-    bool id_fits = id.bytes.n >= 1 && id.bytes.n <= sizeof from->id;
-    if (id_fits) {
-        memcpy(from->id, id.bytes.p, id.bytes.n);
-    }
-    yzi_message_fini(&id);
-    if (parts != 1 || !id_fits) {
+    YZ_AUTO(yzi_message_fini) struct message id = {0};
+    YZ_AUTO(yzi_message_fini) struct message body = {0};
+    unsigned parts;
+    YZ_TRY(take_parts(s->endpoints[endpoint].router, &id, &body, &parts));
+    if (parts != 1) {
         s->counters.multipart++;
-        yzi_message_fini(&body);
         return YZ_EMALFORMED;
     }
+    if (id.bytes.n != ROUTING_ID_BYTES || id.bytes.p[0] != 0) {
+        s->counters.named++;
+        return YZ_EMALFORMED;
+    }
+    uint8_t user_key[32];
     const char *user = zmq_msg_gets(yzi_zmq_msg(&body), "User-Id");
-    if (!user || yzi_hex_decode(yzi_bytes_str(user), key, 32) < 0) {
+    if (!user || yzi_hex_decode(yzi_bytes_str(user), user_key, sizeof user_key) < 0) {
         s->counters.keyless++;
-        yzi_message_fini(&body);
         return YZ_EMALFORMED;
     }
+    *from = (struct connection_id){.endpoint = (uint8_t)endpoint, .n = ROUTING_ID_BYTES};
+    memcpy(from->id, id.bytes.p, ROUTING_ID_BYTES);
+    memcpy(key, user_key, sizeof user_key);
     yzi_message_move(out, &body);
     return YZ_OK;
 }
@@ -272,30 +262,35 @@ int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32
                     struct message *out)
 {
     unsigned idle = 0;
-    while (idle < s->endpoints_n) {
+    unsigned dropped = 0;
+    while (idle < s->endpoints_n && dropped < DROPS_PER_RECV) {
         unsigned endpoint = s->next;
+        s->next = (s->next + 1) % s->endpoints_n;
         int rc = receive_one(s, endpoint, from, key, out);
-        if (rc == YZ_OK) {
-            return YZ_OK;
-        }
-        if (rc == YZ_EMALFORMED) {
-            continue; /* dropped; look for the next */
-        }
-        if (rc != YZ_EAGAIN) {
+        if (rc == YZ_EAGAIN) {
+            idle++;
+        } else if (rc == YZ_EMALFORMED) {
+            idle = 0;
+            dropped++;
+        } else {
             return rc;
         }
-        s->next = (s->next + 1) % s->endpoints_n;
-        idle++;
     }
     return YZ_EAGAIN;
 }
 
 int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message)
 {
-    YZ_ENSURE(to->endpoint < s->endpoints_n && to->n <= sizeof to->id, YZ_EINVAL);
+    YZ_ENSURE(to->endpoint < s->endpoints_n && to->n == ROUTING_ID_BYTES, YZ_EINVAL);
     void *router = s->endpoints[to->endpoint].router;
+    /* The copy is made before the routing id goes in: once that is accepted the socket waits for
+     * the second part, and would take the next message's routing id for it. */
+    YZ_AUTO(yzi_message_fini) struct message copy = {0};
+    YZ_TRY(yzi_message_copy(&copy, message));
     YZ_TRY(yzi_zmq_send_copy(router, yzi_bytes(to->id, to->n), ZMQ_SNDMORE | ZMQ_DONTWAIT));
-    return yzi_zmq_send_copy(router, message, ZMQ_DONTWAIT);
+    /* From here a connection that vanishes swallows the message without an error, and nothing but
+     * the end of the context makes this fail. */
+    return yzi_zmq_send(router, &copy, ZMQ_DONTWAIT);
 }
 
 void yzi_server_counters(const struct server *s, struct server_counters *out)

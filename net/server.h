@@ -52,13 +52,17 @@ size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_PO
 /* Answer waiting handshakes; call after each wake-up. */
 void yzi_server_step(struct server *s);
 /* The next message and who sent it: `key` is the peer's CURVE key. YZ_EAGAIN when nothing is there.
- * Messages of several parts or without a key are dropped and counted. */
+ * Messages of several parts, without a key, or of a connection that chose its own routing id are
+ * dropped and counted. */
 YZ_MUST_USE int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32],
                                 struct message *out);
-/* YZ_EAGAIN: the connection's queue is full (back-pressure); YZ_ECLOSED: it is gone. Copies. */
+/* YZ_EAGAIN: the connection's queue is full (back-pressure); YZ_ECLOSED: it is gone; YZ_ENOMEM.
+ * Copies. YZ_OK says queued, not delivered. */
 YZ_MUST_USE int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message);
 struct server_counters {
-    uint64_t admitted, refused, multipart, keyless;
+    uint64_t admitted, refused;  /* handshakes */
+    uint64_t multipart, keyless; /* messages dropped */
+    uint64_t named; /* messages dropped of connections that chose their own routing id */
 };
 void yzi_server_counters(const struct server *s, struct server_counters *out);
 
