@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table behind broker/config.h.
+ */
+#include "broker/config.h"
+
+#include "base/file.h"
+#include "proto/id.h"
+
+#define ARENA_MAX (256u * 1024u)
+
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+
+#define AT(field) offsetof(struct broker_limits, field)
+static const struct config_field limit_fields[] = {
+    {"peers", CONFIG_U64, AT(peers), false, "10000", 1, 1000000, .help = "Connections at most."},
+    {"message", CONFIG_SIZE, AT(message), false, "16MiB", 4096, YZ_MESSAGE_MAX,
+     .help = "The largest message taken from a peer."},
+    {"in_flight_per_service", CONFIG_U64, AT(in_flight_per_service), false, "1024", 1, 1000000,
+     .help = "Exchanges of one service under way; more get `busy`."},
+    {"in_flight_per_peer", CONFIG_U64, AT(in_flight_per_peer), false, "1024", 1, 1000000,
+     .help = "Exchanges of one consumer node under way; more get `busy`."},
+    {"in_flight_bytes", CONFIG_SIZE, AT(in_flight_bytes), false, "256MiB", 65536, 1ull << 40,
+     .help = "Bytes of all requests under way; more get `busy`."},
+    {"rate_per_peer", CONFIG_U64, AT(rate_per_peer), false, "0", 0, 1000000,
+     .help = "Requests a second from one consumer node; 0: no limit."},
+    {"remembered", CONFIG_U64, AT(remembered), false, "1000000", 1000, 100000000,
+     .help = "Message ids remembered against replays; when full, `busy`."},
+    {"skew", CONFIG_DURATION, AT(skew), false, "30s", 0, 300000,
+     .help = "How far clocks of honest nodes may differ."},
+    {0}};
+#undef AT
+
+static const struct config_field directory_fields[] = {
+    {"warn", CONFIG_DURATION, 0, false, "10m", 1000, 86400000,
+     .help = "Freshness older than this is warned about."},
+    {"stop", CONFIG_DURATION, sizeof(uint64_t), false, "24h", 1000, 30ull * 86400000,
+     .help = "Freshness older than this: no exchange is admitted."},
+    {0}};
+
+#define AT(field) offsetof(struct broker_config, field)
+const struct config_field yzi_broker_config_fields[] = {
+    {"node", CONFIG_TEXT, AT(node), true, .min = 1, .max = YZ_ID_MAX, .place_offset = AT(node_at),
+     .help = "This broker's id, INSTANCE/@code."},
+    {"home", CONFIG_PATH, AT(home), false, ".", .help = "Folder of keys/ and state/."},
+    {"listen", CONFIG_LIST, AT(listen), true, .min = 1, .max = 8,
+     .help = "Endpoints, tcp://host:port; port * picks a free one."},
+    {"admin", CONFIG_PATH, AT(admin), false, .help = "The administration socket; home/admin.sock."},
+    {"ops", CONFIG_TEXT, AT(ops), false, "127.0.0.1:7301", .max = 255, .place_offset = AT(ops_at),
+     .help = "Where /healthz, /readyz and /metrics are served; port 0 picks one, empty turns it off."},
+    {"log_level", CONFIG_ENUM, AT(log_level), false, "info", .names = log_levels,
+     .help = "The least level that is logged."},
+    {"lock_secrets", CONFIG_BOOL, AT(lock_secrets), false, "true",
+     .help = "Refuse to start when secrets cannot be locked in memory."},
+    {"limits", CONFIG_MAP, AT(limits), false, .fields = limit_fields, .help = "Limits."},
+    {"directory", CONFIG_MAP, AT(directory), false, .fields = directory_fields,
+     .help = "How old the directory's freshness may be."},
+    {"drain", CONFIG_DURATION, AT(drain), false, "10s", 0, 300000,
+     .help = "How long a SIGTERM waits for exchanges under way."},
+    {0}};
+#undef AT
+
+static int check(struct broker_config *c, const char *path, yz_error *err)
+{
+    yz_node_id node;
+    if (yzi_node_id_parse(yzi_bytes_str(c->node), &node) < 0 || !yzi_node_is_broker(node)) {
+        return yzi_config_fault(err, path, c->node_at,
+                                "node: '%s' is not a broker's id; write INSTANCE/@code, for "
+                                "example CN/@b1",
+                                c->node);
+    }
+    if (!c->admin) {
+        YZ_AUTO(yzi_free_ptr) char *admin = NULL;
+        YZ_TRY(yzi_path_join(c->home, "admin.sock", &admin));
+        yz_bytes copy;
+        YZ_TRY(yzi_arena_dup(&c->arena, yzi_bytes(admin, strlen(admin) + 1), &copy));
+        c->admin = (const char *)copy.p;
+    }
+    return YZ_OK;
+}
+
+int yzi_broker_config_load(const char *path, struct broker_config *out, yz_error *err)
+{
+    *out = (struct broker_config){0};
+    yzi_arena_init(&out->arena, ARENA_MAX);
+    YZ_TRY(yzi_config_load(path, yzi_broker_config_fields, &out->arena, out, err));
+    return check(out, path, err);
+}
+
+void yzi_broker_config_fini(struct broker_config *c)
+{
+    yzi_arena_fini(&c->arena);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of exchanges and the counts that limit them.
+ */
+#include "broker/exchanges.h"
+
+void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_service_max)
+{
+    *e = (struct exchanges){.bytes_max = bytes_max, .per_service_max = per_service_max};
+}
+
+static void free_exchange(void *value)
+{
+    struct exchange *x = value;
+    yzi_message_fini(&x->message);
+    if (x->offer) {
+        yzi_offer_unref(x->offer);
+    }
+    yzi_directory_unref(x->directory);
+    free(x);
+}
+
+void yzi_exchanges_fini(struct exchanges *e)
+{
+    yzi_table_fini(&e->by_digest, free_exchange);
+    yzi_table_fini(&e->loads, free);
+    yzi_deadlines_fini(&e->timers);
+}
+
+int yzi_exchange_new(struct message *message, struct exchange **out)
+{
+    struct exchange *x;
+    YZ_TRY(yzi_alloc(1, sizeof *x, &x));
+    yzi_message_move(&x->message, message);
+    *out = x;
+    return YZ_OK;
+}
+
+static int load_of(struct exchanges *e, yz_service_id service, struct service_load **out)
+{
+    struct service_load *load = yzi_table_get(&e->loads, service.v);
+    if (!load) {
+        YZ_TRY(yzi_alloc(1, sizeof *load, &load));
+        int rc = yzi_table_put(&e->loads, service.v, load);
+        if (rc < 0) {
+            free(load);
+            return rc;
+        }
+    }
+    *out = load;
+    return YZ_OK;
+}
+
+int yzi_exchange_track(struct exchanges *e, struct exchange *x, const char **out_limit)
+{
+    struct service_load *load;
+    YZ_TRY(load_of(e, x->request.header.service, &load));
+    if (load->in_flight >= e->per_service_max) {
+        *out_limit = "in-flight-per-service";
+        return YZ_EBUSY;
+    }
+    if (x->message.bytes.n > e->bytes_max - e->bytes) {
+        *out_limit = "in-flight-bytes";
+        return YZ_EBUSY;
+    }
+    YZ_TRY(yzi_table_put(&e->by_digest, yzi_bytes_digest(&x->request.digest), x));
+    int rc = yzi_deadlines_set(&e->timers, &x->timer, x->deadline_mono, x);
+    if (rc < 0) {
+        yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
+        return rc;
+    }
+    x->load = load;
+    load->in_flight++;
+    e->bytes += x->message.bytes.n;
+    x->tracked = true;
+    return YZ_OK;
+}
+
+struct exchange *yzi_exchange_find(const struct exchanges *e, const yz_digest *request_digest)
+{
+    return yzi_table_get(&e->by_digest, yzi_bytes_digest(request_digest));
+}
+
+void yzi_exchange_end(struct exchanges *e, struct exchange *x)
+{
+    if (x->tracked) {
+        yzi_deadlines_remove(&e->timers, &x->timer);
+        yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
+        x->load->in_flight--;
+        e->bytes -= x->message.bytes.n;
+    }
+    free_exchange(x);
+}
+
+size_t yzi_exchanges_count(const struct exchanges *e)
+{
+    return yzi_table_count(&e->by_digest);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Exchanges under way: one per admitted request, from admission to its one answer. The exchange owns
+ * the request's bytes, so whatever is parsed from them stays valid as long as it does; and it counts
+ * against the limits from the moment it is added to the moment it is freed. Front thread only.
+ */
+#ifndef YZ_BROKER_EXCHANGES_H
+#define YZ_BROKER_EXCHANGES_H
+
+#include "base/deadlines.h"
+#include "base/table.h"
+#include "keys/offers.h"
+#include "keys/verify.h"
+#include "net/server.h"
+
+struct service_load {
+    size_t in_flight;
+};
+
+struct exchange {
+    struct message message;           /* the request's bytes */
+    struct verified_request request;  /* views into message and directory */
+    const struct directory *directory; /* reference: what it was judged by */
+    const struct held_offer *offer;    /* reference */
+    const struct offered_service *service; /* in offer */
+    struct service_load *load;
+    struct connection_id consumer; /* who gets the answer: the newest connection that asked */
+    struct connection_id adapter;  /* who has it now */
+    bool forwarded;
+    unsigned tried; /* slots it was forwarded to, a bit each */
+    uint64_t arrival_mono, deadline_mono;
+    struct deadline timer;
+    bool tracked; /* in the table and counted */
+};
+
+struct exchanges {
+    struct table by_digest;
+    struct table loads; /* service id -> struct service_load */
+    struct deadlines timers;
+    size_t bytes, bytes_max, per_service_max;
+};
+
+void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_service_max);
+void yzi_exchanges_fini(struct exchanges *e);
+/* A fresh one that owns the message; not yet tracked. YZ_ENOMEM. */
+YZ_MUST_USE int yzi_exchange_new(struct message *message, struct exchange **out);
+/* Count it and make it findable. YZ_EBUSY with *limit naming the one reached; YZ_ENOMEM. */
+YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, const char **out_limit);
+struct exchange *yzi_exchange_find(const struct exchanges *e, const yz_digest *request_digest);
+/* Forget and free it. */
+void yzi_exchange_end(struct exchanges *e, struct exchange *x);
+size_t yzi_exchanges_count(const struct exchanges *e);
+
+#endif
