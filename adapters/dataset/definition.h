@@ -36,8 +36,9 @@ struct dataset_index {
 };
 
 struct dataset_csv {
-    char delimiter; /* default ',' */
-    bool header;    /* default true */
+    char delimiter;            /* default ',' */
+    bool header;               /* default true */
+    struct config_list ignore; /* columns (names, or positions without a header) no field reads */
 };
 
 struct dataset {
@@ -68,7 +69,8 @@ void yzi_dataset_free(struct dataset *d);
 int yzi_dataset_field(const struct dataset *d, yz_bytes name);
 
 /* Check a value and bring it into the canonical text of the field's type (see enum field_type),
- * appended to out. Accepts what the import formats may hold (spaces around are not trimmed). On
+ * appended to out; FIELD_BYTES come as base64 and become the raw bytes. Accepts what the import
+ * formats may hold (spaces around are not trimmed). On
  * YZ_EDATA *reason is a static sentence fragment ("is not a date (YYYY-MM-DD)"). */
 YZ_MUST_USE int yzi_field_canonical(const struct dataset_field *f, yz_bytes text, yz_buf *out,
                                     const char **reason);

@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The definition file: first the table (shape, types, ranges), then what only the whole can tell
+ * (names that must exist, or must not exist twice; keys that fit; indexes that would give away what
+ * encryption hides). Each fault is one "file:line:col: sentence" that says what to do.
+ */
+#include "adapters/dataset/definition.h"
+
+#include <sodium.h>
+
+#include "adapters/dataset/store_impl.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "proto/id.h"
+
+#define DEFINITION_BYTES_MAX (1024u * 1024u)
+#define ARENA_MAX ((size_t)16 * 1024 * 1024)
+#define KEY_TEXT_DEFAULT 200u /* max_length of a text in the key, so that two fit a key */
+#define TITLE_MAX 200u
+#define DESCRIPTION_MAX 4000u
+#define LANGUAGE_MAX 35u /* BCP 47 */
+
+/* -- the table -- */
+
+struct raw_index {
+    const char *name;
+    struct config_list fields;
+    bool unique;
+    struct config_place place;
+};
+struct raw_csv {
+    const char *delimiter;
+    bool header;
+    struct config_list ignore;
+    struct config_place delimiter_place, ignore_place;
+};
+struct raw_json {
+    int format;
+    const char *path;
+};
+struct raw_xml {
+    const char *element;
+};
+struct raw_field {
+    const char *name, *element, *csv, *json, *xml;
+    int type, classification;
+    bool required;
+    uint64_t max_length;
+    struct config_list codes;
+    struct config_place place, length_place, codes_place, csv_place;
+};
+struct raw {
+    const char *dataset, *owner, *update_cycle, *legal_basis;
+    struct config_pairs titles, descriptions;
+    int sharing;
+    struct config_list key;
+    struct config_maps fields, indexes;
+    struct raw_csv csv;
+    struct raw_json json;
+    struct raw_xml xml;
+    struct config_place dataset_place, title_place, description_place, sharing_place, key_place;
+};
+
+/* In the order of the enums, which count from 1. */
+static const char *const type_names[] = {"text",    "integer", "decimal", "date", "time",
+                                         "boolean", "code",    "bytes",   NULL};
+static const char *const class_names[] = {"public", "internal", "sensitive", "secret", NULL};
+static const char *const sharing_names[] = {"unconditional", "conditional", "withheld", NULL};
+static const char *const json_formats[] = {"array", "lines", NULL};
+
+static const struct config_field field_table[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, name),
+     .required = true,
+     .min = 1,
+     .max = YZ_NAME_MAX,
+     .place_offset = offsetof(struct raw_field, place),
+     .help = "Name of the field: a letter, then letters, digits and _."},
+    {.key = "type",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct raw_field, type),
+     .required = true,
+     .names = type_names,
+     .help = "Type of its values."},
+    {.key = "element",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, element),
+     .min = 1,
+     .max = YZ_NAME_MAX,
+     .help = "Name of the data element across agencies; by default the field's own name."},
+    {.key = "classification",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct raw_field, classification),
+     .required = true,
+     .names = class_names,
+     .help = "sensitive and secret fields are stored encrypted."},
+    {.key = "required",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct raw_field, required),
+     .dflt = "false",
+     .help = "Refuse rows without a value; key fields always are."},
+    {.key = "max_length",
+     .type = CONFIG_U64,
+     .offset = offsetof(struct raw_field, max_length),
+     .min = 1,
+     .max = YZ_VALUE_MAX,
+     .place_offset = offsetof(struct raw_field, length_place),
+     .help = "Longest value in bytes; for text and bytes."},
+    {.key = "codes",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_field, codes),
+     .max = 10000,
+     .place_offset = offsetof(struct raw_field, codes_place),
+     .help = "The allowed values of a code."},
+    {.key = "csv",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, csv),
+     .min = 1,
+     .max = 1000,
+     .place_offset = offsetof(struct raw_field, csv_place),
+     .help = "Column name (without a header row: position from 1); by default the field's name."},
+    {.key = "json",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, json),
+     .min = 1,
+     .max = 1000,
+     .help = "Where the value stands in a JSON record."},
+    {.key = "xml",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, xml),
+     .min = 1,
+     .max = 1000,
+     .help = "Where the value stands in an XML record."},
+    {0},
+};
+
+static const struct config_field index_table[] = {
+    {.key = "name",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_index, name),
+     .required = true,
+     .min = 1,
+     .max = YZ_NAME_MAX,
+     .place_offset = offsetof(struct raw_index, place),
+     .help = "Name of the index."},
+    {.key = "fields",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_index, fields),
+     .required = true,
+     .min = 1,
+     .max = DATASET_KEY_MAX,
+     .help = "Its fields, in order."},
+    {.key = "unique",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct raw_index, unique),
+     .dflt = "false",
+     .help = "No two records may have the same values."},
+    {0},
+};
+
+static const struct config_field csv_table[] = {
+    {.key = "delimiter",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_csv, delimiter),
+     .dflt = "','",
+     .min = 1,
+     .max = 3,
+     .place_offset = offsetof(struct raw_csv, delimiter_place),
+     .help = "Between columns: a comma, semicolon, vertical bar, or the word tab."},
+    {.key = "header",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct raw_csv, header),
+     .dflt = "true",
+     .help = "The first row holds the column names."},
+    {.key = "ignore",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_csv, ignore),
+     .max = 768,
+     .place_offset = offsetof(struct raw_csv, ignore_place),
+     .help = "Columns that no field reads; any other unknown column is refused."},
+    {0},
+};
+
+static const struct config_field json_table[] = {
+    {.key = "format",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct raw_json, format),
+     .dflt = "array",
+     .names = json_formats,
+     .help = "One array of records, or a record a line."},
+    {.key = "path",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_json, path),
+     .max = 1000,
+     .help = "Where the records stand."},
+    {0},
+};
+
+static const struct config_field xml_table[] = {
+    {.key = "element",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_xml, element),
+     .max = 1000,
+     .help = "The element that is a record."},
+    {0},
+};
+
+static const struct config_field table[] = {
+    {.key = "dataset",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw, dataset),
+     .required = true,
+     .min = 1,
+     .max = YZ_SEGMENT_MAX,
+     .place_offset = offsetof(struct raw, dataset_place),
+     .help = "Name of the data set, as services refer to it."},
+    {.key = "title",
+     .type = CONFIG_ANY_MAP,
+     .offset = offsetof(struct raw, titles),
+     .required = true,
+     .place_offset = offsetof(struct raw, title_place),
+     .help = "Title by language."},
+    {.key = "description",
+     .type = CONFIG_ANY_MAP,
+     .offset = offsetof(struct raw, descriptions),
+     .place_offset = offsetof(struct raw, description_place),
+     .help = "Description by language."},
+    {.key = "owner",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw, owner),
+     .required = true,
+     .min = 1,
+     .max = TITLE_MAX,
+     .help = "The office that answers for the data."},
+    {.key = "update_cycle",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw, update_cycle),
+     .max = TITLE_MAX,
+     .help = "How often the data change, in words."},
+    {.key = "sharing",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct raw, sharing),
+     .required = true,
+     .names = sharing_names,
+     .place_offset = offsetof(struct raw, sharing_place),
+     .help = "Whether it is shared."},
+    {.key = "legal_basis",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw, legal_basis),
+     .max = 1000,
+     .help = "Why it is withheld, or under what it is shared; required when withheld."},
+    {.key = "key",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw, key),
+     .required = true,
+     .min = 1,
+     .max = DATASET_KEY_MAX,
+     .place_offset = offsetof(struct raw, key_place),
+     .help = "The fields that tell records apart, in order."},
+    {.key = "fields",
+     .type = CONFIG_MAPS,
+     .offset = offsetof(struct raw, fields),
+     .required = true,
+     .min = 1,
+     .max = DATASET_FIELDS_MAX,
+     .fields = field_table,
+     .item_size = sizeof(struct raw_field),
+     .help = "The fields of a record."},
+    {.key = "indexes",
+     .type = CONFIG_MAPS,
+     .offset = offsetof(struct raw, indexes),
+     .max = DATASET_INDEXES_MAX,
+     .fields = index_table,
+     .item_size = sizeof(struct raw_index),
+     .help = "By what else records are found."},
+    {.key = "csv",
+     .type = CONFIG_MAP,
+     .offset = offsetof(struct raw, csv),
+     .fields = csv_table,
+     .help = "How CSV files look."},
+    {.key = "json",
+     .type = CONFIG_MAP,
+     .offset = offsetof(struct raw, json),
+     .fields = json_table,
+     .help = "How JSON files look; this version does not import them."},
+    {.key = "xml",
+     .type = CONFIG_MAP,
+     .offset = offsetof(struct raw, xml),
+     .fields = xml_table,
+     .help = "How XML files look; this version does not import them."},
+    {0},
+};
+
+/* -- building -- */
+
+struct builder {
+    const struct raw *raw;
+    struct dataset *d;
+    const char *file;
+    yz_error *err;
+};
+
+#define FAULT(b, at, ...) yzi_config_fault((b)->err, (b)->file, (at), __VA_ARGS__)
+
+static const struct raw_field *raw_field(const struct builder *b, size_t i)
+{
+    return (const struct raw_field *)b->raw->fields.items + i;
+}
+
+static bool is_name(const char *s)
+{
+    for (const char *p = s; *p; p++) {
+        bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z');
+        if (!letter && (p == s || !(*p == '_' || (*p >= '0' && *p <= '9')))) {
+            return false;
+        }
+    }
+    return *s != '\0';
+}
+
+static bool is_language(const char *s)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++) {
+        bool letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z');
+        if (!letter && (i == 0 || !(s[i] == '-' || (s[i] >= '0' && s[i] <= '9')))) {
+            return false;
+        }
+    }
+    return n >= 2 && n <= LANGUAGE_MAX;
+}
+
+static int build_texts(struct builder *b, const struct config_pairs *pairs, size_t max,
+                       struct config_place at, struct text_list *out)
+{
+    YZ_TRY(yzi_arena_new(&b->d->arena, pairs->n, sizeof *out->items, &out->items));
+    for (size_t i = 0; i < pairs->n; i++) {
+        const char *language = pairs->items[i].key, *text = pairs->items[i].value;
+        if (!is_language(language)) {
+            return FAULT(b, at,
+                         "'%.40s' is not a language tag; write one such as zh, en or zh-Hant",
+                         language);
+        }
+        if (strlen(text) == 0 || strlen(text) > max) {
+            return FAULT(b, at, "the text for '%s' must have 1 to %zu bytes", language, max);
+        }
+        out->items[i] = (struct text_entry){yzi_bytes_str(language), yzi_bytes_str(text)};
+    }
+    out->n = pairs->n;
+    return 0;
+}
+
+static int build_head(struct builder *b)
+{
+    const struct raw *raw = b->raw;
+    struct dataset *d = b->d;
+    if (yzi_segment_check(yzi_bytes_str(raw->dataset)) < 0) {
+        return FAULT(b, raw->dataset_place,
+                     "'%s' is not a name of a data set; use letters, digits, - . _ ~ and "
+                     "percent-encode the rest",
+                     raw->dataset);
+    }
+    d->name = raw->dataset;
+    d->owner = raw->owner;
+    d->legal_basis = raw->legal_basis;
+    d->update_cycle = raw->update_cycle;
+    d->sharing = (enum sharing)(raw->sharing + 1);
+    if (d->sharing == SHARING_WITHHELD && (!d->legal_basis || !*d->legal_basis)) {
+        return FAULT(b, raw->sharing_place,
+                     "a withheld data set needs its legal basis; add `legal_basis:`");
+    }
+    if (raw->titles.n == 0) {
+        return FAULT(b, raw->title_place, "the title is empty; write it as `zh: ...`");
+    }
+    YZ_TRY(build_texts(b, &raw->titles, TITLE_MAX, raw->title_place, &d->titles));
+    return build_texts(b, &raw->descriptions, DESCRIPTION_MAX, raw->description_place,
+                       &d->descriptions);
+}
+
+static int check_codes(struct builder *b, const struct raw_field *f)
+{
+    bool is_code = f->type + 1 == FIELD_CODE;
+    if (is_code && f->codes.n == 0) {
+        return FAULT(b, f->place,
+                     "the field '%s' is a code without codes; list them under `codes:`", f->name);
+    }
+    if (!is_code && f->codes.n) {
+        return FAULT(b, f->codes_place,
+                     "only a code has codes; make '%s' one (`type: code`) or remove them", f->name);
+    }
+    for (size_t i = 0; i < f->codes.n; i++) {
+        const char *code = f->codes.items[i];
+        if (!*code || strlen(code) > YZ_NAME_MAX) {
+            return FAULT(b, f->codes_place, "a code of '%s' is empty or longer than %u bytes",
+                         f->name, YZ_NAME_MAX);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(code, f->codes.items[k]) == 0) {
+                return FAULT(b, f->codes_place, "the code '%s' of '%s' stands twice; keep one",
+                             code, f->name);
+            }
+        }
+    }
+    return 0;
+}
+
+static uint64_t longest_code(const struct config_list *codes)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < codes->n; i++) {
+        size_t n = strlen(codes->items[i]);
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+/* What a value of the type takes at most; texts and bytes take what the definition says. */
+static uint64_t type_length(const struct raw_field *f)
+{
+    switch ((enum field_type)(f->type + 1)) {
+    case FIELD_INTEGER:
+        return 20;
+    case FIELD_DECIMAL:
+        return 41; /* sign, a zero, the point, 38 digits */
+    case FIELD_DATE:
+        return 10;
+    case FIELD_TIME:
+        return 30;
+    case FIELD_BOOLEAN:
+        return 5;
+    case FIELD_CODE:
+        return longest_code(&f->codes);
+    case FIELD_TEXT:
+    case FIELD_BYTES:
+        break;
+    }
+    return f->max_length ? f->max_length : YZ_VALUE_MAX;
+}
+
+static int build_field(struct builder *b, size_t i)
+{
+    const struct raw_field *f = raw_field(b, i);
+    if (!is_name(f->name)) {
+        return FAULT(b, f->place,
+                     "'%s' is not a field name; use letters, digits and _, a letter first",
+                     f->name);
+    }
+    int before = yzi_dataset_field(b->d, yzi_bytes_str(f->name));
+    if (before >= 0) {
+        return FAULT(b, f->place, "the field '%s' stands already in line %d; rename one of them",
+                     f->name, b->d->fields[before].place.line);
+    }
+    enum field_type type = (enum field_type)(f->type + 1);
+    if (f->max_length && type != FIELD_TEXT && type != FIELD_BYTES) {
+        return FAULT(b, f->length_place,
+                     "max_length is for text and bytes; remove it from '%s', which is of type %s",
+                     f->name, type_names[f->type]);
+    }
+    YZ_TRY(check_codes(b, f));
+    b->d->fields[b->d->fields_n++] =
+        (struct dataset_field){.name = f->name,
+                               .element = f->element ? f->element : f->name,
+                               .type = type,
+                               .classification = (enum classification)(f->classification + 1),
+                               .required = f->required,
+                               .max_length = type_length(f),
+                               .codes = f->codes,
+                               .csv = f->csv,
+                               .json = f->json,
+                               .xml = f->xml,
+                               .place = f->place};
+    if (f->classification + 1 >= CLASS_SENSITIVE) {
+        b->d->has_sensitive = true;
+    }
+    return 0;
+}
+
+static int build_fields(struct builder *b)
+{
+    YZ_TRY(yzi_arena_new(&b->d->arena, b->raw->fields.n, sizeof *b->d->fields, &b->d->fields));
+    for (size_t i = 0; i < b->raw->fields.n; i++) {
+        YZ_TRY(build_field(b, i));
+    }
+    return 0;
+}
+
+/* -- key and indexes -- */
+
+/* The fields of a key or an index by name; `what` says which for messages. */
+static int resolve(struct builder *b, const char *what, const struct config_list *names,
+                   struct config_place at, unsigned *out)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        int field = yzi_dataset_field(b->d, yzi_bytes_str(names->items[i]));
+        if (field < 0) {
+            return FAULT(b, at, "%s names the field '%.64s', which is not defined under `fields:`",
+                         what, names->items[i]);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (out[k] == (unsigned)field) {
+                return FAULT(b, at, "%s names the field '%s' twice", what, names->items[i]);
+            }
+        }
+        const struct dataset_field *f = &b->d->fields[field];
+        if (yzi_field_is_sealed(f) && (f->type == FIELD_BOOLEAN || f->type == FIELD_CODE)) {
+            return FAULT(b, at,
+                         "%s names '%s', which is %s and has few different values: equal ones "
+                         "could be told apart without the key; remove it from there",
+                         what, f->name, yzi_classification_name(f->classification));
+        }
+        out[i] = (unsigned)field;
+    }
+    return 0;
+}
+
+static int build_key(struct builder *b)
+{
+    struct dataset *d = b->d;
+    YZ_TRY(resolve(b, "the key", &b->raw->key, b->raw->key_place, d->key));
+    d->key_n = b->raw->key.n;
+    size_t total = 0;
+    for (size_t i = 0; i < d->key_n; i++) {
+        struct dataset_field *f = &d->fields[d->key[i]];
+        f->required = true;
+        if (f->type == FIELD_TEXT || f->type == FIELD_BYTES) {
+            bool given = raw_field(b, d->key[i])->max_length != 0;
+            f->max_length = given || yzi_field_is_sealed(f) ? f->max_length : KEY_TEXT_DEFAULT;
+        }
+        total += yzi_key_part_max(f);
+    }
+    if (total > YZ_DB_KEY_MAX) {
+        return FAULT(b, b->raw->key_place,
+                     "the key may need %zu bytes, at most %u are possible; give its text and "
+                     "bytes fields a smaller max_length",
+                     total, YZ_DB_KEY_MAX);
+    }
+    return 0;
+}
+
+static int build_index(struct builder *b, size_t i)
+{
+    const struct raw_index *raw = (const struct raw_index *)b->raw->indexes.items + i;
+    char what[YZ_NAME_MAX + 16];
+    if (!is_name(raw->name)) {
+        return FAULT(b, raw->place,
+                     "'%s' is not a name of an index; use letters, digits and _, a letter first",
+                     raw->name);
+    }
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(b->d->indexes[k].name, raw->name) == 0) {
+            return FAULT(b, raw->place, "the index '%s' stands twice; rename one of them",
+                         raw->name);
+        }
+    }
+    struct dataset_index *index = &b->d->indexes[i];
+    *index =
+        (struct dataset_index){.name = raw->name, .fields_n = raw->fields.n, .unique = raw->unique};
+    YZ_TRY(yzi_arena_new(&b->d->arena, raw->fields.n, sizeof *index->fields, &index->fields));
+    snprintf(what, sizeof what, "the index '%s'", raw->name);
+    return resolve(b, what, &raw->fields, raw->place, index->fields);
+}
+
+static int build_indexes(struct builder *b)
+{
+    b->d->indexes_n = b->raw->indexes.n;
+    YZ_TRY(yzi_arena_new(&b->d->arena, b->d->indexes_n, sizeof *b->d->indexes, &b->d->indexes));
+    for (size_t i = 0; i < b->d->indexes_n; i++) {
+        YZ_TRY(build_index(b, i));
+    }
+    return 0;
+}
+
+/* -- CSV -- */
+
+static int build_delimiter(struct builder *b)
+{
+    const char *s = b->raw->csv.delimiter;
+    if (strcmp(s, "tab") == 0) {
+        s = "\t";
+    }
+    if (strlen(s) != 1 || !strchr(",;|\t", *s)) {
+        return FAULT(b, b->raw->csv.delimiter_place,
+                     "the delimiter must be ',', ';', '|' or the word tab, in quotes");
+    }
+    b->d->csv.delimiter = *s;
+    return 0;
+}
+
+static int default_column(struct builder *b, size_t i)
+{
+    struct dataset_field *f = &b->d->fields[i];
+    if (f->csv) {
+        return 0;
+    }
+    if (b->d->csv.header) {
+        f->csv = f->name;
+        return 0;
+    }
+    char *position;
+    YZ_TRY(yzi_arena_new(&b->d->arena, 24, 1, &position));
+    snprintf(position, 24, "%zu", i + 1);
+    f->csv = position;
+    return 0;
+}
+
+/* Without a header, positions must be 1..n, each once. */
+static int check_position(struct builder *b, const char *text, struct config_place at)
+{
+    uint64_t position, columns = b->d->fields_n + b->d->csv.ignore.n;
+    if (yzi_u64_parse(yzi_bytes_str(text), columns, &position) < 0 || position == 0) {
+        return FAULT(b, at,
+                     "without a header row, columns are positions from 1 to %llu (every column is "
+                     "read by a field or listed under `ignore:`), not '%.40s'",
+                     (unsigned long long)columns, text);
+    }
+    return 0;
+}
+
+static int build_csv(struct builder *b)
+{
+    struct dataset *d = b->d;
+    const struct config_list *ignore = &b->raw->csv.ignore;
+    YZ_TRY(build_delimiter(b));
+    d->csv.header = b->raw->csv.header;
+    d->csv.ignore = *ignore;
+    for (size_t i = 0; i < d->fields_n; i++) {
+        struct config_place at =
+            raw_field(b, i)->csv ? raw_field(b, i)->csv_place : raw_field(b, i)->place;
+        YZ_TRY(default_column(b, i));
+        YZ_TRY(d->csv.header ? 0 : check_position(b, d->fields[i].csv, at));
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(d->fields[i].csv, d->fields[k].csv) == 0) {
+                return FAULT(b, at, "the fields '%s' and '%s' read the same column '%.64s'",
+                             d->fields[k].name, d->fields[i].name, d->fields[i].csv);
+            }
+        }
+    }
+    for (size_t i = 0; i < ignore->n; i++) {
+        struct config_place at = b->raw->csv.ignore_place;
+        YZ_TRY(d->csv.header ? 0 : check_position(b, ignore->items[i], at));
+        for (size_t k = 0; k < d->fields_n + i; k++) {
+            const char *other = k < d->fields_n ? d->fields[k].csv : ignore->items[k - d->fields_n];
+            if (strcmp(ignore->items[i], other) == 0) {
+                return FAULT(b, at, "the ignored column '%.64s' is %s", ignore->items[i],
+                             k < d->fields_n ? "read by a field" : "listed twice");
+            }
+        }
+    }
+    return 0;
+}
+
+/* -- entry points -- */
+
+static int build(struct builder *b)
+{
+    YZ_TRY(build_head(b));
+    YZ_TRY(build_fields(b));
+    YZ_TRY(build_key(b));
+    YZ_TRY(build_indexes(b));
+    return build_csv(b);
+}
+
+static int parse(yz_bytes text, const char *name, struct dataset *d, yz_error *err)
+{
+    struct raw raw;
+    YZ_TRY(yzi_config_parse(text, name, NULL, table, &d->arena, &raw, err));
+    crypto_hash_sha256(d->digest.b, text.p, text.n);
+    struct builder b = {.raw = &raw, .d = d, .file = name, .err = err};
+    int rc = build(&b);
+    if (rc == YZ_ENOMEM || rc == YZ_ELIMIT) {
+        return yzi_fail(err, rc, "%s: the definition needs too much memory", name);
+    }
+    return rc;
+}
+
+int yzi_dataset_parse(yz_bytes text, const char *name, struct dataset **out, yz_error *err)
+{
+    struct dataset *d;
+    int rc = yzi_alloc(1, sizeof *d, &d);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "%s: not enough memory", name);
+    }
+    yzi_arena_init(&d->arena, ARENA_MAX);
+    rc = parse(text, name, d, err);
+    if (rc < 0) {
+        yzi_dataset_free(d);
+        return rc;
+    }
+    *out = d;
+    return 0;
+}
+
+int yzi_dataset_load(const char *path, struct dataset **out, yz_error *err)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf text = {0};
+    yzi_buf_init(&text, DEFINITION_BYTES_MAX);
+    int rc = yzi_file_read(path, &text, err);
+    if (rc == YZ_ETOOBIG) {
+        return yzi_config_fault(err, path, (struct config_place){1, 1},
+                                "the file is larger than 1 MiB, which no definition is");
+    }
+    YZ_TRY(rc);
+    return yzi_dataset_parse(yzi_bytes_buf(&text), path, out, err);
+}
+
+void yzi_dataset_free(struct dataset *d)
+{
+    if (d) {
+        yzi_arena_fini(&d->arena);
+        free(d);
+    }
+}
+
+int yzi_dataset_field(const struct dataset *d, yz_bytes name)
+{
+    for (size_t i = 0; i < d->fields_n; i++) {
+        if (yzi_bytes_eq_str(name, d->fields[i].name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena, struct catalogue_entry *out)
+{
+    struct data_element *elements;
+    YZ_TRY(yzi_arena_new(arena, d->fields_n, sizeof *elements, &elements));
+    for (size_t i = 0; i < d->fields_n; i++) {
+        const struct dataset_field *f = &d->fields[i];
+        elements[i] = (struct data_element){.field = yzi_bytes_str(f->name),
+                                            .element = yzi_bytes_str(f->element),
+                                            .type = f->type,
+                                            .classification = f->classification};
+    }
+    *out = (struct catalogue_entry){.data_set = yzi_bytes_str(d->name),
+                                    .titles = d->titles,
+                                    .descriptions = d->descriptions,
+                                    .owner = yzi_bytes_str(d->owner),
+                                    .sharing = d->sharing,
+                                    .legal_basis = yzi_bytes_str(d->legal_basis),
+                                    .update_cycle = yzi_bytes_str(d->update_cycle),
+                                    .elements = elements,
+                                    .elements_n = d->fields_n};
+    return 0;
+}
