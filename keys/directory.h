@@ -61,13 +61,13 @@ YZ_MUST_USE int yzi_directory_peek(yz_bytes manifest_record, uint64_t *out_versi
  * newer and signed by the older's keys at its threshold, and its own), manifest signed by the
  * operators of that root statement at their threshold, chunk digests, tree root and size, order,
  * every member set by a key of its member, brokers' keys listed by the root statement, every key
- * with one use and one node. `now` is for what is said in err only: validity is a matter of
- * look-ups. chunks[i] belongs to manifest chunk i; everything is copied. *out holds one reference.
+ * with one use and one node. What is valid when is a matter of look-ups, not of this.
+ * chunks[i] belongs to manifest chunk i; everything is copied. *out holds one reference.
  * YZ_ESIGNATURE, YZ_EMALFORMED (also a directory that contradicts itself), YZ_EROLLBACK (root older
  * than trusted, or another of the same version), YZ_EUNKNOWNKEY (another instance, a member set
  * without its member), YZ_EVERSION, YZ_ETOOBIG, YZ_ELIMIT, YZ_ENOMEM, with a sentence in err. */
 YZ_MUST_USE int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record,
-                                     const yz_bytes *chunks, size_t chunks_n, uint64_t now,
+                                     const yz_bytes *chunks, size_t chunks_n,
                                      const struct directory **out, yz_error *err);
 /* A new snapshot with this newer member set over it; the old one is unchanged and the published
  * part is shared. YZ_EROLLBACK (older; or the same version with other contents, an alarm, which err
@@ -149,8 +149,8 @@ struct directory_proof {
     struct merkle_path path;
 };
 /* `id` is empty for RECORD_ROOT, a node id for RECORD_BROKER, a member id for RECORD_MEMBER and
- * RECORD_MEMBER_SET (the published one; an overlay proves itself). Hashes the whole tree: keep the
- * result per version. YZ_ENOTFOUND, YZ_EINVAL for another kind. */
+ * RECORD_MEMBER_SET (the published one; an overlay proves itself). YZ_ENOTFOUND, YZ_EINVAL for
+ * another kind. */
 YZ_MUST_USE int yzi_directory_prove(const struct directory *d, enum record_kind kind, yz_bytes id,
                                     struct directory_proof *out);
 
