@@ -45,7 +45,8 @@ enum yz_error_code {
     YZ_EUNKNOWNKEY = -42, /* no live record lists this key or node */
     YZ_EEXPIRED = -43,    /* outside its time of validity */
     YZ_EROLLBACK = -44, /* older than what was seen before, or the same version with other bytes */
-    YZ_EPERM = -45,     /* a key file is readable by others, or a peer's uid is not allowed */
+    YZ_EPERM = -45,     /* the system refuses us a file, others may read a key file, or a peer's
+                         * uid is not allowed */
     YZ_ESTALEKEY = -46, /* sealed to an epoch key that is gone: fetch the new one, seal again */
     YZ_EREPLAY = -47,   /* seen before */
     /* io */

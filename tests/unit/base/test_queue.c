@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "base/queue.h"
 #include "tests/support/alloc_fail.h"
@@ -109,6 +110,21 @@ static void test_queue__refuses_sizes_without_sense(void **state)
     assert_int_equal(yzi_queue_new(0, &q), YZ_EINVAL);
     assert_int_equal(yzi_queue_new(SIZE_MAX, &q), YZ_ENOMEM);
     assert_int_equal(yzi_queue_new(SIZE_MAX / sizeof(void *), &q), YZ_ENOMEM);
+    assert_null(q);
+}
+
+static void test_queue__says_when_there_are_no_descriptors(void **state)
+{
+    (void)state;
+    struct queue *q = NULL;
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = yzi_queue_new(1, &q);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(rc, YZ_EIO);
     assert_null(q);
 }
 
@@ -304,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_queue__descriptor_is_readable_while_not_empty),
         cmocka_unit_test(test_queue__drains_after_close),
         cmocka_unit_test(test_queue__refuses_sizes_without_sense),
+        cmocka_unit_test(test_queue__says_when_there_are_no_descriptors),
         cmocka_unit_test(test_queue__survives_every_failed_allocation),
         cmocka_unit_test(test_queue__delivers_each_item_once_among_threads),
         cmocka_unit_test(test_queue__wakes_a_poll_loop_for_every_item),
