@@ -23,7 +23,7 @@ void yzi_deadlines_fini(struct deadlines *d); /* items are the caller's */
 /* Insert, or move when it is in already. YZ_ENOMEM (only when inserting). */
 YZ_MUST_USE int yzi_deadlines_set(struct deadlines *d, struct deadline *h, uint64_t at, void *item);
 void yzi_deadlines_remove(struct deadlines *d, struct deadline *h); /* fine when not in it */
-uint64_t yzi_deadlines_next(const struct deadlines *d); /* UINT64_MAX when empty */
+uint64_t yzi_deadlines_next(const struct deadlines *d);             /* UINT64_MAX when empty */
 /* Take the earliest item that is due (at <= now); NULL when none is. */
 void *yzi_deadlines_take(struct deadlines *d, uint64_t now);
 

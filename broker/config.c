@@ -47,7 +47,8 @@ const struct config_field yzi_broker_config_fields[] = {
      .help = "Endpoints, tcp://host:port; port * picks a free one."},
     {"admin", CONFIG_PATH, AT(admin), false, .help = "The administration socket; home/admin.sock."},
     {"ops", CONFIG_TEXT, AT(ops), false, "127.0.0.1:7301", .max = 255, .place_offset = AT(ops_at),
-     .help = "Where /healthz, /readyz and /metrics are served; port 0 picks one, empty turns it off."},
+     .help =
+         "Where /healthz, /readyz and /metrics are served; port 0 picks one, empty turns it off."},
     {"log_level", CONFIG_ENUM, AT(log_level), false, "info", .names = log_levels,
      .help = "The least level that is logged."},
     {"lock_secrets", CONFIG_BOOL, AT(lock_secrets), false, "true",

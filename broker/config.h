@@ -32,7 +32,8 @@ struct broker_config {
 
 extern const struct config_field yzi_broker_config_fields[];
 
-/* Load and check. Free with yzi_broker_config_fini, also after a failure. YZ_ECONFIG with a sentence. */
+/* Load and check. Free with yzi_broker_config_fini, also after a failure. YZ_ECONFIG with a
+ * sentence. */
 YZ_MUST_USE int yzi_broker_config_load(const char *path, struct broker_config *out, yz_error *err);
 void yzi_broker_config_fini(struct broker_config *c);
 

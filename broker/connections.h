@@ -20,12 +20,12 @@ struct connection {
     enum node_role role;
     bool hello;
     yz_uuid boot;
-    uint64_t seen_mono; /* last message */
-    uint64_t beat_mono; /* last heartbeat sent */
+    uint64_t seen_mono;         /* last message */
+    uint64_t beat_mono;         /* last heartbeat sent */
     uint64_t directory_version; /* the peer's, as it last said */
     uint64_t asked_version;     /* of a directory we asked it for */
     /* the look-up */
-    struct directory_node peer; /* views into `directory` */
+    struct directory_node peer;        /* views into `directory` */
     const struct directory *directory; /* a reference, or NULL */
     uint64_t checked_mono;
     bool live;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Exchanges under way: one per admitted request, from admission to its one answer. The exchange owns
- * the request's bytes, so whatever is parsed from them stays valid as long as it does; and it counts
- * against the limits from the moment it is added to the moment it is freed. Front thread only.
+ * Exchanges under way: one per admitted request, from admission to its one answer. The exchange
+ * owns the request's bytes, so whatever is parsed from them stays valid as long as it does; and it
+ * counts against the limits from the moment it is added to the moment it is freed. Front thread
+ * only.
  */
 #ifndef YZ_BROKER_EXCHANGES_H
 #define YZ_BROKER_EXCHANGES_H
@@ -18,15 +19,16 @@ struct service_load {
 };
 
 struct exchange {
-    struct message message;           /* the request's bytes */
-    struct verified_request request;  /* views into message and directory */
-    const struct directory *directory; /* reference: what it was judged by */
-    const struct held_offer *offer;    /* reference */
+    struct message message;                /* the request's bytes */
+    struct verified_request request;       /* views into message and directory */
+    const struct directory *directory;     /* reference: what it was judged by */
+    const struct held_offer *offer;        /* reference */
     const struct offered_service *service; /* in offer */
     struct service_load *load;
     struct connection_id consumer; /* who gets the answer: the newest connection that asked */
     struct connection_id adapter;  /* who has it now */
     bool forwarded;
+    bool new_id;    /* the replay memory had not seen its id before */
     unsigned tried; /* slots it was forwarded to, a bit each */
     uint64_t arrival_mono, deadline_mono;
     struct deadline timer;

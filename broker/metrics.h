@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What /metrics shows (Prometheus text format 0.0.4). Counters are relaxed atomics: the front counts,
- * the operations thread reads; no figure depends on another.
+ * What /metrics shows (Prometheus text format 0.0.4). Counters are relaxed atomics: the front
+ * counts, the operations thread reads; no figure depends on another.
  */
 #ifndef YZ_BROKER_METRICS_H
 #define YZ_BROKER_METRICS_H
@@ -11,27 +11,27 @@
 #include "base/bytes.h"
 
 #define BROKER_COUNTERS(X)                                                                         \
-    X(requests, "requests_total", "Requests that reached admission.")                             \
-    X(forwarded, "forwarded_total", "Requests handed to an adapter, attempts included.")          \
-    X(responses, "responses_total", "Answers delivered to a consumer.")                           \
-    X(responses_bad, "responses_bad_total", "Answers that did not verify.")                       \
-    X(responses_late, "responses_late_total", "Answers for which nobody waited any more.")        \
-    X(retries, "retries_total", "Identical requests received again.")                             \
-    X(messages_bad, "messages_bad_total", "Messages from known peers that do not parse.")         \
-    X(messages_unknown, "messages_unknown_total", "Messages from keys no live record lists.")     \
-    X(messages_dropped, "messages_dropped_total", "Messages a peer's full queue did not take.")   \
-    X(root_hits, "signature_roots_reused_total", "Signatures covered by a root verified before.") \
-    X(handshakes, "handshakes_admitted_total", "Connections admitted.")                           \
+    X(requests, "requests_total", "Requests that reached admission.")                              \
+    X(forwarded, "forwarded_total", "Requests handed to an adapter, attempts included.")           \
+    X(responses, "responses_total", "Answers delivered to a consumer.")                            \
+    X(responses_bad, "responses_bad_total", "Answers that did not verify.")                        \
+    X(responses_late, "responses_late_total", "Answers for which nobody waited any more.")         \
+    X(retries, "retries_total", "Identical requests received again.")                              \
+    X(messages_bad, "messages_bad_total", "Messages from known peers that do not parse.")          \
+    X(messages_unknown, "messages_unknown_total", "Messages from keys no live record lists.")      \
+    X(messages_dropped, "messages_dropped_total", "Messages a peer's full queue did not take.")    \
+    X(root_hits, "signature_roots_reused_total", "Signatures covered by a root verified before.")  \
+    X(handshakes, "handshakes_admitted_total", "Connections admitted.")                            \
     X(handshakes_refused, "handshakes_refused_total", "Connections refused.")
 
 #define BROKER_GAUGES(X)                                                                           \
-    X(connections, "connections", "Connections of live nodes.")                                   \
-    X(in_flight, "in_flight", "Exchanges under way.")                                             \
-    X(in_flight_bytes, "in_flight_bytes", "Bytes of requests under way.")                         \
-    X(remembered, "remembered_ids", "Message ids remembered against replays.")                    \
-    X(offers, "offers", "Offers held.")                                                           \
-    X(directory_version, "directory_version", "Directory version in force; 0: none.")             \
-    X(freshness_age_ms, "freshness_age_milliseconds", "Age of the directory's freshness.")        \
+    X(connections, "connections", "Connections of live nodes.")                                    \
+    X(in_flight, "in_flight", "Exchanges under way.")                                              \
+    X(in_flight_bytes, "in_flight_bytes", "Bytes of requests under way.")                          \
+    X(remembered, "remembered_ids", "Message ids remembered against replays.")                     \
+    X(offers, "offers", "Offers held.")                                                            \
+    X(directory_version, "directory_version", "Directory version in force; 0: none.")              \
+    X(freshness_age_ms, "freshness_age_milliseconds", "Age of the directory's freshness.")         \
     X(ready, "ready", "1 when exchanges are admitted.")
 
 #define METRIC_OUTCOMES 16 /* indexed by enum outcome_status */

@@ -97,7 +97,8 @@ static int parse_address(const char *text, struct sockaddr_storage *out, yz_erro
     bool bracketed = n > 2 && text[0] == '[' && text[n - 1] == ']';
     size_t from = bracketed ? 1 : 0;
     size_t host_n = bracketed ? n - 2 : n;
-    if (n == 0 || host_n >= sizeof host || yzi_u64_parse(yzi_bytes_str(colon + 1), 65535, &port) < 0) {
+    if (n == 0 || host_n >= sizeof host ||
+        yzi_u64_parse(yzi_bytes_str(colon + 1), 65535, &port) < 0) {
         return yzi_fail(err, YZ_ECONFIG, "ops: '%s' is not HOST:PORT", text);
     }
     memcpy(host, text + from, host_n);

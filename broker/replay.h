@@ -15,9 +15,9 @@ struct replay;
 
 enum replay_verdict {
     REPLAY_NEW = 1,
-    REPLAY_AGAIN,   /* the identical message: a retry */
+    REPLAY_AGAIN,     /* the identical message: a retry */
     REPLAY_TOO_OFTEN, /* the identical message, more often than a retrying client would */
-    REPLAY_CONFLICT /* the same id with other bytes */
+    REPLAY_CONFLICT   /* the same id with other bytes */
 };
 #define REPLAY_RETRIES_MAX 8u
 

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How exchanges end: with the adapter's verified answer, or with an outcome that the broker signs.
+ * An exchange ends exactly once, here.
+ */
+#include "broker/broker.h"
+
+/* -- outcomes -- */
+
+static int write_outcome(struct broker *b, const yz_uuid *message_id, const yz_digest *digest,
+                         const struct outcome_words *w)
+{
+    struct outcome_header h = {
+        .message_id = *message_id,
+        .request_digest = *digest,
+        .node = b->node,
+        .status = w->status,
+        .reason = w->reason,
+        .rule = w->rule,
+        .directory_version = b->directory ? yzi_directory_version(b->directory) : 0,
+        .retry_after_ms = w->retry_after_ms,
+        .issued_at = b->wall,
+    };
+    YZ_AUTO(yzi_buf_fini) yz_buf header;
+    YZ_AUTO(yzi_buf_fini) yz_buf block;
+    yzi_buf_init(&header, YZ_HEADER_MAX);
+    yzi_buf_init(&block, YZ_BLOCK_MAX);
+    YZ_TRY(yzi_outcome_header_write(&h, &header));
+    YZ_TRY(yzi_sign_message(&b->signing, FRAME_OUTCOME, yzi_bytes_buf(&header), &block));
+    yzi_buf_clear(&b->out);
+    return yzi_frame_write(FRAME_OUTCOME, yzi_bytes_buf(&header), yzi_bytes_buf(&block),
+                           (yz_bytes){0}, (yz_bytes){0}, &b->out);
+}
+
+void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
+                        const yz_digest *digest, const struct outcome_words *w)
+{
+    int rc = write_outcome(b, message_id, digest, w);
+    if (rc < 0) {
+        yzi_log(&EV_OUTCOME_FAILED, (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+        return;
+    }
+    yzi_metric_add(&b->metrics.outcomes[w->status], 1);
+    yzi_broker_send(b, to, yzi_bytes_buf(&b->out));
+}
+
+/* -- ends -- */
+
+/* The adapter has it no longer. */
+static void release_adapter(struct broker *b, struct exchange *x)
+{
+    if (!x->forwarded) {
+        return;
+    }
+    x->forwarded = false;
+    struct connection *k = yzi_connection_find(&b->connections, &x->adapter);
+    if (k && k->outstanding) {
+        k->outstanding--;
+    }
+}
+
+static void end(struct broker *b, struct exchange *x)
+{
+    release_adapter(b, x);
+    struct connection *k = yzi_connection_find(&b->connections, &x->consumer);
+    if (k && k->in_flight) {
+        k->in_flight--;
+    }
+    yzi_exchange_end(&b->exchanges, x);
+}
+
+/* Is the consumer, by the directory in force, still somebody to answer? */
+static bool consumer_is_live(struct broker *b, const struct exchange *x)
+{
+    struct connection *k = yzi_connection_find(&b->connections, &x->consumer);
+    return k && yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono) &&
+           yzi_bytes_eq(k->peer.node.v, x->request.header.node.v) &&
+           yzi_directory_speaks_for(&k->peer, x->request.header.consumer);
+}
+
+void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
+{
+    yzi_log(&EV_REQUEST_REFUSED,
+            (struct log_field[]){log_bytes("peer", x->request.header.node.v),
+                                 log_bytes("service", x->request.header.service.v),
+                                 log_str("status", yzi_outcome_status_name(w->status)),
+                                 log_bytes("reason", w->reason),
+                                 log_bytes("rule", w->rule),
+                                 {0}});
+    if (consumer_is_live(b, x)) {
+        yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, w);
+    }
+    end(b, x);
+}
+
+static void finish_plainly(struct broker *b, struct exchange *x, enum outcome_status status,
+                           const char *reason)
+{
+    struct outcome_words w = {.status = status, .reason = yzi_bytes_str(reason)};
+    yzi_broker_finish(b, x, &w);
+}
+
+void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x, enum outcome_status status,
+                                const char *reason)
+{
+    release_adapter(b, x);
+    unsigned all = (1u << x->request.header.slots_n) - 1;
+    if (x->tried == all || x->service->mode != SERVICE_READ) {
+        finish_plainly(b, x, status, reason);
+        return;
+    }
+    yzi_broker_forward(b, x);
+}
+
+void yzi_broker_expire(struct broker *b)
+{
+    struct exchange *x;
+    while ((x = yzi_deadlines_take(&b->exchanges.timers, b->mono)) != NULL) {
+        finish_plainly(b, x, OUTCOME_TIMEOUT, "no-answer-in-time");
+    }
+}
+
+/* -- responses -- */
+
+static void log_bad(struct connection *k, const char *why)
+{
+    yzi_log(&EV_RESPONSE_BAD,
+            (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
+}
+
+/* The exchange this adapter connection is to answer; NULL (and logged) when there is none. */
+static struct exchange *find_answered(struct broker *b, struct connection *k,
+                                      const yz_digest *request_digest)
+{
+    struct exchange *x = yzi_exchange_find(&b->exchanges, request_digest);
+    if (!x) {
+        yzi_metric_add(&b->metrics.responses_late, 1);
+        yzi_log(&EV_RESPONSE_LATE, (struct log_field[]){log_str("peer", k->node), {0}});
+        return NULL;
+    }
+    if (!x->forwarded ||
+        !yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(&k->id))) {
+        yzi_metric_add(&b->metrics.responses_bad, 1);
+        log_bad(k, "not the adapter that was asked");
+        return NULL;
+    }
+    return x;
+}
+
+static void deliver(struct broker *b, struct exchange *x, const struct frame *f)
+{
+    if (!consumer_is_live(b, x)) {
+        return;
+    }
+    yzi_buf_clear(&b->out);
+    if (yzi_frame_write(FRAME_RESPONSE, f->header, f->block, f->payload, (yz_bytes){0}, &b->out) ==
+        YZ_OK) {
+        yzi_broker_send(b, &x->consumer, yzi_bytes_buf(&b->out));
+        yzi_metric_add(&b->metrics.responses, 1);
+    }
+}
+
+void yzi_broker_on_response(struct broker *b, struct connection *k, const struct frame *f)
+{
+    struct response_header h;
+    if (yzi_response_header_parse(f->header, &h) < 0) {
+        yzi_metric_add(&b->metrics.responses_bad, 1);
+        log_bad(k, "the header does not parse");
+        return;
+    }
+    struct exchange *x = find_answered(b, k, &h.request_digest);
+    if (!x) {
+        return;
+    }
+    struct judge judge = yzi_broker_judge(b);
+    struct verified_response verified;
+    int rc = yzi_response_verify(&judge, &k->roots, f, &x->request.header, &x->request.digest,
+                                 &k->peer, &verified);
+    if (rc < 0) {
+        yzi_metric_add(&b->metrics.responses_bad, 1);
+        log_bad(k, yz_err_name(rc));
+        yzi_broker_retry_elsewhere(b, x, OUTCOME_UNAVAILABLE, "bad-answer");
+        return;
+    }
+    yzi_log(&EV_EXCHANGE_DONE,
+            (struct log_field[]){log_bytes("consumer", x->request.header.consumer.v),
+                                 log_bytes("service", x->request.header.service.v),
+                                 log_str("status", yzi_response_status_name(h.status)),
+                                 log_num("ms", (int64_t)(b->mono - x->arrival_mono)),
+                                 {0}});
+    deliver(b, x, f);
+    end(b, x);
+}
+
+void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct frame *f)
+{
+    struct reject r;
+    if (yzi_reject_parse(f->header, &r) < 0) {
+        yzi_metric_add(&b->metrics.messages_bad, 1);
+        return;
+    }
+    struct exchange *x = find_answered(b, k, &r.request_digest);
+    if (!x) {
+        return;
+    }
+    /* What an adapter says here is a hint, not a provider's answer: only "not now" and "not me"
+     * are passed on in the broker's own words. */
+    bool busy = r.status == OUTCOME_BUSY;
+    yzi_log(&EV_RESPONSE_BAD,
+            (struct log_field[]){log_str("peer", k->node),
+                                 log_str("reason", "handed back"),
+                                 log_str("status", yzi_outcome_status_name(r.status)),
+                                 log_bytes("why", r.reason),
+                                 {0}});
+    yzi_broker_retry_elsewhere(b, x, busy ? OUTCOME_BUSY : OUTCOME_UNAVAILABLE,
+                               busy ? "adapter-busy" : "adapter-refused");
+}

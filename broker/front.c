@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The front: one thread, one poll, everything in turn. Each wake-up reads the clock once, takes a
+ * bounded number of messages, answers waiting handshakes and the administration socket, and runs
+ * the timers. A message's sender is known before its content is looked at.
+ */
+#include "broker/broker.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define MESSAGES_PER_STEP 256u
+#define SECOND_MS 1000u
+#define FRESHEN_EVERY_MS 60000u
+#define SILENT_ADAPTER_MS (3u * BROKER_HEARTBEAT_ADAPTER_MS)
+#define SILENT_CLIENT_MS (3u * BROKER_HEARTBEAT_CLIENT_MS)
+
+/* -- making and ending -- */
+
+static int load_key(const struct broker_config *c, const char *name, enum key_use use,
+                    struct key_pair *out, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char file[64];
+    snprintf(file, sizeof file, "keys/%s.key", name);
+    YZ_TRY(yzi_path_join(c->home, file, &path));
+    YZ_TRY(yzi_keyfile_load(path, use, out, err));
+    yzi_key_pair_hold(out);
+    return YZ_OK;
+}
+
+static int load_keys(struct broker *b, yz_error *err)
+{
+    YZ_TRY(load_key(b->config, "signing", KEY_SIGNING, &b->signing, err));
+    YZ_TRY(load_key(b->config, "transport", KEY_TRANSPORT, &b->transport, err));
+    YZ_TRY(load_key(b->config, "log", KEY_LOG, &b->log, err));
+    yz_error ignored;
+    int rc = load_key(b->config, "freshness", KEY_FRESHNESS, &b->freshness, &ignored);
+    if (rc < 0 && rc != YZ_ENOTFOUND) {
+        return yzi_fail(err, rc, "%s", ignored.text);
+    }
+    b->has_freshness = rc == YZ_OK;
+    return YZ_OK;
+}
+
+static int open_trust(struct broker *b, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_AUTO(yzi_free_ptr) char *anchor = NULL;
+    YZ_TRY(yzi_path_join(b->config->home, "state", &dir));
+    YZ_TRY(yzi_path_join(b->config->home, "anchor.yzr", &anchor));
+    struct trust_options o = {.anchor = anchor,
+                              .dir = dir,
+                              .clock = b->clock,
+                              .warn_ms = b->config->directory.warn,
+                              .stop_ms = b->config->directory.stop};
+    YZ_TRY(yzi_trust_open(&o, &b->trust, err));
+    b->directory = yzi_trust_directory(b->trust);
+    return YZ_OK;
+}
+
+/* May this key connect? By the directory in force; nobody may without one. */
+static bool admit_key(void *ctx, const uint8_t key[32])
+{
+    struct broker *b = ctx;
+    struct directory_node node;
+    return !b->draining && b->directory &&
+           yzi_connections_count(&b->connections) < b->config->limits.peers &&
+           yzi_directory_by_transport(b->directory, key, yzi_wall_ms(b->clock), &node) == YZ_OK;
+}
+
+static int listen_everywhere(struct broker *b, yz_error *err)
+{
+    const struct config_list *listen = &b->config->listen;
+    struct server_options o = {
+        .net = b->net, .message_max = b->config->limits.message, .admit = admit_key, .ctx = b};
+    for (size_t i = 0; i < listen->n && i < SERVER_ENDPOINTS_MAX; i++) {
+        o.endpoints[i].address = listen->items[i];
+        o.endpoints[i].transport = &b->transport;
+        o.endpoints_n++;
+    }
+    YZ_TRY(yzi_server_new(&o, &b->server, err));
+    YZ_TRY(yzi_admin_server_new(b->config->admin, b->clock, yzi_broker_admin, b, &b->admin, err));
+    if (b->config->ops && b->config->ops[0]) {
+        YZ_TRY(yzi_ops_start(b->config->ops, &b->metrics, &b->ops, err));
+    }
+    return YZ_OK;
+}
+
+static void say(struct broker *b, const char *line)
+{
+    if (b->ready_fd >= 0 && write(b->ready_fd, line, strlen(line)) < 0) {
+        b->ready_fd = -1; /* whoever waited is gone */
+    }
+}
+
+static void announce_listening(struct broker *b)
+{
+    const char *ops = b->ops ? yzi_ops_address(b->ops) : "";
+    char line[512];
+    snprintf(line, sizeof line, "listening endpoint=%s ops=%s\n", yzi_server_endpoint(b->server, 0),
+             ops);
+    say(b, line);
+    for (size_t i = 0; i < b->config->listen.n; i++) {
+        yzi_log(&EV_LISTENING, (struct log_field[]){
+                                   log_str("endpoint", yzi_server_endpoint(b->server, (unsigned)i)),
+                                   log_str("ops", ops),
+                                   {0}});
+    }
+    if (!b->directory) {
+        yzi_log(&EV_NO_DIRECTORY,
+                (struct log_field[]){
+                    log_str("remedy", "publish one: yz directory publish --admin SOCKET"),
+                    log_str("admin", b->config->admin),
+                    {0}});
+    }
+}
+
+static int start(struct broker *b, yz_error *err)
+{
+    YZ_TRY(load_keys(b, err));
+    YZ_TRY(open_trust(b, err));
+    YZ_TRY(yzi_offers_new(&b->offers));
+    YZ_TRY(yzi_replay_new(b->config->limits.remembered, &b->replay));
+    YZ_TRY(yzi_net_new(1, &b->net));
+    YZ_TRY(listen_everywhere(b, err));
+    announce_listening(b);
+    return YZ_OK;
+}
+
+int yzi_broker_new(const struct broker_config *config, const struct clock *clock, int ready_fd,
+                   struct broker **out, yz_error *err)
+{
+    struct broker *b;
+    YZ_TRY(yzi_alloc(1, sizeof *b, &b));
+    b->config = config;
+    b->clock = clock;
+    b->ready_fd = ready_fd;
+    yzi_buf_init(&b->out, YZ_MESSAGE_MAX + YZ_HOP_MAX);
+    yzi_connections_init(&b->connections, config->limits.peers);
+    yzi_exchanges_init(&b->exchanges, config->limits.in_flight_bytes,
+                       config->limits.in_flight_per_service);
+    b->mono = yzi_mono_ms(clock);
+    b->wall = yzi_wall_ms(clock);
+    int rc = yzi_node_id_parse(yzi_bytes_str(config->node), &b->node);
+    if (rc == YZ_OK) {
+        rc = start(b, err);
+    }
+    if (rc < 0) {
+        yzi_broker_free(b);
+        return rc;
+    }
+    *out = b;
+    return YZ_OK;
+}
+
+void yzi_broker_free(struct broker *b)
+{
+    if (!b) {
+        return;
+    }
+    yzi_ops_stop(b->ops);
+    yzi_admin_server_close(b->admin);
+    yzi_server_close(b->server);
+    for (size_t i = 0; i < b->parked_n; i++) {
+        yzi_message_fini(&b->parked[i].message);
+    }
+    yzi_exchanges_fini(&b->exchanges);
+    yzi_connections_fini(&b->connections);
+    yzi_broker_objects_fini(b);
+    yzi_offers_free(b->offers);
+    yzi_replay_free(b->replay);
+    yzi_directory_unref(b->directory);
+    yzi_trust_close(b->trust);
+    yzi_net_free(b->net);
+    yzi_key_pair_fini(&b->signing);
+    yzi_key_pair_fini(&b->transport);
+    yzi_key_pair_fini(&b->log);
+    yzi_key_pair_fini(&b->freshness);
+    yzi_buf_fini(&b->out);
+    free(b);
+}
+
+/* -- shared by the other files -- */
+
+struct judge yzi_broker_judge(const struct broker *b)
+{
+    return (struct judge){b->directory, b->wall, b->config->limits.skew};
+}
+
+void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame)
+{
+    int rc = yzi_server_send(b->server, to, frame);
+    if (rc == YZ_OK) {
+        return;
+    }
+    yzi_metric_add(&b->metrics.messages_dropped, 1);
+    struct connection *k = yzi_connection_find(&b->connections, to);
+    if (rc == YZ_ECLOSED && k) {
+        yzi_broker_connection_lost(b, k, "gone");
+    }
+}
+
+void yzi_broker_send_all(struct broker *b, yz_bytes frame)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
+        next = yzi_table_next(i);
+        struct connection *k = yzi_table_value(i);
+        /* not yzi_broker_send: losing a connection here would change the table under the loop; the
+         * next message to it, or its silence, finds out */
+        if (k->live && k->hello && yzi_server_send(b->server, &k->id, frame) < 0) {
+            yzi_metric_add(&b->metrics.messages_dropped, 1);
+        }
+    }
+}
+
+/* Requests this connection had as an adapter go elsewhere. Collected first, because each of them
+ * may end, or find another connection gone. */
+static void reroute(struct broker *b, const struct connection_id *adapter)
+{
+    for (;;) {
+        struct exchange *stranded = NULL;
+        for (struct table_item *i = yzi_table_first(&b->exchanges.by_digest); i && !stranded;
+             i = yzi_table_next(i)) {
+            struct exchange *x = yzi_table_value(i);
+            if (x->forwarded &&
+                yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(adapter))) {
+                stranded = x;
+            }
+        }
+        if (!stranded) {
+            return;
+        }
+        yzi_broker_retry_elsewhere(b, stranded, OUTCOME_UNAVAILABLE, "adapter-lost");
+    }
+}
+
+void yzi_broker_connection_lost(struct broker *b, struct connection *k, const char *why)
+{
+    struct connection_id id = k->id;
+    bool had_requests = k->outstanding > 0;
+    if (k->hello) {
+        yzi_log(&EV_PEER_DOWN,
+                (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
+    }
+    yzi_connection_drop(&b->connections, k);
+    if (had_requests) {
+        reroute(b, &id);
+    }
+}
+
+static void receive_parked_again(struct broker *b, bool all)
+{
+    size_t n = b->parked_n;
+    b->parked_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct parked p = b->parked[i];
+        if (!all && p.until_mono > b->mono) {
+            b->parked[b->parked_n++] = p;
+            continue;
+        }
+        yzi_broker_receive(b, &p.from, p.key, &p.message, true);
+        yzi_message_fini(&p.message);
+    }
+}
+
+static void cut_off_the_revoked(struct broker *b)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
+        next = yzi_table_next(i);
+        struct connection *k = yzi_table_value(i);
+        char node[YZ_ID_MAX + 1];
+        snprintf(node, sizeof node, "%s", k->node);
+        bool was_live = k->live;
+        if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono) && was_live) {
+            yzi_log(&EV_PEER_CUT,
+                    (struct log_field[]){log_str("peer", node),
+                                         log_str("reason", "no live record lists its key"),
+                                         {0}});
+        }
+    }
+}
+
+void yzi_broker_directory_changed(struct broker *b)
+{
+    const struct directory *before = b->directory;
+    b->directory = yzi_trust_directory(b->trust);
+    yzi_directory_unref(before);
+    if (!b->directory) {
+        return;
+    }
+    yzi_log(&EV_DIRECTORY_ADOPTED,
+            (struct log_field[]){log_num("version", (int64_t)yzi_directory_version(b->directory)),
+                                 {0}});
+    cut_off_the_revoked(b);
+    yzi_broker_freshen(b);
+    yzi_broker_heartbeats(b, true);
+    receive_parked_again(b, true);
+}
+
+/* -- receiving -- */
+
+static void dispatch(struct broker *b, struct connection *k, const struct frame *f,
+                     struct message *m, bool parked_before)
+{
+    switch (f->kind) {
+    case FRAME_REQUEST:
+        yzi_broker_on_request(b, k, m, parked_before);
+        return;
+    case FRAME_RESPONSE:
+        yzi_broker_on_response(b, k, f);
+        return;
+    case FRAME_REJECT:
+        yzi_broker_on_reject(b, k, f);
+        return;
+    case FRAME_HELLO:
+        yzi_broker_on_hello(b, k, f);
+        return;
+    case FRAME_HEARTBEAT:
+        yzi_broker_on_heartbeat(b, k, f);
+        return;
+    case FRAME_FETCH:
+        yzi_broker_on_fetch(b, k, f);
+        return;
+    case FRAME_PUT:
+        yzi_broker_on_put(b, k, f);
+        return;
+    case FRAME_OBJECT:
+        yzi_broker_on_object(b, k, f);
+        return;
+    case FRAME_BYE:
+        yzi_broker_connection_lost(b, k, "goodbye");
+        return;
+    case FRAME_PUT_RESULT: /* the broker pushes nothing that is answered */
+    case FRAME_OUTCOME:
+    case FRAME_WELCOME:
+    case FRAME_ADMIN_REQUEST:
+    case FRAME_ADMIN_REPLY:
+    default:
+        yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_log(&EV_PEER_BAD, (struct log_field[]){log_str("peer", k->node),
+                                                   log_str("kind", yzi_frame_kind_name(f->kind)),
+                                                   log_str("reason", "not a peer's to send"),
+                                                   {0}});
+    }
+}
+
+void yzi_broker_receive(struct broker *b, const struct connection_id *from, const uint8_t key[32],
+                        struct message *m, bool parked_before)
+{
+    struct connection *k;
+    if (yzi_connection_get(&b->connections, from, key, b->mono, &k) < 0) {
+        yzi_metric_add(&b->metrics.messages_dropped, 1);
+        return;
+    }
+    if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
+        yzi_metric_add(&b->metrics.messages_unknown, 1);
+        return; /* whoever is not known gets nothing */
+    }
+    struct frame f;
+    int rc = yzi_frame_parse(m->bytes, b->config->limits.message, &f);
+    if (rc < 0) {
+        yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_log(&EV_PEER_BAD, (struct log_field[]){log_str("peer", k->node),
+                                                   log_str("reason", yz_err_name(rc)),
+                                                   {0}});
+        return;
+    }
+    dispatch(b, k, &f, m, parked_before);
+}
+
+/* A bounded number, so that a flood cannot keep the timers from running. */
+static void receive_some(struct broker *b)
+{
+    for (unsigned i = 0; i < MESSAGES_PER_STEP; i++) {
+        struct connection_id from;
+        uint8_t key[32];
+        struct message m = {0};
+        if (yzi_server_recv(b->server, &from, key, &m) < 0) {
+            return;
+        }
+        yzi_broker_receive(b, &from, key, &m, false);
+        yzi_message_fini(&m);
+    }
+}
+
+/* -- timers -- */
+
+static void drop_the_silent(struct broker *b)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
+        next = yzi_table_next(i);
+        struct connection *k = yzi_table_value(i);
+        uint64_t patience = k->role == ROLE_ADAPTER ? SILENT_ADAPTER_MS : SILENT_CLIENT_MS;
+        if (b->mono - k->seen_mono > patience) {
+            yzi_broker_connection_lost(b, k, "silent");
+            next = yzi_table_first(&b->connections.by_id); /* losing one may lose others */
+        }
+    }
+}
+
+static void update_readiness(struct broker *b)
+{
+    uint64_t age = 0;
+    enum trust_state state = yzi_trust_state(b->trust, &age);
+    bool ready = !b->draining && (state == TRUST_FRESH || state == TRUST_AGING);
+    yzi_metric_set(&b->metrics.ready, ready);
+    yzi_metric_set(&b->metrics.freshness_age_ms, age);
+    if (ready && !b->said_ready) {
+        b->said_ready = true;
+        char line[64];
+        snprintf(line, sizeof line, "ready directory=%llu\n",
+                 (unsigned long long)yzi_directory_version(b->directory));
+        say(b, line);
+        yzi_log(&EV_READY, NULL);
+    }
+    if (state == TRUST_AGING || state == TRUST_EXPIRED) {
+        if (!b->said_aging) {
+            yzi_log(&EV_DIRECTORY_AGING,
+                    (struct log_field[]){
+                        log_num("age_ms", (int64_t)age),
+                        log_str("remedy", b->has_freshness ? "see freshness.failed"
+                                                           : "this broker has no freshness key"),
+                        {0}});
+        }
+        b->said_aging = true;
+    } else {
+        b->said_aging = false;
+    }
+}
+
+static void update_gauges(struct broker *b)
+{
+    struct metrics *m = &b->metrics;
+    struct server_counters c;
+    yzi_server_counters(b->server, &c);
+    yzi_metric_set(&m->handshakes, c.admitted);
+    yzi_metric_set(&m->handshakes_refused, c.refused);
+    yzi_metric_set(&m->connections, yzi_connections_count(&b->connections));
+    yzi_metric_set(&m->in_flight, yzi_exchanges_count(&b->exchanges));
+    yzi_metric_set(&m->in_flight_bytes, b->exchanges.bytes);
+    yzi_metric_set(&m->remembered, yzi_replay_count(b->replay));
+    yzi_metric_set(&m->offers, yzi_offers_count(b->offers));
+    yzi_metric_set(&m->directory_version, b->directory ? yzi_directory_version(b->directory) : 0);
+}
+
+static void run_timers(struct broker *b)
+{
+    yzi_broker_expire(b);
+    if (b->mono >= b->next_freshness) {
+        yzi_broker_freshen(b);
+        b->next_freshness = b->mono + FRESHEN_EVERY_MS;
+    }
+    if (b->mono < b->next_second) {
+        return;
+    }
+    b->next_second = b->mono + SECOND_MS;
+    receive_parked_again(b, false);
+    drop_the_silent(b);
+    yzi_broker_heartbeats(b, false);
+    update_readiness(b);
+    update_gauges(b);
+}
+
+/* -- the step -- */
+
+static uint64_t next_due(const struct broker *b)
+{
+    uint64_t due = b->next_second;
+    uint64_t exchange = yzi_deadlines_next(&b->exchanges.timers);
+    uint64_t admin = yzi_admin_deadline(b->admin);
+    due = exchange < due ? exchange : due;
+    return admin < due ? admin : due;
+}
+
+static void read_clock(struct broker *b)
+{
+    b->mono = yzi_mono_ms(b->clock);
+    b->wall = yzi_wall_ms(b->clock);
+}
+
+int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
+{
+    struct poll_entry entries[SERVER_POLL_ENTRIES + ADMIN_POLL_ENTRIES + 1];
+    size_t n = yzi_server_poll_entries(b->server, entries);
+    n += yzi_admin_poll_entries(b->admin, entries + n);
+    if (wake_fd >= 0) {
+        entries[n++] = (struct poll_entry){NULL, wake_fd, false};
+    }
+    read_clock(b);
+    uint64_t due = next_due(b);
+    int64_t wait = due > b->mono ? (int64_t)(due - b->mono) : 0;
+    int rc = yzi_poll(entries, n, wait);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "polling failed");
+    }
+    read_clock(b);
+    yzi_server_step(b->server);
+    yzi_admin_step(b->admin);
+    receive_some(b);
+    run_timers(b);
+    if (b->draining && (yzi_exchanges_count(&b->exchanges) == 0 || b->mono >= b->drain_until)) {
+        b->stopped = true;
+    }
+    return YZ_OK;
+}
+
+void yzi_broker_drain(struct broker *b)
+{
+    if (b->draining) {
+        return;
+    }
+    b->draining = true;
+    b->drain_until = b->mono + b->config->drain;
+    yzi_metric_set(&b->metrics.ready, 0);
+    yzi_log(&EV_DRAINING,
+            (struct log_field[]){log_num("in_flight", (int64_t)yzi_exchanges_count(&b->exchanges)),
+                                 {0}});
+    yzi_buf_clear(&b->out);
+    if (yzi_bye_write(yzi_bytes_str("draining"), &b->out) == YZ_OK) {
+        yzi_broker_send_all(b, yzi_bytes_buf(&b->out));
+    }
+}
