@@ -139,7 +139,7 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
     if (decision.status != 0) {
         YZ_AUTO(yzi_buf_fini) yz_buf rule;
         yzi_buf_init(&rule, YZ_RULE_MAX);
-        yz_ignore(yzi_coarse_rule(&decision, h->consumer, &rule), "the reason stands without it");
+        yz_ignore(yzi_coarse_rule(&decision, &rule), "the reason stands without it");
         struct outcome_words w = words(decision.status, decision.reason);
         w.rule = yzi_bytes_buf(&rule);
         refuse(b, k, x, &w);
