@@ -369,6 +369,19 @@ void yz_record_fuzz_body(enum record_kind kind, yz_bytes body)
 
 /* -- spoiling -- */
 
+ProtobufCBinaryData bin_n(char c, size_t n)
+{
+    static char many[100000];
+    YZ_ASSERT(n <= sizeof many);
+    memset(many, c, sizeof many);
+    return yzi_bin(yzi_bytes(many, n));
+}
+
+void assert_view(yz_bytes got, const char *want)
+{
+    assert_true(yzi_bytes_eq_str(got, want));
+}
+
 static int refuse_one(enum record_kind kind, const struct record_fault *fault)
 {
     static const struct prescan_rules rules = {.depth = 3, .elements = 100000};

@@ -53,6 +53,22 @@ struct record_fault {
     void (*spoil)(void *message);
     int want;
 };
+/* A function that spoils a generated struct `w`. */
+#define SPOIL(name, type, ...)                                                                     \
+    static void name(void *message)                                                                \
+    {                                                                                              \
+        Yizhan__Wire__##type *w = message;                                                         \
+        __VA_ARGS__;                                                                               \
+    }
+static inline ProtobufCBinaryData bin(const char *s)
+{
+    return yzi_bin(yzi_bytes_str(s));
+}
+/* n times c, n up to 100,000; valid until the next call with another c. */
+ProtobufCBinaryData bin_n(char c, size_t n);
+/* That a view holds exactly this text. */
+void assert_view(yz_bytes got, const char *want);
+
 void yz_record_refuses(enum record_kind kind, const struct record_fault *faults, size_t n);
 /* A list of n times its first item in place of a generated struct's list; freed by nobody. */
 void yz_record_repeat(void *list /* T *** */, size_t *list_n, size_t n);

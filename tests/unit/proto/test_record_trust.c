@@ -11,32 +11,7 @@
 
 #include "tests/support/records.h"
 
-/* A function that spoils a generated struct `w`. */
-#define SPOIL(name, type, ...)                                                                     \
-    static void name(void *message)                                                                \
-    {                                                                                              \
-        Yizhan__Wire__##type *w = message;                                                         \
-        __VA_ARGS__;                                                                               \
-    }
-
 static uint8_t zero_key[32];
-
-static ProtobufCBinaryData bin(const char *s)
-{
-    return yzi_bin(yzi_bytes_str(s));
-}
-
-static ProtobufCBinaryData bin_n(char c, size_t n)
-{
-    static char many[100000];
-    memset(many, c, sizeof many);
-    return yzi_bin(yzi_bytes(many, n));
-}
-
-static void assert_view(yz_bytes got, const char *want)
-{
-    assert_true(yzi_bytes_eq_str(got, want));
-}
 
 /* -- root statement -- */
 

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proto/record_offer.c: an offer names only what it holds.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/support/records.h"
+
+static void test_offer__says_what_was_written(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 1 << 20);
+    struct offer got;
+    assert_int_equal(yzi_offer_write(&sample_offer, &body), 0);
+    assert_int_equal(yzi_offer_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_view(got.subsystem.v, "CN/GOV/MCA/civil");
+    assert_int_equal(got.version, 9);
+    assert_int_equal(got.issued_at, SAMPLE_TIME + 5);
+    assert_true(yzi_digest_eq(&got.terms_digest, &sample_offer.terms_digest));
+    assert_int_equal(got.services_n, 2);
+    const struct offered_service *s = got.services;
+    assert_view(s[0].code, "marriage");
+    assert_view(s[0].version, "v1");
+    assert_int_equal(s[0].mode, SERVICE_READ);
+    assert_int_equal(s[0].adapters.n, 2);
+    assert_view(s[0].adapters.items[1], "CN/GOV/MCA/@a2");
+    assert_int_equal(s[0].descriptions.n, 2);
+    assert_view(s[0].descriptions.items[1].language, "zh-Hans");
+    assert_view(s[0].descriptions.items[1].text, "按身份证号\n查询婚姻状况");
+    assert_view(s[0].data_set, "marriages");
+    assert_int_equal(s[1].mode, SERVICE_WRITE);
+    assert_int_equal(s[1].data_set.n, 0);
+    assert_int_equal(got.grants_n, 2);
+    assert_view(got.grants[0].id, "housing-2025");
+    assert_view(got.grants[0].consumer.v, "CN/GOV/HOUSING/registry");
+    assert_view(got.grants[0].service, "marriage/v1");
+    assert_int_equal(got.grants[0].not_before, SAMPLE_TIME);
+    assert_int_equal(got.grants[0].not_after, SAMPLE_TIME + 31536000000);
+    assert_true(got.grants[0].strict);
+    assert_false(got.grants[1].strict);
+    assert_int_equal(got.grants[1].not_after, 0);
+}
+
+static void test_offer__carries_its_catalogue(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 1 << 20);
+    struct offer got;
+    assert_int_equal(yzi_offer_write(&sample_offer, &body), 0);
+    assert_int_equal(yzi_offer_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_int_equal(got.catalogue_n, 2);
+    const struct catalogue_entry *c = got.catalogue;
+    assert_view(c[0].data_set, "marriages");
+    assert_int_equal(c[0].titles.n, 2);
+    assert_view(c[0].titles.items[1].text, "婚姻登记信息");
+    assert_int_equal(c[0].descriptions.n, 1);
+    assert_view(c[0].owner, "Department of Social Affairs");
+    assert_int_equal(c[0].sharing, SHARING_CONDITIONAL);
+    assert_view(c[0].legal_basis, "Marriage Registration Regulations, article 17");
+    assert_view(c[0].update_cycle, "daily");
+    assert_int_equal(c[0].elements_n, 2);
+    assert_view(c[0].elements[0].field, "id_number");
+    assert_view(c[0].elements[0].element, "citizen-id");
+    assert_int_equal(c[0].elements[0].type, FIELD_TEXT);
+    assert_int_equal(c[0].elements[0].classification, CLASS_SENSITIVE);
+    assert_int_equal(c[0].elements[1].type, FIELD_CODE);
+    assert_int_equal(c[1].sharing, SHARING_WITHHELD);
+    assert_int_equal(c[1].owner.n, 0);
+}
+
+SPOIL(offer_of_member, Offer, w->subsystem = bin("CN/GOV/MCA"))
+SPOIL(offer_of_other_member, Offer, w->subsystem = bin("CN/GOV/TAX/civil"))
+SPOIL(offer_version_0, Offer, w->version = 0)
+SPOIL(offer_issued_0, Offer, w->issued_at = 0)
+SPOIL(offer_digest_short, Offer, w->terms_digest.len = 31)
+SPOIL(offer_bare, Offer, w->n_services = w->n_catalogue = w->n_grants = 0)
+
+SPOIL(service_twice, Offer, w->services[1]->code = w->services[0]->code;
+      w->services[1]->version = w->services[0]->version)
+SPOIL(service_other_version, Offer, w->services[1]->code = w->services[0]->code;
+      w->grants[1]->service = bin("marriage/v2"))
+SPOIL(service_code_of_two, Offer, w->services[1]->code = bin("a/b"))
+SPOIL(service_version_empty, Offer, w->services[1]->version = bin(""))
+SPOIL(service_mode_0, Offer, w->services[1]->mode = 0)
+SPOIL(service_mode_3, Offer, w->services[1]->mode = 3)
+SPOIL(service_no_adapter, Offer, w->services[1]->n_adapters = 0)
+SPOIL(service_adapter_twice, Offer, w->services[0]->adapters[1] = w->services[0]->adapters[0])
+SPOIL(service_adapter_foreign, Offer, w->services[0]->adapters[1] = bin("CN/GOV/TAX/@a1"))
+SPOIL(service_adapter_broker, Offer, w->services[0]->adapters[1] = bin("CN/@a1"))
+SPOIL(service_adapter_bad, Offer, w->services[0]->adapters[1] = bin("a1"))
+SPOIL(service_data_set_unknown, Offer, w->services[0]->data_set = bin("divorces"))
+SPOIL(service_data_set_empty, Offer, w->services[0]->data_set = bin(""))
+SPOIL(service_data_set_long, Offer, w->services[0]->data_set = bin_n('d', YZ_SEGMENT_MAX + 1))
+SPOIL(service_many, Offer, yz_record_repeat(&w->services, &w->n_services, YZ_SERVICES_MAX + 1))
+
+SPOIL(text_language_twice, Offer,
+      w->services[0]->descriptions[1]->language = w->services[0]->descriptions[0]->language)
+SPOIL(text_language_bad, Offer, w->services[0]->descriptions[1]->language = bin("zh_Hans"))
+SPOIL(text_empty, Offer, w->services[0]->descriptions[1]->text = bin(""))
+SPOIL(text_not_utf8, Offer, w->services[0]->descriptions[1]->text = bin("\xc0\x80"))
+SPOIL(text_escape, Offer, w->services[0]->descriptions[1]->text = bin("\x1b]0;x"))
+SPOIL(text_long, Offer, w->services[0]->descriptions[1]->text = bin_n('t', YZ_TEXT_MAX + 1))
+SPOIL(text_longest, Offer, w->services[0]->descriptions[1]->text = bin_n('t', YZ_TEXT_MAX))
+SPOIL(text_many, Offer,
+      yz_record_repeat(&w->catalogue[0]->titles, &w->catalogue[0]->n_titles, YZ_LANGUAGES_MAX + 1))
+
+SPOIL(entry_twice, Offer, w->catalogue[1]->data_set = w->catalogue[0]->data_set)
+SPOIL(entry_name, Offer, w->catalogue[1]->data_set = bin("adop tions"))
+SPOIL(entry_sharing_0, Offer, w->catalogue[0]->sharing = 0)
+SPOIL(entry_sharing_4, Offer, w->catalogue[0]->sharing = 4)
+SPOIL(entry_withheld, Offer, w->catalogue[1]->has_legal_basis = 0)
+SPOIL(entry_no_basis, Offer, w->catalogue[0]->has_legal_basis = 0)
+SPOIL(entry_owner_empty, Offer, w->catalogue[0]->owner = bin(""))
+SPOIL(entry_owner_long, Offer, w->catalogue[0]->owner = bin_n('o', YZ_LABEL_MAX + 1))
+SPOIL(entry_cycle_lines, Offer, w->catalogue[0]->update_cycle = bin("a\nb"))
+SPOIL(entry_many, Offer, yz_record_repeat(&w->catalogue, &w->n_catalogue, YZ_CATALOGUE_MAX + 1))
+
+SPOIL(element_twice, Offer,
+      w->catalogue[0]->elements[1]->field = w->catalogue[0]->elements[0]->field)
+SPOIL(element_field_bad, Offer, w->catalogue[0]->elements[1]->field = bin("1st"))
+SPOIL(element_field_dash, Offer, w->catalogue[0]->elements[1]->field = bin("id-number"))
+SPOIL(element_field_long, Offer, w->catalogue[0]->elements[1]->field = bin_n('f', 65))
+SPOIL(element_unnamed, Offer, w->catalogue[0]->elements[1]->element = bin(""))
+SPOIL(element_type_0, Offer, w->catalogue[0]->elements[1]->type = 0)
+SPOIL(element_type_9, Offer, w->catalogue[0]->elements[1]->type = 9)
+SPOIL(element_class_0, Offer, w->catalogue[0]->elements[1]->classification = 0)
+SPOIL(element_class_5, Offer, w->catalogue[0]->elements[1]->classification = 5)
+SPOIL(element_many, Offer,
+      yz_record_repeat(&w->catalogue[0]->elements, &w->catalogue[0]->n_elements,
+                       YZ_QUERY_FIELDS_MAX + 1))
+
+SPOIL(grant_twice, Offer, w->grants[1]->id = w->grants[0]->id)
+SPOIL(grant_id_upper, Offer, w->grants[1]->id = bin("Tax"))
+SPOIL(grant_id_empty, Offer, w->grants[1]->id = bin(""))
+SPOIL(grant_id_long, Offer, w->grants[1]->id = bin_n('g', 65))
+SPOIL(grant_to_member, Offer, w->grants[1]->consumer = bin("CN/GOV/TAX"))
+SPOIL(grant_elsewhere, Offer, w->grants[1]->consumer = bin("EE/GOV/TAX/desk"))
+SPOIL(grant_unoffered, Offer, w->grants[1]->service = bin("register/v1"))
+SPOIL(grant_unversioned, Offer, w->grants[1]->service = bin("register"))
+SPOIL(grant_prefix, Offer, w->grants[1]->service = bin("register/v"))
+SPOIL(grant_full_id, Offer, w->grants[1]->service = bin("CN/GOV/MCA/civil/register/v2"))
+SPOIL(grant_no_service, Offer, w->n_services = 1)
+SPOIL(grant_backward, Offer, w->grants[0]->not_after = w->grants[0]->not_before)
+SPOIL(grant_not_strict, Offer, w->grants[0]->strict = 0)
+SPOIL(grant_many, Offer, w->grants[1]->not_before = 0; w->grants++; w->n_grants--;
+      yz_record_repeat(&w->grants, &w->n_grants, YZ_GRANTS_MAX + 1))
+
+static void test_offer__refuses_what_breaks_its_invariants(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"a member's id", offer_of_member, YZ_EMALFORMED},
+        {"another member's adapters", offer_of_other_member, YZ_EMALFORMED},
+        {"version 0", offer_version_0, YZ_EMALFORMED},
+        {"issued at 0", offer_issued_0, YZ_EMALFORMED},
+        {"a short digest", offer_digest_short, YZ_EMALFORMED},
+        {"nothing offered", offer_bare, 0},
+    };
+    yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
+}
+
+static void test_offer__refuses_broken_services(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"a service twice", service_twice, YZ_EMALFORMED},
+        {"a service in two versions", service_other_version, 0},
+        {"a code of two segments", service_code_of_two, YZ_EMALFORMED},
+        {"an empty version", service_version_empty, YZ_EMALFORMED},
+        {"mode 0", service_mode_0, YZ_EMALFORMED},
+        {"mode 3", service_mode_3, YZ_EMALFORMED},
+        {"no adapter", service_no_adapter, YZ_EMALFORMED},
+        {"an adapter twice", service_adapter_twice, YZ_EMALFORMED},
+        {"another member's adapter", service_adapter_foreign, YZ_EMALFORMED},
+        {"a broker as adapter", service_adapter_broker, YZ_EMALFORMED},
+        {"an adapter without id", service_adapter_bad, YZ_EMALFORMED},
+        {"a data set not in the catalogue", service_data_set_unknown, YZ_EMALFORMED},
+        {"an empty data set", service_data_set_empty, YZ_EMALFORMED},
+        {"a data set too long", service_data_set_long, YZ_ETOOBIG},
+        {"too many services", service_many, YZ_ELIMIT},
+        {"a language twice", text_language_twice, YZ_EMALFORMED},
+        {"a language with underscore", text_language_bad, YZ_EMALFORMED},
+        {"an empty text", text_empty, YZ_EMALFORMED},
+        {"a text not UTF-8", text_not_utf8, YZ_EMALFORMED},
+        {"a text that commands a terminal", text_escape, YZ_EMALFORMED},
+        {"a text too long", text_long, YZ_ETOOBIG},
+        {"the longest text", text_longest, 0},
+    };
+    yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
+}
+
+static void test_offer__refuses_a_broken_catalogue(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"too many titles", text_many, YZ_ELIMIT},
+        {"a data set twice", entry_twice, YZ_EMALFORMED},
+        {"a data set's name with a space", entry_name, YZ_EMALFORMED},
+        {"sharing 0", entry_sharing_0, YZ_EMALFORMED},
+        {"sharing 4", entry_sharing_4, YZ_EMALFORMED},
+        {"withheld by no law", entry_withheld, YZ_EMALFORMED},
+        {"shared by no law", entry_no_basis, 0},
+        {"an empty owner", entry_owner_empty, YZ_EMALFORMED},
+        {"an owner too long", entry_owner_long, YZ_ETOOBIG},
+        {"a cycle of two lines", entry_cycle_lines, YZ_EMALFORMED},
+        {"too many data sets", entry_many, YZ_ELIMIT},
+        {"a field twice", element_twice, YZ_EMALFORMED},
+        {"a field that begins with a digit", element_field_bad, YZ_EMALFORMED},
+        {"a field with a hyphen", element_field_dash, YZ_EMALFORMED},
+        {"a field too long", element_field_long, YZ_ETOOBIG},
+        {"an element without name", element_unnamed, YZ_EMALFORMED},
+        {"type 0", element_type_0, YZ_EMALFORMED},
+        {"type 9", element_type_9, YZ_EMALFORMED},
+        {"classification 0", element_class_0, YZ_EMALFORMED},
+        {"classification 5", element_class_5, YZ_EMALFORMED},
+        {"too many fields", element_many, YZ_ELIMIT},
+    };
+    yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
+}
+
+static void test_offer__refuses_broken_grants(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"an id twice", grant_twice, YZ_EMALFORMED},
+        {"an id in upper case", grant_id_upper, YZ_EMALFORMED},
+        {"an empty id", grant_id_empty, YZ_EMALFORMED},
+        {"an id too long", grant_id_long, YZ_ETOOBIG},
+        {"a member as consumer", grant_to_member, YZ_EMALFORMED},
+        {"a consumer of another instance", grant_elsewhere, YZ_EMALFORMED},
+        {"a version not offered", grant_unoffered, YZ_EMALFORMED},
+        {"a service without version", grant_unversioned, YZ_EMALFORMED},
+        {"the beginning of a service", grant_prefix, YZ_EMALFORMED},
+        {"a service's whole id", grant_full_id, YZ_EMALFORMED},
+        {"a service left out", grant_no_service, YZ_EMALFORMED},
+        {"an empty validity", grant_backward, YZ_EMALFORMED},
+        {"strict said to be false", grant_not_strict, YZ_EMALFORMED},
+        {"too many grants", grant_many, YZ_ELIMIT},
+    };
+    yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
+}
+
+static void test_language__is_a_bcp_47_tag(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"en", "zh-Hans-CN", "x-private", "de-1996", "a"};
+    static const char *const bad[] = {"",  "-",   "en-",       "-en",  "en--US",
+                                      "1", "en ", "abcdefghi", "zh中", "en_US"};
+    for (size_t i = 0; i < COUNT(good); i++) {
+        assert_int_equal(yzi_check_language(yzi_bytes_str(good[i]), YZ_LANGUAGE_MAX), 0);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_int_equal(yzi_check_language(yzi_bytes_str(bad[i]), YZ_LANGUAGE_MAX), YZ_EMALFORMED);
+    }
+    assert_int_equal(yzi_check_language(yzi_bytes_str("aaaaaaaa-bbbbbbbb-cccccccc-dddddddd"), 34),
+                     YZ_ETOOBIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_offer__says_what_was_written),
+        cmocka_unit_test(test_offer__carries_its_catalogue),
+        cmocka_unit_test(test_offer__refuses_what_breaks_its_invariants),
+        cmocka_unit_test(test_offer__refuses_broken_services),
+        cmocka_unit_test(test_offer__refuses_a_broken_catalogue),
+        cmocka_unit_test(test_offer__refuses_broken_grants),
+        cmocka_unit_test(test_language__is_a_bcp_47_tag),
+    };
+    return cmocka_run_group_tests_name("record_offer", tests, NULL, NULL);
+}
