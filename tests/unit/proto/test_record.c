@@ -306,6 +306,52 @@ static void test_armour__refuses_lines_of_another_length(void **state)
     assert_int_equal(yzi_record_armour(yzi_bytes(raw.p, raw.n - 1), &text), YZ_EMALFORMED);
 }
 
+/* -- vectors: written by tests/data/vectors/records.py, which shares no code with proto/ -- */
+
+static void read_vector(const char *name, yz_buf *out)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/vectors/records/%s.txt", YZ_TEST_DATA, name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    uint8_t part[4096];
+    yzi_buf_init(out, 1 << 20);
+    for (size_t n; (n = fread(part, 1, sizeof part, f)) > 0;) {
+        assert_int_equal(yzi_buf_put(out, yzi_bytes(part, n)), 0);
+    }
+    fclose(f);
+}
+
+static void test_vectors__are_what_is_written_and_read(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf digests;
+    read_vector("digests", &digests);
+    for (enum record_kind kind = KIND_FIRST; kind <= KIND_LAST; kind++) {
+        YZ_AUTO(yzi_buf_fini) yz_buf want, raw, text, back;
+        const char *name = yzi_record_kind_name(kind);
+        read_vector(name, &want);
+        signed_sample(kind, &raw);
+        yzi_buf_init(&text, 1 << 20);
+        assert_int_equal(yzi_record_armour(yzi_bytes_buf(&raw), &text), 0);
+        if (!yzi_bytes_eq(yzi_bytes_buf(&text), yzi_bytes_buf(&want))) {
+            fail_msg("%s is not what its vector says", name);
+        }
+        yzi_buf_init(&back, YZ_RECORD_MAX);
+        assert_int_equal(yzi_record_dearmour(yzi_bytes_buf(&want), &back), 0);
+        struct record r;
+        assert_int_equal(yzi_record_parse(yzi_bytes_buf(&back), &r), 0);
+        assert_int_equal(r.kind, kind);
+        assert_int_equal(yzi_record_body_check(r.kind, r.body), 0);
+        yz_digest digest;
+        char hex[65], line[128];
+        yzi_record_digest(r.raw, &digest);
+        assert_int_equal(yzi_hex_encode(yzi_bytes_digest(&digest), hex, sizeof hex), 0);
+        snprintf(line, sizeof line, "\n%s %s\n", name, hex);
+        assert_non_null(memmem(digests.p, digests.n, line, strlen(line)));
+    }
+}
+
 /* -- bodies of all kinds -- */
 
 static void test_bodies__are_rewritten_to_the_same_bytes(void **state)
@@ -497,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_armour__is_the_documented_text),
         cmocka_unit_test(test_armour__accepts_only_its_own_text),
         cmocka_unit_test(test_armour__refuses_lines_of_another_length),
+        cmocka_unit_test(test_vectors__are_what_is_written_and_read),
         cmocka_unit_test(test_bodies__are_rewritten_to_the_same_bytes),
         cmocka_unit_test(test_bodies__refuse_truncation),
         cmocka_unit_test(test_bodies__refuse_unknown_and_repeated_fields),
