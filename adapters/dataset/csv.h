@@ -20,8 +20,9 @@ struct csv_reader;
 YZ_MUST_USE int yzi_csv_new(char delimiter, struct csv_reader **out);
 void yzi_csv_free(struct csv_reader *r);
 /* Feed a piece of the file (any size); `row` is called for each complete row and may stop the parse
- * by returning a negative code, which is then returned. On YZ_EDATA *out_line and *reason say where
- * and why. Call with last = true (and possibly no bytes) at the end of the file. */
+ * by returning a negative code, which is then returned with *out_line, *reason left alone. On
+ * YZ_EDATA of its own *out_line and *reason say where and why. Call with last = true (and possibly
+ * no bytes) at the end of the file. After that, or a failure, YZ_EINVAL. YZ_ENOMEM. */
 YZ_MUST_USE int yzi_csv_feed(struct csv_reader *r, yz_bytes piece, bool last,
                              int (*row)(void *ctx, const struct csv_row *row), void *ctx,
                              uint64_t *out_line, const char **reason);

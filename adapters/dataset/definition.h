@@ -70,8 +70,8 @@ int yzi_dataset_field(const struct dataset *d, yz_bytes name);
 
 /* Check a value and bring it into the canonical text of the field's type (see enum field_type),
  * appended to out; FIELD_BYTES come as base64 and become the raw bytes. Accepts what the import
- * formats may hold (spaces around are not trimmed). On
- * YZ_EDATA *reason is a static sentence fragment ("is not a date (YYYY-MM-DD)"). */
+ * formats may hold (spaces around are not trimmed). On YZ_EDATA *reason is a static sentence
+ * fragment ("is not a date (YYYY-MM-DD)"); on any failure out is as it was. */
 YZ_MUST_USE int yzi_field_canonical(const struct dataset_field *f, yz_bytes text, yz_buf *out,
                                     const char **reason);
 

@@ -58,10 +58,12 @@ struct import_source {
     uint64_t max_faults; /* 0: 20 */
 };
 /* Import CSV, all or nothing: with any fault nothing is changed and YZ_EDATA returned, err holding
- * the first fault as "file:line: field: reason". Refused, each with its line: bad quoting, wrong
- * column count, unknown or missing column, duplicate key (with the line of the first), invalid
- * UTF-8, bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again changes nothing.
- * YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
+ * the first fault as "file:line: field: reason" and *out being filled, too (with 0 inserted,
+ * updated and unchanged). The scan goes on behind a wrong row, until max_faults were found; behind
+ * a wrong header or wrong quoting it does not. Reasons never repeat a value. Refused, each with its
+ * line: bad quoting, wrong column count, unknown or missing column, duplicate key (with the line of
+ * the first), invalid UTF-8, bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again
+ * changes nothing. YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
 YZ_MUST_USE int yzi_store_import_csv(struct store *s, const struct import_source *src,
                                      struct import_report *out, yz_error *err);
 /* The same checks without a store (`yz data check`): duplicate keys are not looked for. */
@@ -81,7 +83,9 @@ struct query_result {
 /* Serve QUERY_GET: the records with q->keys, in the order of the keys (absent ones are left out),
  * `projection` (indexes into fields) in that order, appended to `rows` as proto/payload.h lays them
  * out. On YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
- * YZ_ETOOBIG beyond limits, YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO. */
+ * YZ_ETOOBIG beyond limits or, when set, q->limit; YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM.
+ * YZ_EUNSUPPORTED for any other operation, and for a get with a filter, order, cursor or predicate:
+ * left out, they would make it another question. On failure `rows` is as it was. */
 YZ_MUST_USE int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
                               size_t projection_n, const struct query_limits *limits, yz_buf *rows,
                               struct query_result *out, const char **reason);
