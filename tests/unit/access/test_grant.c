@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Decisions as a table: a grant, a question, what must come out. The base case is allowed; each
+ * line changes one thing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "adapters/access/grant.h"
+
+static const char yaml[] = "dataset: marriages\n"
+                           "title: {en: M}\n"
+                           "owner: o\n"
+                           "sharing: conditional\n"
+                           "key: [id]\n"
+                           "fields:\n"
+                           "  - {name: id, type: text, classification: internal}\n"
+                           "  - {name: name, type: text, classification: internal}\n"
+                           "  - {name: born, type: date, classification: internal}\n"
+                           "  - {name: status, type: text, classification: internal}\n";
+
+#define NOW UINT64_C(1000000)
+
+/* One world that is made afresh for each case: an offer of two grants, of which the second is given
+ * to somebody else unless a case says otherwise. */
+struct world {
+    struct dataset *d;
+    struct coarse_grant coarse[2];
+    struct fine_grant fine[2];
+    struct grant_field readable[2][3];
+    yz_bytes filterable[1], sortable[1], purposes[2];
+    struct row_condition row_filter;
+    struct grant_predicate predicate;
+    struct offer offer;
+    struct terms terms;
+    yz_bytes fields[2];
+    struct query_condition filter;
+    struct query_order order;
+    struct query_predicate asked;
+    struct query query;
+    struct access_question question;
+};
+
+static void make_world(struct world *w, struct dataset *d)
+{
+    *w = (struct world){.d = d};
+    for (size_t i = 0; i < 2; i++) {
+        w->coarse[i] = (struct coarse_grant){
+            .id = yzi_bytes_str(i ? "second" : "first"),
+            .consumer = {yzi_bytes_str(i ? "CN/GOV/TAX/desk" : "CN/GOV/MHU/window")},
+            .service = yzi_bytes_str("marriage/v1"),
+            .not_before = NOW - 10,
+            .not_after = NOW + 10};
+        w->readable[i][0] = (struct grant_field){yzi_bytes_str("status"), MASK_NONE};
+        w->readable[i][1] = (struct grant_field){yzi_bytes_str("name"), MASK_NONE};
+        w->fine[i] = (struct fine_grant){.id = w->coarse[i].id,
+                                         .operations = 1u << QUERY_GET | 1u << QUERY_FIND |
+                                                       1u << QUERY_COUNT | 1u << QUERY_MATCH,
+                                         .readable = w->readable[i],
+                                         .readable_n = 2,
+                                         .filterable = {w->filterable, 1},
+                                         .sortable = {w->sortable, 1},
+                                         .purposes = {w->purposes, 2}};
+    }
+    w->filterable[0] = yzi_bytes_str("born");
+    w->sortable[0] = yzi_bytes_str("name");
+    w->purposes[0] = yzi_bytes_str("housing-registration");
+    w->purposes[1] = yzi_bytes_str("statistics");
+    w->offer = (struct offer){.subsystem = {yzi_bytes_str("CN/GOV/MCA/civil")},
+                              .version = 4,
+                              .grants = w->coarse,
+                              .grants_n = 2};
+    w->terms = (struct terms){
+        .subsystem = w->offer.subsystem, .version = 4, .grants = w->fine, .grants_n = 2};
+    w->query = (struct query){.operation = QUERY_GET, .fields = w->fields};
+    w->question =
+        (struct access_question){.consumer = {yzi_bytes_str("CN/GOV/MHU/window")},
+                                 .service = {yzi_bytes_str("CN/GOV/MCA/civil/marriage/v1")},
+                                 .purpose = yzi_bytes_str("housing-registration"),
+                                 .query = &w->query,
+                                 .now = NOW};
+}
+
+struct grant_case {
+    const char *name;
+    void (*change)(struct world *w);
+    const char *reason; /* NULL: allowed */
+    const char *field;  /* the one refused */
+    const char *grant;  /* NULL: "first", "": none */
+    bool bad_query;
+};
+
+#define CHANGE(name, body)                                                                         \
+    static void name(struct world *w)                                                              \
+    {                                                                                              \
+        body                                                                                       \
+    }
+
+static void ask_for(struct world *w, const char *a, const char *b)
+{
+    w->fields[0] = yzi_bytes_str(a);
+    w->fields[1] = yzi_bytes_str(b);
+    w->query.fields_n = b ? 2 : 1;
+}
+
+static void ask_filter(struct world *w, const char *field)
+{
+    w->filter = (struct query_condition){.field = yzi_bytes_str(field), .op = OP_EQ};
+    w->query.operation = QUERY_FIND;
+    w->query.filter = &w->filter;
+    w->query.filter_n = 1;
+}
+
+static void ask_order(struct world *w, const char *field)
+{
+    w->order = (struct query_order){.field = yzi_bytes_str(field)};
+    w->query.operation = QUERY_FIND;
+    w->query.order = &w->order;
+    w->query.order_n = 1;
+}
+
+static void ask_predicate(struct world *w, const char *name)
+{
+    w->asked = (struct query_predicate){.name = yzi_bytes_str(name)};
+    w->query.operation = QUERY_MATCH;
+    w->query.predicates = &w->asked;
+    w->query.predicates_n = 1;
+}
+
+static void give_predicate(struct world *w)
+{
+    w->predicate = (struct grant_predicate){
+        .name = yzi_bytes_str("of_age"), .field = yzi_bytes_str("born"), .op = OP_LE};
+    w->fine[0].predicates = &w->predicate;
+    w->fine[0].predicates_n = 1;
+}
+
+/* The second grant is for the same consumer, too. */
+static void give_second(struct world *w)
+{
+    w->coarse[1].consumer = w->coarse[0].consumer;
+}
+
+CHANGE(none, (void)w;)
+CHANGE(first_ms, w->question.now = NOW - 10;)
+CHANGE(last_ms, w->question.now = NOW + 10;)
+CHANGE(endless, w->coarse[0].not_after = 0; w->question.now = UINT64_MAX;)
+CHANGE(any_purpose, w->fine[0].purposes.n = 0; w->question.purpose = yzi_bytes_str("");)
+CHANGE(other_purpose, w->question.purpose = yzi_bytes_str("statistics");)
+CHANGE(strict, w->coarse[0].strict = true;)
+CHANGE(named_fields, ask_for(w, "name", "status");)
+CHANGE(same_field_twice, ask_for(w, "name", "name");)
+CHANGE(find_with_filter, ask_filter(w, "born");)
+CHANGE(find_with_order, ask_order(w, "name");)
+CHANGE(count_all, w->query.operation = QUERY_COUNT;)
+CHANGE(count_unreadable, w->query.operation = QUERY_COUNT; w->fine[0].readable_n = 0;)
+CHANGE(grant_of_a_field_we_do_not_have, w->readable[0][2].name = yzi_bytes_str("gone");
+       w->fine[0].readable_n = 3;)
+
+CHANGE(no_grants, w->offer.grants_n = 0;)
+CHANGE(other_consumer, w->question.consumer.v = yzi_bytes_str("CN/GOV/MHU/windows");)
+CHANGE(other_service, w->question.service.v = yzi_bytes_str("CN/GOV/MCA/civil/birth/v1");)
+CHANGE(other_version, w->question.service.v = yzi_bytes_str("CN/GOV/MCA/civil/marriage/v2");)
+CHANGE(other_subsystem, w->question.service.v = yzi_bytes_str("CN/GOV/MCA/other/marriage/v1");)
+CHANGE(no_terms, w->terms.grants_n = 0;)
+CHANGE(terms_of_another_version, w->terms.version = 3;)
+CHANGE(terms_of_another_subsystem, w->terms.subsystem.v = yzi_bytes_str("CN/GOV/MCA/other");)
+CHANGE(too_early, w->question.now = NOW - 11;)
+CHANGE(too_late, w->question.now = NOW + 11;)
+CHANGE(no_get, w->fine[0].operations &= ~(1u << QUERY_GET);)
+CHANGE(unknown_operation, w->query.operation = (enum query_operation)5;
+       w->fine[0].operations = ~0u;)
+CHANGE(no_operation, w->query.operation = (enum query_operation)0; w->fine[0].operations = ~0u;)
+CHANGE(unreadable_field, ask_for(w, "status", "born");)
+CHANGE(unknown_field, ask_for(w, "nix", NULL);)
+CHANGE(unknown_but_granted_field, grant_of_a_field_we_do_not_have(w); ask_for(w, "gone", NULL);)
+CHANGE(nothing_readable, w->fine[0].readable_n = 0;)
+CHANGE(find_nothing_readable, w->fine[0].readable_n = 0; w->query.operation = QUERY_FIND;)
+CHANGE(filter_on_readable, ask_filter(w, "name");)
+CHANGE(filter_on_unknown, ask_filter(w, "nix");)
+CHANGE(order_by_filterable, ask_order(w, "born");)
+CHANGE(order_by_unknown, ask_order(w, "nix");)
+CHANGE(filter_in_a_get, ask_filter(w, "status"); w->query.operation = QUERY_GET;)
+CHANGE(wrong_purpose, w->question.purpose = yzi_bytes_str("statistic");)
+CHANGE(empty_purpose, w->question.purpose = yzi_bytes_str("");)
+CHANGE(masked, w->readable[0][1].mask = MASK_LAST4;)
+CHANGE(masked_not_asked_for, w->readable[0][1].mask = MASK_HIDE; ask_for(w, "status", NULL);)
+CHANGE(row_filtered, w->fine[0].row_filter = &w->row_filter; w->fine[0].row_filter_n = 1;)
+CHANGE(quota, w->fine[0].quota_per_day = 100000;)
+CHANGE(has_predicates, give_predicate(w);)
+CHANGE(match_granted, give_predicate(w); ask_predicate(w, "of_age");)
+CHANGE(match_not_granted, give_predicate(w); ask_predicate(w, "married");)
+CHANGE(match_without_any, ask_predicate(w, "of_age");)
+CHANGE(unenforceable_and_unreadable, quota(w); ask_for(w, "born", NULL);)
+
+CHANGE(second_allows, give_second(w); w->fine[0].operations = 0;)
+CHANGE(second_allows_field, give_second(w); w->readable[1][0].name = yzi_bytes_str("born");
+       ask_for(w, "born", NULL);)
+CHANGE(second_allows_without_quota, give_second(w); quota(w);)
+CHANGE(both_allow, give_second(w);)
+CHANGE(neither_alone, give_second(w); w->readable[1][0].name = yzi_bytes_str("born");
+       w->fine[1].readable_n = 1; w->fine[0].readable_n = 1; ask_for(w, "status", "born");)
+CHANGE(first_came_further, give_second(w); w->coarse[1].not_after = NOW - 1; no_get(w);)
+CHANGE(second_came_further, give_second(w); too_early(w); w->coarse[1].not_before = 0;
+       w->fine[1].operations = 0;)
+CHANGE(equally_far, give_second(w); w->coarse[0].not_after = NOW - 1;
+       w->coarse[1].not_before = NOW + 1;)
+
+static const struct grant_case cases[] = {
+    {"the base case", none, NULL, NULL, NULL, false},
+    {"at its first millisecond", first_ms, NULL, NULL, NULL, false},
+    {"at its last millisecond", last_ms, NULL, NULL, NULL, false},
+    {"without an end", endless, NULL, NULL, NULL, false},
+    {"no purposes means any", any_purpose, NULL, NULL, NULL, false},
+    {"another granted purpose", other_purpose, NULL, NULL, NULL, false},
+    {"strict is the broker's to keep", strict, NULL, NULL, NULL, false},
+    {"fields by name", named_fields, NULL, NULL, NULL, false},
+    {"a field twice", same_field_twice, NULL, NULL, NULL, false},
+    {"find by a filterable field", find_with_filter, NULL, NULL, NULL, false},
+    {"find ordered by a sortable field", find_with_order, NULL, NULL, NULL, false},
+    {"count", count_all, NULL, NULL, NULL, false},
+    {"count needs no readable field", count_unreadable, NULL, NULL, NULL, false},
+    {"a granted field that does not exist", grant_of_a_field_we_do_not_have, NULL, NULL, NULL,
+     false},
+
+    {"an offer without grants", no_grants, "no-grant", NULL, "", false},
+    {"another consumer", other_consumer, "no-grant", NULL, "", false},
+    {"another service", other_service, "no-grant", NULL, "", false},
+    {"another version", other_version, "no-grant", NULL, "", false},
+    {"another subsystem's service", other_subsystem, "no-grant", NULL, "", false},
+    {"a coarse grant without terms", no_terms, "no-grant", NULL, NULL, false},
+    {"terms of another version", terms_of_another_version, "no-grant", NULL, NULL, false},
+    {"terms of another subsystem", terms_of_another_subsystem, "no-grant", NULL, NULL, false},
+    {"before it is valid", too_early, "not-valid-yet", NULL, NULL, false},
+    {"after it was valid", too_late, "expired", NULL, NULL, false},
+    {"an operation not granted", no_get, "operation", NULL, NULL, false},
+    {"an operation nobody knows", unknown_operation, "operation", NULL, NULL, false},
+    {"no operation", no_operation, "operation", NULL, NULL, false},
+    {"a field that is not readable", unreadable_field, "field", "born", NULL, false},
+    {"a field nobody knows", unknown_field, "unknown-field", "nix", NULL, true},
+    {"a field granted but unknown", unknown_but_granted_field, "unknown-field", "gone", NULL, true},
+    {"get with nothing readable", nothing_readable, "field", NULL, NULL, false},
+    {"find with nothing readable", find_nothing_readable, "field", NULL, NULL, false},
+    {"filter by a field only readable", filter_on_readable, "field", "name", NULL, false},
+    {"filter by a field nobody knows", filter_on_unknown, "unknown-field", "nix", NULL, true},
+    {"order by a field only filterable", order_by_filterable, "field", "born", NULL, false},
+    {"order by a field nobody knows", order_by_unknown, "unknown-field", "nix", NULL, true},
+    {"a filter smuggled into a get", filter_in_a_get, "field", "status", NULL, false},
+    {"a purpose not granted", wrong_purpose, "purpose", NULL, NULL, false},
+    {"no purpose where one is asked", empty_purpose, "purpose", NULL, NULL, false},
+    {"a mask", masked, "unenforceable", NULL, NULL, false},
+    {"a mask on another field", masked_not_asked_for, "unenforceable", NULL, NULL, false},
+    {"a row filter", row_filtered, "unenforceable", NULL, NULL, false},
+    {"a quota", quota, "unenforceable", NULL, NULL, false},
+    {"predicates", has_predicates, "unenforceable", NULL, NULL, false},
+    {"a match that is granted", match_granted, "unenforceable", NULL, NULL, false},
+    {"a match that is not", match_not_granted, "field", "married", NULL, false},
+    {"a match where none is", match_without_any, "field", "of_age", NULL, false},
+    {"the field is told before the quota", unenforceable_and_unreadable, "field", "born", NULL,
+     false},
+
+    {"the second allows the operation", second_allows, NULL, NULL, "second", false},
+    {"the second allows the field", second_allows_field, NULL, NULL, "second", false},
+    {"the second has no quota", second_allows_without_quota, NULL, NULL, "second", false},
+    {"both allow: the first decides", both_allow, NULL, NULL, "first", false},
+    {"two grants do not add up", neither_alone, "field", "status", "second", false},
+    {"the reason of the one that came further", first_came_further, "operation", NULL, "first",
+     false},
+    {"the same the other way round", second_came_further, "operation", NULL, "second", false},
+    {"the last of those equally far", equally_far, "not-valid-yet", NULL, "second", false},
+};
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void check_case(const struct grant_case *c, struct dataset *d)
+{
+    struct world w;
+    struct access_decision out;
+    make_world(&w, d);
+    c->change(&w);
+    memset(&out, 0xee, sizeof out);
+    yzi_access_decide(&w.offer, &w.terms, d, &w.question, &out);
+    if (out.allowed != (c->reason == NULL) || !same(out.reason, c->reason)) {
+        fail_msg("%s: allowed %d, %s", c->name, out.allowed, out.reason ? out.reason : "-");
+    }
+    if (!yzi_bytes_eq_str(out.field, c->field ? c->field : "") || out.bad_query != c->bad_query) {
+        fail_msg("%s: field %.*s, bad query %d", c->name, (int)out.field.n,
+                 (const char *)out.field.p, out.bad_query);
+    }
+    if (!yzi_bytes_eq_str(out.grant, c->grant ? c->grant : "first")) {
+        fail_msg("%s: grant '%.*s'", c->name, (int)out.grant.n, (const char *)out.grant.p);
+    }
+    if (!out.allowed) {
+        assert_int_equal(out.projection_n, 0);
+    }
+}
+
+static int setup(void **state)
+{
+    struct dataset *d = NULL;
+    yz_error err = {0};
+    if (yzi_dataset_parse(yzi_bytes_str(yaml), "t.yaml", &d, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    *state = d;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    yzi_dataset_free(*state);
+    return 0;
+}
+
+static void test_grant__decides_as_the_table_says(void **state)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_case(&cases[i], *state);
+    }
+}
+
+/* What was asked for in its order; without fields, what is readable in the definition's order. */
+static void test_grant__projection(void **state)
+{
+    struct world w;
+    struct access_decision out;
+    make_world(&w, *state);
+    yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+    assert_int_equal(out.projection_n, 2);
+    assert_int_equal(out.projection[0], 1);
+    assert_int_equal(out.projection[1], 3);
+    ask_for(&w, "status", "name");
+    yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+    assert_int_equal(out.projection_n, 2);
+    assert_int_equal(out.projection[0], 3);
+    assert_int_equal(out.projection[1], 1);
+    w.query.fields_n = 0;
+    w.query.operation = QUERY_COUNT;
+    yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+    assert_true(out.allowed);
+    assert_int_equal(out.projection_n, 0);
+}
+
+static void test_grant__no_terms_at_all_is_no_grant(void **state)
+{
+    struct world w;
+    struct access_decision out;
+    make_world(&w, *state);
+    yzi_access_decide(&w.offer, NULL, w.d, &w.question, &out);
+    assert_false(out.allowed);
+    assert_string_equal(out.reason, "no-grant");
+}
+
+/* A query may name as many fields as the protocol allows, and not one more than there is room. */
+static void test_grant__projection_does_not_overflow(void **state)
+{
+    struct world w;
+    struct access_decision out;
+    yz_bytes fields[DATASET_FIELDS_MAX + 1];
+    make_world(&w, *state);
+    for (size_t i = 0; i <= DATASET_FIELDS_MAX; i++) {
+        fields[i] = yzi_bytes_str("name");
+    }
+    w.query.fields = fields;
+    w.query.fields_n = DATASET_FIELDS_MAX;
+    yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+    assert_true(out.allowed);
+    assert_int_equal(out.projection_n, DATASET_FIELDS_MAX);
+    w.query.fields_n++;
+    yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+    assert_false(out.allowed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grant__decides_as_the_table_says),
+        cmocka_unit_test(test_grant__projection),
+        cmocka_unit_test(test_grant__no_terms_at_all_is_no_grant),
+        cmocka_unit_test(test_grant__projection_does_not_overflow),
+    };
+    return cmocka_run_group_tests_name("grant", tests, setup, teardown);
+}
