@@ -46,6 +46,11 @@ yz_bytes yzi_trust_freshness(struct trust *t); /* the record held for the versio
                                                   when none. Owner thread; valid until the next
                                                   change */
 
+/* The transport key, valid now, that the root statement trusted (the directory's, else the anchor)
+ * gives this broker. YZ_ENOTFOUND with a sentence when it names no such broker or key. */
+YZ_MUST_USE int yzi_trust_broker_key(struct trust *t, yz_node_id broker, uint8_t out[32],
+                                     yz_error *err);
+
 /* -- following a peer -- */
 /* A manifest the peer offered. YZ_OK: *out_missing digests of chunks not held (arena), possibly
  * none; YZ_EEXIST: already in force; YZ_EROLLBACK: older than seen, or another one signed for the

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The adapter: everything its link thread owns, and how its files divide the work. runtime.c runs
+ * the loop and keeps the sessions with brokers; requests.c admits requests and hands them to
+ * workers, which answer them (answer.c, workers.c); admin.c answers the administration socket. The
+ * link thread alone touches this struct.
+ */
+#ifndef YZ_ADAPTERS_ADAPTER_H
+#define YZ_ADAPTERS_ADAPTER_H
+
+#include "adapters/config.h"
+#include "adapters/events.h"
+#include "adapters/memory.h"
+#include "adapters/workers.h"
+#include "net/admin.h"
+#include "net/session.h"
+
+#define ADAPTER_DATASETS_MAX 64u
+#define ADAPTER_PARKED_MAX 256u
+
+struct adapter;
+
+/* One broker we are connected to. */
+struct upstream {
+    struct adapter *adapter;
+    struct session *session;
+    yz_node_id broker;
+    bool up;
+};
+
+struct held_dataset {
+    struct dataset *dataset;
+    struct store *store;
+};
+
+/* A request whose sender or broker knows a newer directory, waiting for it a moment. */
+struct parked_request {
+    struct message message;
+    unsigned upstream;
+    uint64_t until_mono;
+};
+
+struct adapter {
+    const struct adapter_config *config;
+    const struct clock *clock;
+    yz_node_id node; /* view into config */
+    struct key_pair signing, transport, storage;
+    struct trust *trust;
+    const struct directory *directory; /* reference, or NULL */
+    struct directory_node self;        /* in directory; zero when it does not list us */
+    bool listed;
+    struct net *net;
+    struct upstream upstreams[YZ_BROKERS_MAX];
+    unsigned upstreams_n;
+    struct held_dataset datasets[ADAPTER_DATASETS_MAX];
+    size_t datasets_n;
+    struct policies *policies;
+    struct epochs *epochs;
+    struct seal_cache *pair_keys;
+    struct root_memory roots; /* one for all: the brokers' consumers share it */
+    struct memory memory;
+    struct workers *workers;
+    size_t jobs_out; /* submitted, not yet taken back */
+    struct admin_server *admin;
+    struct parked_request parked[ADAPTER_PARKED_MAX];
+    size_t parked_n;
+    yz_buf out;          /* scratch: the frame being written */
+    uint64_t mono, wall; /* read once per wake-up */
+    uint64_t next_second, next_minute;
+    int ready_fd;
+    bool said_ready, draining, stopped;
+    uint64_t drain_until;
+    uint64_t answered, rejected; /* for status */
+};
+
+/* -- runtime.c -- */
+YZ_MUST_USE int yzi_adapter_new(const struct adapter_config *config, const struct clock *clock,
+                                int ready_fd, struct adapter **out, yz_error *err);
+void yzi_adapter_free(struct adapter *a);
+YZ_MUST_USE int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err);
+void yzi_adapter_drain(struct adapter *a); /* then step until a->stopped */
+struct judge yzi_adapter_judge(const struct adapter *a);
+/* The directory in trust changed: take it into force. */
+void yzi_adapter_directory_changed(struct adapter *a);
+/* Give these records to every broker that is up. */
+void yzi_adapter_put_everywhere(struct adapter *a, yz_bytes records);
+struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset); /* NULL: not here */
+
+/* -- requests.c -- */
+void yzi_adapter_on_request(struct adapter *a, unsigned upstream, const struct frame *f,
+                            struct message *m, bool parked_before);
+/* A worker is done with a job, which is freed. */
+void yzi_adapter_on_answer(struct adapter *a, struct job *j);
+
+/* -- admin.c -- */
+void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_request *request,
+                       yz_bytes payload, int fd);
+void yzi_adapter_on_import(struct adapter *a, const struct finished *f);
+
+#endif

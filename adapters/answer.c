@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whatever goes wrong with a request that was verified becomes a sealed answer with its reason;
+ * only our own failure to make one (no memory, no randomness) leaves the job without.
+ */
+#include "adapters/answer.h"
+
+#include <sodium.h>
+
+#include "adapters/access/grant.h"
+#include "keys/seal.h"
+
+#define ARENA_MAX (4u * 1024u * 1024u)
+#define HEAD_MAX (256u * 1024u)
+/* header, block and hop of a response, and what padding adds at most (Padmé: 12%) */
+#define FRAME_OVERHEAD (YZ_PREFIX_BYTES + YZ_HEADER_MAX + YZ_BLOCK_MAX + YZ_HOP_MAX)
+
+/* What the answer will say, before it is sealed. */
+struct reply {
+    struct answer_head head;
+    uint64_t data_version;
+    struct answer_field fields[DATASET_FIELDS_MAX];
+    char detail[256];
+};
+
+void yzi_job_free(struct job *j)
+{
+    if (!j) {
+        return;
+    }
+    sodium_memzero(j->request_key, sizeof j->request_key);
+    sodium_memzero(j->response_key, sizeof j->response_key);
+    yzi_message_fini(&j->message);
+    yzi_directory_unref(j->directory);
+    yzi_policy_unref(j->policy);
+    yzi_buf_fini(&j->answer);
+    free(j);
+}
+
+int yzi_answering_init(struct answering *a)
+{
+    yzi_arena_init(&a->arena, ARENA_MAX);
+    yzi_buf_init(&a->plain, a->message_max + FRAME_OVERHEAD);
+    yzi_buf_init(&a->rows, a->message_max);
+    yzi_buf_init(&a->head, HEAD_MAX);
+    yzi_buf_init(&a->sealed, a->message_max + FRAME_OVERHEAD);
+    return YZ_OK;
+}
+
+void yzi_answering_fini(struct answering *a)
+{
+    yzi_arena_fini(&a->arena);
+    yzi_buf_wipe(&a->plain);
+    yzi_buf_wipe(&a->rows);
+    yzi_buf_wipe(&a->head);
+    yzi_buf_fini(&a->sealed);
+}
+
+/* Plaintext must not outlive its exchange; the memory itself is kept for the next. */
+static void wipe_scratch(struct answering *a)
+{
+    yz_buf *const plain[] = {&a->plain, &a->rows, &a->head};
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        sodium_memzero(plain[i]->p, plain[i]->n);
+        yzi_buf_clear(plain[i]);
+    }
+    yzi_arena_clear(&a->arena);
+    yzi_buf_clear(&a->sealed);
+}
+
+static void say_no(struct reply *r, enum answer_code code, const char *reason)
+{
+    r->head.code = code;
+    r->head.reason = yzi_bytes_str(reason);
+    r->head.rows = 0;
+    r->head.fields_n = 0;
+}
+
+/* -- opening -- */
+
+static struct seal_context request_context(const struct request_header *h)
+{
+    return (struct seal_context){FRAME_REQUEST, h->suite,   h->message_id,
+                                 h->node,       h->service, h->expires_at};
+}
+
+static int open_request(struct answering *a, const struct job *j, struct plain *out)
+{
+    const struct request_header *h = &j->request.header;
+    struct seal_context context = request_context(h);
+    uint8_t content_key[32];
+    int rc = yzi_unwrap_key(j->request_key, &context, a->node, h->slots[j->slot].wrapped_key,
+                            content_key);
+    if (rc == YZ_OK) {
+        rc = yzi_open_payload(content_key, &context, j->request.frame.payload, &a->plain);
+    }
+    sodium_memzero(content_key, sizeof content_key);
+    YZ_TRY(rc);
+    YZ_TRY(yzi_plain_parse(yzi_bytes_buf(&a->plain), out));
+    yz_digest commitment;
+    yzi_plain_commitment(out, &commitment);
+    return yzi_digest_eq(&commitment, &h->content_commitment) ? YZ_OK : YZ_ESIGNATURE;
+}
+
+/* -- deciding and querying -- */
+
+static void describe_denial(struct reply *r, const struct access_decision *d)
+{
+    if (d->field.n) {
+        snprintf(r->detail, sizeof r->detail, "field %.*s", (int)d->field.n,
+                 (const char *)d->field.p);
+        r->head.detail = yzi_bytes_str(r->detail);
+    }
+    say_no(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
+}
+
+static void run_query(struct answering *a, struct job *j, const struct query *q,
+                      const struct access_decision *d, struct reply *r)
+{
+    const struct dataset *ds = yzi_store_dataset(j->store);
+    struct query_limits limits = a->limits;
+    uint64_t until = yzi_mono_ms(a->clock) + a->query_ms;
+    limits.deadline_mono_ms = until < j->deadline_mono ? until : j->deadline_mono;
+    struct query_result result = {0};
+    const char *reason = "failed";
+    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, &limits, &a->rows, &result,
+                           &reason);
+    if (rc == YZ_EINVAL) {
+        say_no(r, ANSWER_BAD_QUERY, reason);
+    } else if (rc == YZ_ETOOBIG) {
+        say_no(r, ANSWER_TOO_LARGE, "limit");
+    } else if (rc == YZ_ETIMEOUT) {
+        say_no(r, ANSWER_FAILED, "query-time");
+    } else if (rc < 0) {
+        say_no(r, ANSWER_FAILED, "store");
+    } else {
+        r->head.code = ANSWER_OK;
+        r->head.rows = result.rows;
+        r->data_version = result.sequence;
+        r->head.fields_n = d->projection_n;
+        for (size_t i = 0; i < d->projection_n; i++) {
+            const struct dataset_field *f = &ds->fields[d->projection[i]];
+            r->fields[i] = (struct answer_field){yzi_bytes_str(f->name), f->type, MASK_NONE};
+        }
+    }
+    if (r->head.code != ANSWER_OK) {
+        sodium_memzero(a->rows.p, a->rows.n);
+        yzi_buf_clear(&a->rows);
+    }
+}
+
+static void decide(struct answering *a, struct job *j, const struct request_head *head,
+                   struct reply *r)
+{
+    const struct request_header *h = &j->request.header;
+    if (!j->policy) {
+        say_no(r, ANSWER_DENIED, "no-grant");
+        return;
+    }
+    if (!head->has_query) {
+        say_no(r, ANSWER_UNSUPPORTED, "http");
+        return;
+    }
+    if (!j->store) {
+        say_no(r, ANSWER_UNSUPPORTED, "no-data-set");
+        return;
+    }
+    struct access_question question = {h->consumer, h->service, h->purpose, &head->query,
+                                       yzi_wall_ms(a->clock)};
+    struct access_decision decision = {0};
+    yzi_access_decide(&j->policy->offer->offer, &j->policy->terms, yzi_store_dataset(j->store),
+                      &question, &decision);
+    r->head.grant = decision.grant;
+    if (!decision.allowed) {
+        describe_denial(r, &decision);
+    } else if (head->query.operation != QUERY_GET) {
+        say_no(r, ANSWER_UNSUPPORTED, "operation");
+    } else {
+        run_query(a, j, &head->query, &decision, r);
+    }
+}
+
+static void consider(struct answering *a, struct job *j, struct reply *r)
+{
+    struct plain plain;
+    struct request_head head = {0};
+    if (open_request(a, j, &plain) < 0) {
+        say_no(r, ANSWER_BAD_QUERY, "seal");
+        return;
+    }
+    if ((plain.type != PLAIN_QUERY && plain.type != PLAIN_HTTP) ||
+        yzi_request_head_parse(plain.head, &a->arena, &head) < 0) {
+        say_no(r, ANSWER_BAD_QUERY, "malformed");
+        return;
+    }
+    decide(a, j, &head, r);
+}
+
+/* -- sealing -- */
+
+static enum response_status status_of(enum answer_code code)
+{
+    switch (code) {
+    case ANSWER_OK:
+        return RESPONSE_ANSWERED;
+    case ANSWER_FAILED:
+        return RESPONSE_FAILED;
+    case ANSWER_DENIED:
+    case ANSWER_BAD_QUERY:
+    case ANSWER_UNSUPPORTED:
+    case ANSWER_TOO_LARGE:
+    default:
+        return RESPONSE_REFUSED;
+    }
+}
+
+static void start_header(struct response_header *out, yz_node_id node, uint64_t now,
+                         const struct verified_request *request, unsigned slot,
+                         const struct directory *directory)
+{
+    *out = (struct response_header){.suite = request->header.suite,
+                                    .message_id = request->header.message_id,
+                                    .request_digest = request->digest,
+                                    .node = node,
+                                    .slot = slot,
+                                    .issued_at = now,
+                                    .expires_at = now + YZ_EXPIRY_DEFAULT_MS,
+                                    .directory_version = yzi_directory_version(directory),
+                                    .trace = request->header.trace};
+}
+
+static int sign_frame(struct key_pair *signing, const struct response_header *h, yz_bytes payload,
+                      yz_buf *out)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf header;
+    YZ_AUTO(yzi_buf_fini) yz_buf block;
+    yzi_buf_init(&header, YZ_HEADER_MAX);
+    yzi_buf_init(&block, YZ_BLOCK_MAX);
+    YZ_TRY(yzi_response_header_write(h, &header));
+    YZ_TRY(yzi_sign_message(signing, FRAME_RESPONSE, yzi_bytes_buf(&header), &block));
+    return yzi_frame_write(FRAME_RESPONSE, yzi_bytes_buf(&header), yzi_bytes_buf(&block), payload,
+                           (yz_bytes){0}, out);
+}
+
+/* Seal a->plain (the padded plaintext) into a->sealed under a fresh key, wrapped for the consumer.
+ */
+static int seal(struct answering *a, const struct job *j, struct response_header *h,
+                uint8_t wrapped[YZ_WRAPPED_KEY_BYTES])
+{
+    struct seal_context context = {
+        FRAME_RESPONSE, h->suite, h->message_id, h->node, j->request.header.service, h->expires_at};
+    struct plain plain;
+    YZ_TRY(yzi_plain_parse(yzi_bytes_buf(&a->plain), &plain));
+    yzi_plain_commitment(&plain, &h->content_commitment);
+    uint8_t content_key[32];
+    randombytes_buf(content_key, sizeof content_key);
+    int rc = yzi_seal_payload(content_key, &context, yzi_bytes_buf(&a->plain), &a->sealed);
+    if (rc == YZ_OK) {
+        rc = yzi_wrap_key(j->response_key, &context, j->request.header.node, content_key, wrapped);
+    }
+    sodium_memzero(content_key, sizeof content_key);
+    YZ_TRY(rc);
+    h->wrapped_key = yzi_bytes(wrapped, YZ_WRAPPED_KEY_BYTES);
+    h->sealed_length = (uint32_t)a->sealed.n;
+    crypto_generichash(h->sealed_digest.b, sizeof h->sealed_digest.b, a->sealed.p, a->sealed.n,
+                       NULL, 0);
+    return YZ_OK;
+}
+
+static int write_answer(struct answering *a, struct job *j, struct reply *r)
+{
+    r->head.fields = r->fields;
+    yzi_buf_clear(&a->head);
+    YZ_TRY(yzi_answer_head_write(&r->head, &a->head));
+    sodium_memzero(a->plain.p, a->plain.n); /* the request is done with */
+    yzi_buf_clear(&a->plain);
+    YZ_TRY(
+        yzi_plain_write(PLAIN_ANSWER, yzi_bytes_buf(&a->head), yzi_bytes_buf(&a->rows), &a->plain));
+    struct response_header h;
+    start_header(&h, a->node, yzi_wall_ms(a->clock), &j->request, j->slot, j->directory);
+    h.status = status_of(r->head.code);
+    h.policy_version = j->policy ? j->policy->offer->offer.version : 0;
+    h.data_version = r->data_version;
+    uint8_t wrapped[YZ_WRAPPED_KEY_BYTES];
+    YZ_TRY(seal(a, j, &h, wrapped));
+    j->status = h.status;
+    size_t size = yzi_frame_size(YZ_HEADER_MAX, YZ_BLOCK_MAX, a->sealed.n, 0);
+    yzi_buf_init(&j->answer, size);
+    return sign_frame(a->signing, &h, yzi_bytes_buf(&a->sealed), &j->answer);
+}
+
+void yzi_answer(struct answering *a, struct job *j)
+{
+    struct reply reply = {0};
+    consider(a, j, &reply);
+    j->reason = reply.head.reason.n ? (const char *)reply.head.reason.p : "";
+    j->rc = write_answer(a, j, &reply);
+    if (j->rc == YZ_ETOOBIG || j->rc == YZ_ELIMIT) {
+        yzi_buf_fini(&j->answer);
+        yzi_buf_clear(&a->rows);
+        yzi_buf_clear(&a->sealed);
+        say_no(&reply, ANSWER_TOO_LARGE, "message");
+        j->reason = "message";
+        j->rc = write_answer(a, j, &reply);
+    }
+    sodium_memzero(&reply, sizeof reply);
+    wipe_scratch(a);
+}
+
+int yzi_answer_stale_key(yz_node_id node, struct key_pair *signing, uint64_t now,
+                         const struct verified_request *request, unsigned slot,
+                         const struct directory *directory, yz_bytes announcement, yz_buf *out)
+{
+    struct response_header h;
+    start_header(&h, node, now, request, slot, directory);
+    h.status = RESPONSE_STALE_KEY;
+    h.announcement = announcement;
+    return sign_frame(signing, &h, (yz_bytes){0}, out);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a verified request to a signed answer: open, check the commitment, decide, query, seal,
+ * sign. It runs on a worker thread and touches nothing that another thread changes: the job owns
+ * the request's bytes and holds references to the directory and policy it is judged by.
+ */
+#ifndef YZ_ADAPTERS_ANSWER_H
+#define YZ_ADAPTERS_ANSWER_H
+
+#include "adapters/dataset/store.h"
+#include "adapters/policy.h"
+#include "keys/verify.h"
+#include "net/message.h"
+
+struct job {
+    struct message message;
+    struct verified_request request;
+    const struct directory *directory; /* reference */
+    struct policy *policy;             /* reference; NULL: nothing is offered */
+    struct store *store;               /* borrowed; NULL: the service's data set is not held here */
+    unsigned slot;                     /* ours in the request */
+    uint8_t request_key[32], response_key[32]; /* pair keys; wiped with the job */
+    uint64_t deadline_mono;
+    unsigned session; /* where the answer goes */
+    /* the result */
+    int rc; /* YZ_OK: `answer` is the response frame; otherwise no answer could be made */
+    yz_buf answer;
+    enum response_status status;
+    const char *reason; /* static; for the log */
+};
+void yzi_job_free(struct job *j); /* wipes keys; NULL allowed */
+
+/* What a worker has for itself. */
+struct answering {
+    yz_node_id node;          /* ours */
+    struct key_pair *signing; /* held: several workers sign at once */
+    const struct clock *clock;
+    size_t message_max;
+    struct query_limits limits; /* without the deadline */
+    uint64_t query_ms;
+    struct arena arena;
+    yz_buf plain, rows, head, sealed; /* scratch; wiped after each job */
+};
+YZ_MUST_USE int yzi_answering_init(struct answering *a);
+void yzi_answering_fini(struct answering *a);
+/* Fill the job's result. */
+void yzi_answer(struct answering *a, struct job *j);
+/* The signed answer to a request sealed to an epoch that is gone: no payload, but the announcement
+ * now in force. Appends the frame. */
+YZ_MUST_USE int yzi_answer_stale_key(yz_node_id node, struct key_pair *signing, uint64_t now,
+                                     const struct verified_request *request, unsigned slot,
+                                     const struct directory *directory, yz_bytes announcement,
+                                     yz_buf *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything the adapter logs, in one table (docs/operations.md lists it for operators).
+ */
+#ifndef YZ_ADAPTERS_EVENTS_H
+#define YZ_ADAPTERS_EVENTS_H
+
+#include "base/log.h"
+
+#define ADAPTER_EVENTS(X)                                                                          \
+    X(STARTED, "adapter.started", LOG_LEVEL_INFO)                                                  \
+    X(READY, "adapter.ready", LOG_LEVEL_INFO)                                                      \
+    X(DRAINING, "adapter.draining", LOG_LEVEL_INFO)                                                \
+    X(STOPPED, "adapter.stopped", LOG_LEVEL_INFO)                                                  \
+    X(RELOADED, "adapter.reloaded", LOG_LEVEL_INFO)                                                \
+    X(RELOAD_FAILED, "adapter.reload-failed", LOG_LEVEL_ERROR)                                     \
+    X(BROKER_UP, "broker.up", LOG_LEVEL_INFO)                                                      \
+    X(BROKER_DOWN, "broker.down", LOG_LEVEL_WARN)                                                  \
+    X(ALARM, "alarm", LOG_LEVEL_ERROR)                                                             \
+    X(DIRECTORY_ADOPTED, "directory.adopted", LOG_LEVEL_INFO)                                      \
+    X(POLICY_ADOPTED, "policy.adopted", LOG_LEVEL_INFO)                                            \
+    X(POLICY_REFUSED, "policy.refused", LOG_LEVEL_ERROR)                                           \
+    X(RECORD_REFUSED, "record.refused", LOG_LEVEL_WARN)                                            \
+    X(EPOCH_ANNOUNCED, "epoch.announced", LOG_LEVEL_INFO)                                          \
+    X(DATASET_OPENED, "dataset.opened", LOG_LEVEL_INFO)                                            \
+    X(IMPORT_DONE, "import.done", LOG_LEVEL_INFO)                                                  \
+    X(IMPORT_FAILED, "import.failed", LOG_LEVEL_WARN)                                              \
+    X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_WARN)                                        \
+    X(REQUEST_ANSWERED, "request.answered", LOG_LEVEL_DEBUG)                                       \
+    X(ANSWER_FAILED, "answer.failed", LOG_LEVEL_ERROR)
+
+#define DECLARE(name, text, level) extern const struct log_event ADAPTER_##name;
+ADAPTER_EVENTS(DECLARE)
+#undef DECLARE
+
+#endif

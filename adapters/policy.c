@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Offers and terms: verified together, kept together, replaced together.
+ */
+#include "adapters/policy.h"
+
+#include <dirent.h>
+#include <stdatomic.h>
+
+#include "base/file.h"
+#include "base/table.h"
+
+#define TERMS_ARENA_MAX (8u * 1024u * 1024u)
+
+struct policies {
+    char *dir;
+    struct table by_subsystem; /* -> struct policy, one reference each */
+};
+
+void yzi_policy_ref(struct policy *p)
+{
+    atomic_fetch_add_explicit(&p->references, 1, memory_order_relaxed);
+}
+
+void yzi_policy_unref(struct policy *p)
+{
+    if (!p || atomic_fetch_sub_explicit(&p->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (p->offer) {
+        yzi_offer_unref(p->offer);
+    }
+    yzi_buf_fini(&p->terms_record);
+    yzi_arena_fini(&p->arena);
+    free(p);
+}
+
+static void drop(void *value)
+{
+    yzi_policy_unref(value);
+}
+
+static void unref_policy(struct policy **p)
+{
+    yzi_policy_unref(*p);
+}
+
+int yzi_policies_open(const char *dir, struct policies **out, yz_error *err)
+{
+    YZ_TRY(yzi_dir_make(dir, 0700, err));
+    struct policies *p;
+    YZ_TRY(yzi_alloc(1, sizeof *p, &p));
+    p->dir = strdup(dir);
+    if (!p->dir) {
+        free(p);
+        return YZ_ENOMEM;
+    }
+    *out = p;
+    return YZ_OK;
+}
+
+void yzi_policies_close(struct policies *p)
+{
+    if (p) {
+        yzi_table_fini(&p->by_subsystem, drop);
+        free(p->dir);
+        free(p);
+    }
+}
+
+struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem)
+{
+    return yzi_table_get(&p->by_subsystem, subsystem.v);
+}
+
+/* -- verifying -- */
+
+static int open_terms(struct policy *p, yz_bytes record, yz_error *err)
+{
+    yzi_arena_init(&p->arena, TERMS_ARENA_MAX);
+    yzi_buf_init(&p->terms_record, YZ_RECORD_MAX);
+    YZ_TRY(yzi_buf_put(&p->terms_record, record));
+    struct record r;
+    int rc = yzi_record_parse(yzi_bytes_buf(&p->terms_record), &r);
+    if (rc < 0 || r.kind != RECORD_TERMS) {
+        return yzi_fail(err, YZ_EMALFORMED, "the terms are not a terms record");
+    }
+    yz_digest digest;
+    yzi_record_digest(r.raw, &digest);
+    if (!yzi_digest_eq(&digest, &p->offer->offer.terms_digest)) {
+        return yzi_fail(err, YZ_ESIGNATURE, "the terms are not the ones the offer's owner signed");
+    }
+    rc = yzi_terms_parse(r.body, &p->arena, &p->terms);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "the terms do not parse");
+    }
+    if (!yzi_bytes_eq(p->terms.subsystem.v, p->offer->offer.subsystem.v) ||
+        p->terms.version != p->offer->offer.version) {
+        return yzi_fail(err, YZ_ESIGNATURE, "the terms are for another subsystem or version");
+    }
+    return YZ_OK;
+}
+
+static int open_policy(const struct directory *d, const struct directory_node *self, yz_bytes offer,
+                       yz_bytes terms, uint64_t now, struct policy **out, yz_error *err)
+{
+    YZ_AUTO(unref_policy) struct policy *p = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *p, &p));
+    atomic_init(&p->references, 1);
+    YZ_TRY(yzi_offer_open(offer, d, now, &p->offer, err));
+    if (!yzi_directory_speaks_for(self, p->offer->offer.subsystem)) {
+        return yzi_fail(err, YZ_EDENIED, "this adapter does not serve the subsystem %.*s",
+                        (int)p->offer->offer.subsystem.v.n,
+                        (const char *)p->offer->offer.subsystem.v.p);
+    }
+    YZ_TRY(open_terms(p, terms, err));
+    *out = YZ_TAKE(p);
+    return YZ_OK;
+}
+
+/* That it may follow the one in force. */
+static int check_order(const struct policies *book, const struct policy *p, yz_error *err)
+{
+    const struct policy *held = yzi_policies_get(book, p->offer->offer.subsystem);
+    if (!held) {
+        return YZ_OK;
+    }
+    if (yzi_digest_eq(&held->offer->digest, &p->offer->digest)) {
+        return YZ_EEXIST;
+    }
+    if (p->offer->offer.version == held->offer->offer.version) {
+        return yzi_fail(err, YZ_EROLLBACK,
+                        "alarm: version %llu of this offer exists with other bytes",
+                        (unsigned long long)held->offer->offer.version);
+    }
+    if (p->offer->offer.version < held->offer->offer.version) {
+        return yzi_fail(err, YZ_EROLLBACK, "version %llu is in force, this one is older",
+                        (unsigned long long)held->offer->offer.version);
+    }
+    return YZ_OK;
+}
+
+/* -- files -- */
+
+/* dir/<subsystem with '/' as '+'>.policy: '+' is in no canonical identifier */
+static int file_of(const struct policies *book, yz_bytes subsystem, char **out)
+{
+    char name[YZ_ID_MAX + 16];
+    YZ_ENSURE(subsystem.n < YZ_ID_MAX, YZ_EINVAL);
+    for (size_t i = 0; i < subsystem.n; i++) {
+        name[i] = subsystem.p[i] == '/' ? '+' : (char)subsystem.p[i];
+    }
+    snprintf(name + subsystem.n, sizeof name - subsystem.n, ".policy");
+    return yzi_path_join(book->dir, name, out);
+}
+
+/* Offer and terms are one file, so that they are switched together. */
+static int keep(const struct policies *book, const struct policy *p, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(file_of(book, p->offer->offer.subsystem.v, &path));
+    YZ_AUTO(yzi_buf_fini) yz_buf both;
+    yzi_buf_init(&both, 2u * YZ_RECORD_MAX);
+    YZ_TRY(yzi_buf_put(&both, p->offer->raw));
+    YZ_TRY(yzi_buf_put(&both, yzi_bytes_buf(&p->terms_record)));
+    return yzi_file_write(path, yzi_bytes_buf(&both), 0600, err);
+}
+
+static int install(struct policies *book, struct policy **p)
+{
+    void *old = NULL;
+    YZ_TRY(yzi_table_set(&book->by_subsystem, (*p)->offer->offer.subsystem.v, *p, &old));
+    *p = NULL;
+    yzi_policy_unref(old);
+    return YZ_OK;
+}
+
+int yzi_policies_put(struct policies *book, const struct directory *d,
+                     const struct directory_node *self, yz_bytes offer, yz_bytes terms,
+                     uint64_t now, yz_error *err)
+{
+    YZ_AUTO(unref_policy) struct policy *p = NULL;
+    YZ_TRY(open_policy(d, self, offer, terms, now, &p, err));
+    YZ_TRY(check_order(book, p, err));
+    YZ_TRY(keep(book, p, err));
+    return install(book, &p);
+}
+
+static int load_one(struct policies *book, const struct directory *d,
+                    const struct directory_node *self, const char *path, uint64_t now,
+                    yz_error *err)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf both;
+    yzi_buf_init(&both, 2u * YZ_RECORD_MAX);
+    YZ_TRY(yzi_file_read(path, &both, err));
+    yz_reader r = yzi_reader(yzi_bytes_buf(&both));
+    struct record offer, terms;
+    YZ_TRY(yzi_record_next(&r, &offer));
+    YZ_TRY(yzi_record_next(&r, &terms));
+    YZ_TRY(yzi_read_end(&r));
+    YZ_AUTO(unref_policy) struct policy *p = NULL;
+    YZ_TRY(open_policy(d, self, offer.raw, terms.raw, now, &p, err));
+    int rc = check_order(book, p, err);
+    if (rc == YZ_EEXIST) {
+        return YZ_OK;
+    }
+    YZ_TRY(rc);
+    return install(book, &p);
+}
+
+static bool is_policy_file(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strcmp(dot, ".policy") == 0;
+}
+
+int yzi_policies_load(struct policies *book, const struct directory *d,
+                      const struct directory_node *self, uint64_t now, yz_error *err)
+{
+    DIR *dir = opendir(book->dir);
+    if (!dir) {
+        return yzi_fail(err, YZ_EIO, "%s: cannot be read", book->dir);
+    }
+    int result = YZ_OK;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        YZ_AUTO(yzi_free_ptr) char *path = NULL;
+        yz_error one = {0};
+        if (!is_policy_file(e->d_name) || yzi_path_join(book->dir, e->d_name, &path) < 0) {
+            continue;
+        }
+        int rc = load_one(book, d, self, path, now, &one);
+        if (rc < 0) {
+            result = yzi_fail(err, YZ_ECORRUPT, "%s: %s; publish the offer again", path,
+                              one.text[0] ? one.text : yz_err_name(rc));
+        }
+    }
+    closedir(dir);
+    return result;
+}
+
+int yzi_policies_offers(const struct policies *book, yz_buf *out)
+{
+    for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = yzi_table_next(i)) {
+        const struct policy *p = yzi_table_value(i);
+        YZ_TRY(yzi_buf_put(out, p->offer->raw));
+    }
+    return YZ_OK;
+}

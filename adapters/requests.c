@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission at the adapter: on its own authority, trusting the broker for nothing. What it cannot
+ * verify it hands back (the broker then says so in its own words); what it has answered before it
+ * answers from memory; the rest becomes a job for a worker.
+ */
+#include "adapters/adapter.h"
+
+#include <sodium.h>
+
+#define PARK_MS 1000u
+#define RETRY_AFTER_BUSY_MS 100u
+
+static void reject(struct adapter *a, unsigned upstream, const struct verified_request *r,
+                   enum outcome_status status, const char *reason)
+{
+    struct reject m = {.message_id = r->header.message_id,
+                       .request_digest = r->digest,
+                       .status = status,
+                       .reason = yzi_bytes_str(reason),
+                       .retry_after_ms = status == OUTCOME_BUSY ? RETRY_AFTER_BUSY_MS : 0};
+    a->rejected++;
+    yzi_log(&ADAPTER_REQUEST_REJECTED,
+            (struct log_field[]){log_bytes("consumer", r->header.consumer.v),
+                                 log_str("status", yzi_outcome_status_name(status)),
+                                 log_str("reason", reason),
+                                 {0}});
+    yzi_buf_clear(&a->out);
+    if (yzi_reject_write(&m, &a->out) == YZ_OK) {
+        yz_ignore(yzi_session_send(a->upstreams[upstream].session, yzi_bytes_buf(&a->out)),
+                  "without it the broker's deadline ends the exchange");
+    }
+}
+
+static void send_answer(struct adapter *a, unsigned upstream, yz_bytes frame)
+{
+    int rc = yzi_session_send(a->upstreams[upstream].session, frame);
+    if (rc < 0) {
+        /* it stays in memory: the retry gets it */
+        yzi_log(
+            &ADAPTER_ANSWER_FAILED,
+            (struct log_field[]){log_str("error", yz_err_name(rc)), log_str("at", "sending"), {0}});
+    }
+}
+
+/* Our slot in the request; -1 when there is none. */
+static int find_slot(const struct adapter *a, const struct request_header *h)
+{
+    for (unsigned i = 0; i < h->slots_n; i++) {
+        if (yzi_bytes_eq(h->slots[i].adapter.v, a->node.v)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* -- making the job -- */
+
+static int copy_pair_key(struct adapter *a, struct epoch *epoch, const struct request_header *h,
+                         enum seal_direction direction, uint8_t out[32])
+{
+    struct seal_pair pair = {
+        .suite = h->suite, .consumer = h->node, .adapter = a->node, .announcement = epoch->digest};
+    memcpy(pair.consumer_epoch, h->epoch_key, sizeof pair.consumer_epoch);
+    memcpy(pair.adapter_epoch, epoch->key.public_key, sizeof pair.adapter_epoch);
+    const uint8_t *key;
+    YZ_TRY(yzi_seal_cache_get(a->pair_keys, &epoch->key, &pair, direction,
+                              yzi_epoch_wipe_at(&epoch->announcement), &key));
+    memcpy(out, key, 32);
+    return YZ_OK;
+}
+
+static bool hosts(const struct offered_service *s, yz_node_id node)
+{
+    for (size_t i = 0; i < s->adapters.n; i++) {
+        if (yzi_bytes_eq(s->adapters.items[i], node.v)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The offered service, if the owner named this node among its adapters. */
+static const struct offered_service *find_service(const struct policy *p, yz_service_id id,
+                                                  yz_node_id self)
+{
+    for (size_t i = 0; i < p->offer->offer.services_n; i++) {
+        const struct offered_service *s = &p->offer->offer.services[i];
+        if (yzi_bytes_eq(s->code, yzi_service_code(id)) &&
+            yzi_bytes_eq(s->version, yzi_service_version(id))) {
+            return hosts(s, self) ? s : NULL;
+        }
+    }
+    return NULL;
+}
+
+static int fill_job(struct adapter *a, struct job *j, struct epoch *epoch)
+{
+    const struct request_header *h = &j->request.header;
+    YZ_TRY(copy_pair_key(a, epoch, h, SEAL_REQUEST, j->request_key));
+    YZ_TRY(copy_pair_key(a, epoch, h, SEAL_RESPONSE, j->response_key));
+    struct policy *p = yzi_policies_get(a->policies, yzi_service_subsystem(h->service));
+    const struct offered_service *service = p ? find_service(p, h->service, a->node) : NULL;
+    if (service) {
+        yzi_policy_ref(p);
+        j->policy = p;
+        j->store = yzi_adapter_store(a, service->data_set);
+    }
+    return YZ_OK;
+}
+
+static void answer_stale_key(struct adapter *a, const struct job *j)
+{
+    struct epoch *current;
+    yzi_buf_clear(&a->out);
+    if (yzi_epochs_current(a->epochs, &current, NULL) == YZ_OK &&
+        yzi_answer_stale_key(a->node, &a->signing, a->wall, &j->request, j->slot, j->directory,
+                             yzi_bytes_buf(&current->record), &a->out) == YZ_OK) {
+        send_answer(a, j->session, yzi_bytes_buf(&a->out));
+    }
+}
+
+/* -- admission -- */
+
+static bool park(struct adapter *a, unsigned upstream, struct job *j)
+{
+    uint64_t version = j->request.header.directory_version;
+    if (!a->directory || version <= yzi_directory_version(a->directory) ||
+        a->parked_n == ADAPTER_PARKED_MAX) {
+        return false;
+    }
+    struct parked_request *p = &a->parked[a->parked_n++];
+    *p = (struct parked_request){.upstream = upstream, .until_mono = a->mono + PARK_MS};
+    yzi_message_move(&p->message, &j->message);
+    return true;
+}
+
+/* Known already? True when the request is new; otherwise it was dealt with. */
+static bool passes_memory(struct adapter *a, unsigned upstream, const struct job *j)
+{
+    const struct request_header *h = &j->request.header;
+    const struct remembered *known;
+    switch (yzi_memory_look(&a->memory, h->node, &h->message_id, &j->request.digest, &known)) {
+    case MEMORY_NEW:
+        return true;
+    case MEMORY_ANSWERED:
+        send_answer(a, upstream, yzi_bytes_buf(&known->answer));
+        return false;
+    case MEMORY_RUNNING:
+        return false; /* its answer goes out when it is ready */
+    case MEMORY_CONFLICT:
+    default:
+        reject(a, upstream, &j->request, OUTCOME_ID_CONFLICT, "other-bytes");
+        return false;
+    }
+}
+
+/* Header, sender and times; signature and payload digest. */
+static bool passes_ladder(struct adapter *a, unsigned upstream, const struct frame *f,
+                          struct job *j, bool parked_before)
+{
+    struct judge judge = yzi_adapter_judge(a);
+    struct verdict v = yzi_request_admit(&judge, f, NULL, &j->request);
+    bool lagging = v.status == 0 || v.status == OUTCOME_WRONG_SENDER;
+    if (lagging && !parked_before && j->request.header.directory_version && park(a, upstream, j)) {
+        return false;
+    }
+    if (v.status == 0) {
+        v = yzi_request_verify(&judge, &a->roots, &j->request);
+    }
+    if (v.status != 0) {
+        reject(a, upstream, &j->request, v.status, v.reason);
+        return false;
+    }
+    int slot = find_slot(a, &j->request.header);
+    if (slot < 0) {
+        reject(a, upstream, &j->request, OUTCOME_MALFORMED, "no-slot");
+        return false;
+    }
+    j->slot = (unsigned)slot;
+    return true;
+}
+
+static uint64_t time_left(const struct adapter *a, const struct job *j)
+{
+    const struct request_header *h = &j->request.header;
+    uint64_t left = h->expires_at - h->issued_at;
+    struct hop hop;
+    if (yzi_hop_parse(j->request.frame.hop, &hop) == YZ_OK && hop.has_time_left &&
+        hop.time_left_ms < left) {
+        left = hop.time_left_ms; /* the broker may shorten, never lengthen */
+    }
+    return a->mono + left;
+}
+
+/* Submit; true when the workers own the job. */
+static bool submit(struct adapter *a, unsigned upstream, struct job *j)
+{
+    const struct request_header *h = &j->request.header;
+    uint64_t life = h->expires_at + a->config->limits.skew;
+    uint64_t until = a->mono + (life > a->wall ? life - a->wall : 0);
+    if (a->jobs_out >= a->config->limits.queue ||
+        yzi_memory_begin(&a->memory, h->node, &h->message_id, &j->request.digest, until) < 0) {
+        reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
+        return false;
+    }
+    yz_node_id node = h->node;
+    yz_uuid id = h->message_id;
+    if (yzi_workers_submit(a->workers, j) < 0) {
+        yzi_memory_cancel(&a->memory, node, &id);
+        reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
+        return false;
+    }
+    a->jobs_out++;
+    return true;
+}
+
+static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, struct job *j,
+                  bool parked_before)
+{
+    if (!passes_ladder(a, upstream, f, j, parked_before) || !passes_memory(a, upstream, j)) {
+        return false;
+    }
+    if (a->draining) {
+        reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "draining");
+        return false;
+    }
+    j->session = upstream;
+    j->deadline_mono = time_left(a, j);
+    struct epoch *epoch;
+    const yz_digest *sealed_to = &j->request.header.slots[j->slot].announcement;
+    if (yzi_epochs_find(a->epochs, sealed_to, &epoch) < 0) {
+        answer_stale_key(a, j);
+        return false;
+    }
+    if (fill_job(a, j, epoch) < 0) {
+        reject(a, upstream, &j->request, OUTCOME_MALFORMED, "epoch-key");
+        return false;
+    }
+    return submit(a, upstream, j);
+}
+
+void yzi_adapter_on_request(struct adapter *a, unsigned upstream, const struct frame *f,
+                            struct message *m, bool parked_before)
+{
+    (void)f; /* parsed again below: the job owns the bytes then */
+    if (!a->directory || !a->listed || yzi_trust_state(a->trust, NULL) == TRUST_EXPIRED) {
+        return; /* nothing can be judged; the broker's deadline ends it */
+    }
+    struct job *j;
+    if (yzi_alloc(1, sizeof *j, &j) < 0) {
+        return;
+    }
+    yzi_message_move(&j->message, m);
+    j->directory = a->directory;
+    yzi_directory_ref(j->directory);
+    struct frame frame;
+    if (yzi_frame_parse(j->message.bytes, a->config->limits.message, &frame) < 0 ||
+        !admit(a, upstream, &frame, j, parked_before)) {
+        yzi_job_free(j);
+    }
+}
+
+/* -- answers -- */
+
+void yzi_adapter_on_answer(struct adapter *a, struct job *j)
+{
+    const struct request_header *h = &j->request.header;
+    a->jobs_out--;
+    if (j->rc < 0) {
+        yzi_memory_cancel(&a->memory, h->node, &h->message_id);
+        yzi_log(&ADAPTER_ANSWER_FAILED, (struct log_field[]){log_str("error", yz_err_name(j->rc)),
+                                                             log_str("at", "answering"),
+                                                             {0}});
+        reject(a, j->session, &j->request, OUTCOME_UNAVAILABLE, "no-answer");
+    } else {
+        a->answered++;
+        yzi_log(&ADAPTER_REQUEST_ANSWERED,
+                (struct log_field[]){log_bytes("consumer", h->consumer.v),
+                                     log_bytes("service", h->service.v),
+                                     log_str("status", yzi_response_status_name(j->status)),
+                                     log_str("reason", j->reason),
+                                     {0}});
+        send_answer(a, j->session, yzi_bytes_buf(&j->answer));
+        yzi_memory_answer(&a->memory, h->node, &h->message_id, yzi_bytes_buf(&j->answer));
+    }
+    yzi_job_free(j);
+}

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The link thread: sessions with brokers, the administration socket, finished work, timers; one
+ * poll, everything in turn.
+ */
+#include <sodium.h>
+#include <unistd.h>
+
+#include "adapters/adapter.h"
+#include "base/file.h"
+#include "base/text.h"
+
+#define SECOND_MS 1000u
+#define MINUTE_MS 60000u
+#define PAIR_KEYS 4096u
+
+/* -- session callbacks -- */
+
+void yzi_adapter_put_everywhere(struct adapter *a, yz_bytes records)
+{
+    for (unsigned i = 0; records.n && i < a->upstreams_n; i++) {
+        uint32_t token;
+        if (a->upstreams[i].up) {
+            yz_ignore(yzi_session_put(a->upstreams[i].session, records, &token),
+                      "a broker that cannot take it now gets it when it is up again");
+        }
+    }
+}
+
+/* What a broker must have before it can route to us: our announcement, then our offers. */
+static int put_all(struct adapter *a, struct session *s)
+{
+    struct epoch *epoch;
+    YZ_TRY(yzi_epochs_current(a->epochs, &epoch, NULL));
+    uint32_t token;
+    YZ_TRY(yzi_session_put(s, yzi_bytes_buf(&epoch->record), &token));
+    YZ_AUTO(yzi_buf_fini) yz_buf offers;
+    yzi_buf_init(&offers, a->config->limits.message);
+    YZ_TRY(yzi_policies_offers(a->policies, &offers));
+    return offers.n ? yzi_session_put(s, yzi_bytes_buf(&offers), &token) : YZ_OK;
+}
+
+static void on_up(void *ctx, struct session *s, const struct welcome *w)
+{
+    struct upstream *u = ctx;
+    struct adapter *a = u->adapter;
+    (void)w;
+    u->up = true;
+    yzi_log(&ADAPTER_BROKER_UP, (struct log_field[]){log_bytes("broker", u->broker.v), {0}});
+    int rc = put_all(a, s);
+    if (rc < 0) {
+        yzi_log(&ADAPTER_RECORD_REFUSED,
+                (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+    }
+    a->next_second = a->mono; /* readiness follows at once */
+}
+
+static void on_down(void *ctx, struct session *s, const char *reason)
+{
+    struct upstream *u = ctx;
+    (void)s;
+    u->up = false;
+    yzi_log(&ADAPTER_BROKER_DOWN,
+            (struct log_field[]){log_bytes("broker", u->broker.v), log_str("reason", reason), {0}});
+}
+
+static void on_frame(void *ctx, struct session *s, const struct frame *f, struct message *m)
+{
+    struct upstream *u = ctx;
+    (void)s;
+    if (f->kind == FRAME_REQUEST) {
+        yzi_adapter_on_request(u->adapter, (unsigned)(u - u->adapter->upstreams), f, m, false);
+    }
+}
+
+static void on_object(void *ctx, struct session *s, const struct object *o, yz_bytes payload)
+{
+    (void)ctx;
+    (void)s;
+    (void)o;
+    (void)payload; /* an adapter asks for nothing the session does not handle itself */
+}
+
+static void on_put_result(void *ctx, struct session *s, const struct put_result *r)
+{
+    struct upstream *u = ctx;
+    (void)s;
+    if (r->code < 0) {
+        yzi_log(&ADAPTER_RECORD_REFUSED,
+                (struct log_field[]){log_bytes("broker", u->broker.v),
+                                     log_str("error", yz_err_name(r->code)),
+                                     log_bytes("reason", r->text),
+                                     {0}});
+    }
+}
+
+static void on_trust_changed(void *ctx, struct session *s)
+{
+    struct upstream *u = ctx;
+    (void)s;
+    yzi_adapter_directory_changed(u->adapter);
+}
+
+static void on_alarm(void *ctx, struct session *s, const yz_error *err)
+{
+    struct upstream *u = ctx;
+    (void)s;
+    yzi_log_error(&ADAPTER_ALARM, err, (struct log_field[]){log_bytes("broker", u->broker.v), {0}});
+}
+
+/* -- making and ending -- */
+
+static int load_key(const struct adapter_config *c, const char *name, enum key_use use,
+                    struct key_pair *out, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char file[64];
+    snprintf(file, sizeof file, "keys/%s.key", name);
+    YZ_TRY(yzi_path_join(c->home, file, &path));
+    YZ_TRY(yzi_keyfile_load(path, use, out, err));
+    yzi_key_pair_hold(out);
+    return YZ_OK;
+}
+
+static int home_path(const struct adapter *a, const char *name, char **out)
+{
+    return yzi_path_join(a->config->home, name, out);
+}
+
+static int open_trust(struct adapter *a, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_TRY(home_path(a, "state", &dir));
+    struct trust_options o = {.anchor = a->config->anchor,
+                              .dir = dir,
+                              .clock = a->clock,
+                              .warn_ms = a->config->directory.warn,
+                              .stop_ms = a->config->directory.stop};
+    return yzi_trust_open(&o, &a->trust, err);
+}
+
+static int open_dataset(struct adapter *a, const char *definition, yz_error *err)
+{
+    struct held_dataset *h = &a->datasets[a->datasets_n];
+    YZ_TRY(yzi_dataset_load(definition, &h->dataset, err));
+    a->datasets_n++;
+    for (size_t i = 0; i + 1 < a->datasets_n; i++) {
+        if (strcmp(a->datasets[i].dataset->name, h->dataset->name) == 0) {
+            return yzi_fail(err, YZ_ECONFIG, "%s: another definition already names the data set %s",
+                            definition, h->dataset->name);
+        }
+    }
+    YZ_AUTO(yzi_free_ptr) char *data = NULL;
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_TRY(home_path(a, "data", &data));
+    YZ_TRY(yzi_dir_make(data, 0700, err));
+    YZ_TRY(yzi_path_join(data, h->dataset->name, &dir));
+    struct store_options o = {.dir = dir, .dataset = h->dataset, .storage_key = &a->storage.secret};
+    YZ_TRY(yzi_store_open(&o, &h->store, err));
+    uint64_t count = 0;
+    YZ_TRY(yzi_store_count(h->store, &count));
+    yzi_log(&ADAPTER_DATASET_OPENED, (struct log_field[]){log_str("dataset", h->dataset->name),
+                                                          log_num("records", (int64_t)count),
+                                                          {0}});
+    return YZ_OK;
+}
+
+static int open_datasets(struct adapter *a, yz_error *err)
+{
+    const struct adapter_dataset *d = a->config->datasets.items;
+    for (size_t i = 0; i < a->config->datasets.n && i < ADAPTER_DATASETS_MAX; i++) {
+        YZ_TRY(open_dataset(a, d[i].definition, err));
+    }
+    return YZ_OK;
+}
+
+static int start_workers(struct adapter *a)
+{
+    const struct adapter_limits *limits = &a->config->limits;
+    struct workers_options o = {
+        .threads = (unsigned)a->config->workers,
+        .queue = limits->queue,
+        .answering = {.node = a->node,
+                      .signing = &a->signing,
+                      .clock = a->clock,
+                      .message_max = limits->message,
+                      .limits = {.rows = (uint32_t)limits->rows, .bytes = limits->message},
+                      .query_ms = limits->query_time}};
+    return yzi_workers_start(&o, &a->workers);
+}
+
+/* The broker's transport key: from the configuration, or from whatever root statement we trust. */
+static int broker_key(const struct adapter *a, const struct adapter_broker *b, uint8_t out[32],
+                      yz_error *err)
+{
+    if (b->key && b->key[0]) {
+        YZ_AUTO(yzi_buf_fini) yz_buf key;
+        yzi_buf_init(&key, 64);
+        if (yzi_base64_decode(yzi_bytes_str(b->key), &key) < 0 || key.n != 32) {
+            return yzi_fail(err, YZ_ECONFIG, "brokers: the key of %s is not 32 bytes in base64",
+                            b->node);
+        }
+        memcpy(out, key.p, 32);
+        return YZ_OK;
+    }
+    return yzi_trust_broker_key(a->trust, (yz_node_id){yzi_bytes_str(b->node)}, out, err);
+}
+
+static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_error *err)
+{
+    struct upstream *u = &a->upstreams[a->upstreams_n];
+    u->adapter = a;
+    YZ_TRY(yzi_node_id_parse(yzi_bytes_str(b->node), &u->broker));
+    struct session_options o = {.link = {.net = a->net,
+                                         .endpoint = b->endpoint,
+                                         .transport = &a->transport,
+                                         .clock = a->clock,
+                                         .message_max = a->config->limits.message + YZ_HOP_MAX},
+                                .node = a->node,
+                                .role = ROLE_ADAPTER,
+                                .broker = u->broker,
+                                .trust = a->trust,
+                                .handler = {.up = on_up,
+                                            .down = on_down,
+                                            .frame = on_frame,
+                                            .object = on_object,
+                                            .put_result = on_put_result,
+                                            .trust_changed = on_trust_changed,
+                                            .alarm = on_alarm,
+                                            .ctx = u}};
+    YZ_TRY(broker_key(a, b, o.link.server_key, err));
+    YZ_TRY(yzi_session_new(&o, &u->session, err));
+    a->upstreams_n++;
+    return YZ_OK;
+}
+
+static int start(struct adapter *a, yz_error *err)
+{
+    YZ_TRY(load_key(a->config, "signing", KEY_SIGNING, &a->signing, err));
+    YZ_TRY(load_key(a->config, "transport", KEY_TRANSPORT, &a->transport, err));
+    YZ_TRY(load_key(a->config, "storage", KEY_STORAGE, &a->storage, err));
+    YZ_TRY(open_trust(a, err));
+    YZ_AUTO(yzi_free_ptr) char *offers = NULL;
+    YZ_TRY(home_path(a, "state/offers", &offers));
+    YZ_TRY(yzi_policies_open(offers, &a->policies, err));
+    YZ_TRY(open_datasets(a, err));
+    YZ_TRY(yzi_epochs_new(a->node, &a->signing, a->clock, &a->epochs));
+    YZ_TRY(yzi_seal_cache_new(PAIR_KEYS, &a->pair_keys));
+    YZ_TRY(start_workers(a));
+    YZ_TRY(yzi_net_new(1, &a->net));
+    YZ_TRY(yzi_admin_server_new(a->config->admin, a->clock, yzi_adapter_admin, a, &a->admin, err));
+    yzi_adapter_directory_changed(a);
+    const struct adapter_broker *b = a->config->brokers.items;
+    for (size_t i = 0; i < a->config->brokers.n && i < YZ_BROKERS_MAX; i++) {
+        YZ_TRY(connect_broker(a, &b[i], err));
+    }
+    return YZ_OK;
+}
+
+int yzi_adapter_new(const struct adapter_config *config, const struct clock *clock, int ready_fd,
+                    struct adapter **out, yz_error *err)
+{
+    struct adapter *a;
+    YZ_TRY(yzi_alloc(1, sizeof *a, &a));
+    a->config = config;
+    a->clock = clock;
+    a->ready_fd = ready_fd;
+    a->mono = yzi_mono_ms(clock);
+    a->wall = yzi_wall_ms(clock);
+    a->next_minute = a->mono + MINUTE_MS;
+    yzi_buf_init(&a->out, YZ_MESSAGE_MAX + YZ_HOP_MAX);
+    yzi_memory_init(&a->memory, config->limits.answers, config->limits.answer_bytes);
+    int rc = yzi_node_id_parse(yzi_bytes_str(config->node), &a->node);
+    if (rc == YZ_OK) {
+        rc = start(a, err);
+    }
+    if (rc < 0) {
+        yzi_adapter_free(a);
+        return rc;
+    }
+    *out = a;
+    return YZ_OK;
+}
+
+void yzi_adapter_free(struct adapter *a)
+{
+    if (!a) {
+        return;
+    }
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        yzi_session_close(a->upstreams[i].session);
+    }
+    yzi_admin_server_close(a->admin);
+    yzi_workers_stop(a->workers);
+    yzi_net_free(a->net);
+    for (size_t i = 0; i < a->parked_n; i++) {
+        yzi_message_fini(&a->parked[i].message);
+    }
+    yzi_memory_fini(&a->memory);
+    yzi_seal_cache_free(a->pair_keys);
+    yzi_epochs_free(a->epochs);
+    for (size_t i = 0; i < a->datasets_n; i++) {
+        yzi_store_close(a->datasets[i].store);
+        yzi_dataset_free(a->datasets[i].dataset);
+    }
+    yzi_policies_close(a->policies);
+    yzi_directory_unref(a->directory);
+    yzi_trust_close(a->trust);
+    yzi_key_pair_fini(&a->signing);
+    yzi_key_pair_fini(&a->transport);
+    yzi_key_pair_fini(&a->storage);
+    yzi_buf_fini(&a->out);
+    free(a);
+}
+
+/* -- shared by the other files -- */
+
+struct judge yzi_adapter_judge(const struct adapter *a)
+{
+    return (struct judge){a->directory, a->wall, a->config->limits.skew};
+}
+
+struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset)
+{
+    for (size_t i = 0; i < a->datasets_n; i++) {
+        if (yzi_bytes_eq_str(dataset, a->datasets[i].dataset->name)) {
+            return a->datasets[i].store;
+        }
+    }
+    return NULL;
+}
+
+static void receive_parked_again(struct adapter *a, bool all)
+{
+    size_t n = a->parked_n;
+    a->parked_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct parked_request p = a->parked[i];
+        if (!all && p.until_mono > a->mono) {
+            a->parked[a->parked_n++] = p;
+            continue;
+        }
+        struct frame f;
+        if (yzi_frame_parse(p.message.bytes, a->config->limits.message, &f) == YZ_OK) {
+            yzi_adapter_on_request(a, p.upstream, &f, &p.message, true);
+        }
+        yzi_message_fini(&p.message);
+    }
+}
+
+void yzi_adapter_directory_changed(struct adapter *a)
+{
+    const struct directory *before = a->directory;
+    a->directory = yzi_trust_directory(a->trust);
+    yzi_directory_unref(before);
+    a->listed =
+        a->directory && yzi_directory_node(a->directory, a->node, a->wall, &a->self, NULL) == YZ_OK;
+    if (!a->directory) {
+        return;
+    }
+    yzi_log(&ADAPTER_DIRECTORY_ADOPTED,
+            (struct log_field[]){log_num("version", (int64_t)yzi_directory_version(a->directory)),
+                                 log_str("listed", a->listed ? "yes" : "no"),
+                                 {0}});
+    yz_error err = {0};
+    if (a->listed && yzi_policies_load(a->policies, a->directory, &a->self, a->wall, &err) < 0) {
+        yzi_log_error(&ADAPTER_POLICY_REFUSED, &err, NULL);
+    }
+    receive_parked_again(a, true);
+}
+
+/* -- timers -- */
+
+static bool any_is_up(const struct adapter *a)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        if (a->upstreams[i].up) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_ready(struct adapter *a)
+{
+    if (a->said_ready || !any_is_up(a) || !a->listed) {
+        return;
+    }
+    a->said_ready = true;
+    yzi_log(&ADAPTER_READY, NULL);
+    static const char line[] = "ready\n";
+    if (a->ready_fd >= 0 && write(a->ready_fd, line, sizeof line - 1) < 0) {
+        a->ready_fd = -1;
+    }
+}
+
+static void renew_epoch(struct adapter *a)
+{
+    struct epoch *epoch;
+    bool is_new = false;
+    int rc = yzi_epochs_current(a->epochs, &epoch, &is_new);
+    if (rc < 0) {
+        yzi_log(&ADAPTER_RECORD_REFUSED,
+                (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+    } else if (is_new) {
+        yzi_adapter_put_everywhere(a, yzi_bytes_buf(&epoch->record));
+        yzi_log(&ADAPTER_EPOCH_ANNOUNCED, NULL);
+    }
+}
+
+static void run_timers(struct adapter *a)
+{
+    yzi_memory_expire(&a->memory, a->mono);
+    if (a->mono >= a->next_second) {
+        a->next_second = a->mono + SECOND_MS;
+        receive_parked_again(a, false);
+        say_ready(a);
+    }
+    if (a->mono >= a->next_minute) {
+        a->next_minute = a->mono + MINUTE_MS;
+        renew_epoch(a);
+        yzi_seal_cache_expire(a->pair_keys, a->wall);
+    }
+}
+
+/* -- the step -- */
+
+static void take_finished(struct adapter *a)
+{
+    for (struct finished *f; (f = yzi_workers_take(a->workers)) != NULL;) {
+        if (f->kind == FINISHED_ANSWER) {
+            yzi_adapter_on_answer(a, YZ_TAKE(f->job));
+        } else {
+            yzi_adapter_on_import(a, f);
+        }
+        yzi_finished_free(f);
+    }
+}
+
+static uint64_t next_due(const struct adapter *a)
+{
+    uint64_t due = a->next_second;
+    uint64_t admin = yzi_admin_deadline(a->admin);
+    due = admin < due ? admin : due;
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        uint64_t session = yzi_session_deadline(a->upstreams[i].session);
+        due = session < due ? session : due;
+    }
+    return due;
+}
+
+static void read_clock(struct adapter *a)
+{
+    a->mono = yzi_mono_ms(a->clock);
+    a->wall = yzi_wall_ms(a->clock);
+}
+
+static int wait(struct adapter *a, int wake_fd, int64_t timeout)
+{
+    struct poll_entry entries[YZ_BROKERS_MAX * LINK_POLL_ENTRIES + ADMIN_POLL_ENTRIES + 2];
+    size_t n = 0;
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        yzi_session_poll_entries(a->upstreams[i].session, entries + n);
+        n += LINK_POLL_ENTRIES;
+    }
+    n += yzi_admin_poll_entries(a->admin, entries + n);
+    entries[n++] = (struct poll_entry){NULL, yzi_workers_fd(a->workers), false};
+    if (wake_fd >= 0) {
+        entries[n++] = (struct poll_entry){NULL, wake_fd, false};
+    }
+    return yzi_poll(entries, n, timeout);
+}
+
+int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
+{
+    read_clock(a);
+    uint64_t due = next_due(a);
+    int rc = wait(a, wake_fd, due > a->mono ? (int64_t)(due - a->mono) : 0);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "polling failed");
+    }
+    read_clock(a);
+    take_finished(a);
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        rc = yzi_session_step(a->upstreams[i].session, NULL);
+        if (rc < 0) {
+            return yzi_fail(err, rc, "the session with %s failed", a->config->node);
+        }
+    }
+    yzi_admin_step(a->admin);
+    run_timers(a);
+    if (a->draining && (a->jobs_out == 0 || a->mono >= a->drain_until)) {
+        a->stopped = true;
+    }
+    return YZ_OK;
+}
+
+void yzi_adapter_drain(struct adapter *a)
+{
+    if (!a->draining) {
+        a->draining = true;
+        a->drain_until = a->mono + a->config->drain;
+        yzi_log(&ADAPTER_DRAINING,
+                (struct log_field[]){log_num("answering", (int64_t)a->jobs_out), {0}});
+    }
+}

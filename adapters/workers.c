@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Threads, and the queues between them and the link thread. The queue of finished work is large
+ * enough for every job its submitter may have out at once (workers_options.queue), so handing back
+ * an answer never fails; import progress is dropped when there is no room.
+ */
+#include "adapters/workers.h"
+
+#include <unistd.h>
+
+#define IMPORTS_WAITING 16u
+#define PROGRESS_WAITING 256u
+
+struct worker {
+    struct workers *owner;
+    struct answering answering;
+    pthread_t thread;
+};
+
+struct workers {
+    struct queue *jobs, *imports, *finished;
+    size_t progress_max; /* finished work beyond which progress is dropped */
+    struct worker workers[WORKERS_MAX];
+    unsigned started;
+    pthread_t writer;
+    bool writer_started;
+};
+
+void yzi_import_job_free(struct import_job *j)
+{
+    if (j) {
+        if (j->fd >= 0) {
+            close(j->fd);
+        }
+        free(j->name);
+        free(j);
+    }
+}
+
+void yzi_finished_free(struct finished *f)
+{
+    if (!f) {
+        return;
+    }
+    yzi_job_free(f->job);
+    if (f->kind == FINISHED_IMPORT) {
+        yzi_import_job_free(f->import);
+    }
+    free(f->fault);
+    free(f);
+}
+
+/* Put finished work where the link thread finds it. */
+static void hand_back(struct workers *w, struct finished *f)
+{
+    if (yzi_queue_push(w->finished, f) < 0) {
+        yzi_finished_free(f); /* only at the end, when nobody waits for it any more */
+    }
+}
+
+static void *run_worker(void *arg)
+{
+    struct worker *me = arg;
+    for (struct job *j; (j = yzi_queue_pop(me->owner->jobs)) != NULL;) {
+        yzi_answer(&me->answering, j);
+        struct finished *f;
+        if (yzi_alloc(1, sizeof *f, &f) < 0) {
+            yzi_job_free(j); /* the consumer gets a time-out, the memory keeps the id */
+            continue;
+        }
+        *f = (struct finished){.kind = FINISHED_ANSWER, .job = j};
+        hand_back(me->owner, f);
+    }
+    return NULL;
+}
+
+/* -- imports -- */
+
+struct import_context {
+    struct workers *workers;
+    struct import_job *job;
+};
+
+static void report(struct import_context *c, const struct finished *what)
+{
+    struct finished *f;
+    if (yzi_queue_count(c->workers->finished) >= c->workers->progress_max ||
+        yzi_alloc(1, sizeof *f, &f) < 0) {
+        free(what->fault);
+        return;
+    }
+    *f = *what;
+    f->kind = FINISHED_IMPORT_PROGRESS;
+    f->import = c->job;
+    hand_back(c->workers, f);
+}
+
+static void on_fault(void *ctx, const struct import_fault *fault)
+{
+    char text[700];
+    snprintf(text, sizeof text, "%s:%llu: %s%s%s", fault->file, (unsigned long long)fault->line,
+             fault->field ? fault->field : "", fault->field ? ": " : "", fault->reason);
+    struct finished f = {.fault = strdup(text)};
+    report(ctx, &f);
+}
+
+static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total)
+{
+    struct finished f = {.rows = rows, .bytes = bytes, .bytes_total = bytes_total};
+    report(ctx, &f);
+}
+
+static void *run_writer(void *arg)
+{
+    struct workers *w = arg;
+    for (struct import_job *j; (j = yzi_queue_pop(w->imports)) != NULL;) {
+        struct import_context context = {w, j};
+        struct import_source source = {.fd = j->fd,
+                                       .name = j->name,
+                                       .mode = IMPORT_UPSERT,
+                                       .dry_run = j->dry_run,
+                                       .fault = on_fault,
+                                       .progress = on_progress,
+                                       .ctx = &context};
+        j->rc = yzi_store_import_csv(j->store, &source, &j->report, &j->err);
+        struct finished *f;
+        if (yzi_alloc(1, sizeof *f, &f) < 0) {
+            yzi_import_job_free(j);
+            continue;
+        }
+        *f = (struct finished){.kind = FINISHED_IMPORT, .import = j};
+        hand_back(w, f);
+    }
+    return NULL;
+}
+
+/* -- starting and stopping -- */
+
+static int start_threads(struct workers *w, const struct workers_options *o)
+{
+    YZ_TRY(yzi_queue_new(o->queue, &w->jobs));
+    YZ_TRY(yzi_queue_new(IMPORTS_WAITING, &w->imports));
+    w->progress_max = o->queue + PROGRESS_WAITING;
+    YZ_TRY(yzi_queue_new(w->progress_max + WORKERS_MAX + IMPORTS_WAITING, &w->finished));
+    for (unsigned i = 0; i < o->threads && i < WORKERS_MAX; i++) {
+        struct worker *me = &w->workers[i];
+        me->owner = w;
+        me->answering = o->answering;
+        YZ_TRY(yzi_answering_init(&me->answering));
+        YZ_ENSURE(pthread_create(&me->thread, NULL, run_worker, me) == 0, YZ_ELIMIT);
+        w->started++;
+    }
+    YZ_ENSURE(pthread_create(&w->writer, NULL, run_writer, w) == 0, YZ_ELIMIT);
+    w->writer_started = true;
+    return YZ_OK;
+}
+
+int yzi_workers_start(const struct workers_options *o, struct workers **out)
+{
+    YZ_ENSURE(o->threads >= 1 && o->threads <= WORKERS_MAX, YZ_EINVAL);
+    struct workers *w;
+    YZ_TRY(yzi_alloc(1, sizeof *w, &w));
+    int rc = start_threads(w, o);
+    if (rc < 0) {
+        yzi_workers_stop(w);
+        return rc;
+    }
+    *out = w;
+    return YZ_OK;
+}
+
+static void free_job_item(void *item)
+{
+    yzi_job_free(item);
+}
+
+static void free_import_item(void *item)
+{
+    yzi_import_job_free(item);
+}
+
+static void free_finished_item(void *item)
+{
+    yzi_finished_free(item);
+}
+
+void yzi_workers_stop(struct workers *w)
+{
+    if (!w) {
+        return;
+    }
+    if (w->jobs) {
+        yzi_queue_close(w->jobs);
+    }
+    if (w->imports) {
+        yzi_queue_close(w->imports);
+    }
+    for (unsigned i = 0; i < w->started; i++) {
+        pthread_join(w->workers[i].thread, NULL);
+        yzi_answering_fini(&w->workers[i].answering);
+    }
+    if (w->writer_started) {
+        pthread_join(w->writer, NULL);
+    }
+    yzi_queue_free(w->jobs, free_job_item);
+    yzi_queue_free(w->imports, free_import_item);
+    yzi_queue_free(w->finished, free_finished_item);
+    free(w);
+}
+
+int yzi_workers_submit(struct workers *w, struct job *j)
+{
+    return yzi_queue_push(w->jobs, j);
+}
+
+int yzi_workers_import(struct workers *w, struct import_job *j)
+{
+    return yzi_queue_push(w->imports, j);
+}
+
+int yzi_workers_fd(const struct workers *w)
+{
+    return yzi_queue_fd(w->finished);
+}
+
+struct finished *yzi_workers_take(struct workers *w)
+{
+    return yzi_queue_try_pop(w->finished);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The threads beside the link thread: query workers, which answer jobs, and the writer, which runs
+ * imports one after the other. Both take from a bounded queue and hand back through one queue of
+ * finished work whose descriptor the link thread polls.
+ */
+#ifndef YZ_ADAPTERS_WORKERS_H
+#define YZ_ADAPTERS_WORKERS_H
+
+#include <pthread.h>
+
+#include "adapters/answer.h"
+#include "base/queue.h"
+
+#define WORKERS_MAX 64u
+
+/* An import the link thread asked for; replies go back through finished work. */
+struct import_job {
+    struct store *store;
+    int fd; /* owned */
+    char *name;
+    bool dry_run;
+    void *call; /* the administration call that waits; opaque to the writer */
+    struct import_report report;
+    int rc;
+    yz_error err;
+};
+void yzi_import_job_free(struct import_job *j);
+
+enum finished_kind { FINISHED_ANSWER = 1, FINISHED_IMPORT_PROGRESS, FINISHED_IMPORT };
+/* What comes back. The taker frees it. */
+struct finished {
+    enum finished_kind kind;
+    struct job *job;                   /* FINISHED_ANSWER, owned */
+    struct import_job *import;         /* borrowed for progress, owned at the end */
+    uint64_t rows, bytes, bytes_total; /* progress */
+    char *fault;                       /* progress: a fault's sentence, owned, or NULL */
+};
+void yzi_finished_free(struct finished *f);
+
+struct workers;
+struct workers_options {
+    unsigned threads;
+    size_t queue; /* jobs submitted and not yet taken back, at most: the submitter keeps count */
+    struct answering answering; /* copied for each thread, scratch uninitialised */
+};
+YZ_MUST_USE int yzi_workers_start(const struct workers_options *o, struct workers **out);
+/* Let running work end, join all threads, free everything. NULL is allowed. */
+void yzi_workers_stop(struct workers *w);
+/* On 0 the workers own the job. YZ_EBUSY: the queue is full. */
+YZ_MUST_USE int yzi_workers_submit(struct workers *w, struct job *j);
+YZ_MUST_USE int yzi_workers_import(struct workers *w, struct import_job *j);
+int yzi_workers_fd(const struct workers *w);          /* readable when something is finished */
+struct finished *yzi_workers_take(struct workers *w); /* NULL when nothing is */
+
+#endif
