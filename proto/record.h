@@ -6,10 +6,16 @@
  * m-of-n needs no other format; records covered by the operator-signed manifest carry none of their
  * own. This file knows the bytes; keys/record.h decides who must have signed.
  *
- * Parsed structs view into the record's bytes and keep lists in the arena. Invariants after
- * parsing: ids canonical and of one instance, keys 32 bytes, lists within limits and without
- * duplicate names, member-local names inside their member. Parser errors: YZ_EMALFORMED,
- * YZ_EVERSION, YZ_ETOOBIG, YZ_ELIMIT, YZ_ENOMEM. Any thread.
+ * Parsed structs view into the record's bytes and keep lists in the arena (4 MiB is room for any).
+ * Invariants after parsing (docs/protocol.md has them field by field, proto/limits.h the bounds):
+ * ids canonical and of one instance, keys 32 bytes, not zero and each in one place only, times
+ * ordered, versions and times of issue above 0, lists within limits and without duplicates,
+ * member-local names inside their member, what a record names it also declares.
+ *
+ * Parser errors: YZ_EMALFORMED, YZ_EVERSION, YZ_ETOOBIG (a text or the whole), YZ_ELIMIT (a list,
+ * or the arena is full), YZ_ENOMEM. The writers append the body, and have it read back first:
+ * YZ_EINVAL when the parser would refuse it, YZ_ETOOBIG, YZ_ELIMIT (out is full), YZ_ENOMEM. Any
+ * thread.
  */
 #ifndef YZ_PROTO_RECORD_H
 #define YZ_PROTO_RECORD_H
@@ -43,16 +49,21 @@ struct record {
     unsigned signatures_n;
     yz_bytes raw;
 };
+/* The frame only: the body is still to be parsed by its kind. */
 YZ_MUST_USE int yzi_record_parse(yz_bytes bytes, struct record *out);
 YZ_MUST_USE int yzi_record_next(yz_reader *r, struct record *out); /* off a concatenation */
+/* Append a record. YZ_EINVAL (unknown kind, a signature's lengths, a key twice), YZ_ETOOBIG,
+ * YZ_ELIMIT (signatures, or out is full), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_record_write(enum record_kind kind, yz_bytes body,
                                  const struct record_signature *signatures, unsigned n,
                                  yz_buf *out);
 /* SHA-256 of the whole record: what names it. */
 void yzi_record_digest(yz_bytes raw, yz_digest *out);
 
-/* Files hold records in text armour: "-----BEGIN YIZHAN <KIND>-----", base64 in lines of 64, the
- * matching END line. Dearmour accepts only that (a final newline optional). YZ_EMALFORMED. */
+/* Files hold records in text armour: "-----BEGIN YIZHAN MEMBER SET-----" (the kind's name in upper
+ * case, spaces for hyphens), base64 in lines of 64, the matching END line. Dearmour accepts only
+ * that (a final newline optional), around a record of that kind. Appends; YZ_EMALFORMED and the
+ * errors of yzi_record_parse, YZ_ELIMIT (out is full); on failure out is unchanged. */
 YZ_MUST_USE int yzi_record_armour(yz_bytes raw, yz_buf *out);
 YZ_MUST_USE int yzi_record_dearmour(yz_bytes text, yz_buf *out);
 

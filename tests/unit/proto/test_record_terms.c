@@ -127,7 +127,7 @@ SPOIL(quota_0, Terms, G->quota_per_day = 0)
 static void many_names(ProtobufCBinaryData **list, size_t *list_n, size_t n)
 {
     static ProtobufCBinaryData names[2000];
-    static char text[2000][8];
+    static char text[2000][24];
     for (size_t i = 0; i < n; i++) {
         snprintf(text[i], sizeof text[i], "n%zu", i);
         names[i] = bin(text[i]);
@@ -233,6 +233,54 @@ static void test_terms__are_not_written_with_unknown_operations(void **state)
     }
 }
 
+/* Predicates cost the most memory for their bytes; proto/record.h says 4 MiB is room for any. */
+static void test_terms__of_the_densest_kind_fit_the_arena(void **state)
+{
+    (void)state;
+    enum { GRANTS = 250 };
+    static struct grant_predicate dense[YZ_PREDICATES_MAX];
+    static struct fine_grant grants[GRANTS];
+    static char names[YZ_PREDICATES_MAX], ids[GRANTS][8];
+    for (size_t i = 0; i < YZ_PREDICATES_MAX; i++) {
+        names[i] = (char)('0' + i);
+        dense[i].name = yzi_bytes(&names[i], 1);
+        dense[i].field = yzi_bytes_str("f");
+        dense[i].op = OP_EQ;
+    }
+    for (unsigned i = 0; i < GRANTS; i++) {
+        snprintf(ids[i], sizeof ids[i], "%u", i);
+        grants[i] = (struct fine_grant){.id = yzi_bytes_str(ids[i]),
+                                        .operations = 1u << QUERY_MATCH,
+                                        .predicates = dense,
+                                        .predicates_n = YZ_PREDICATES_MAX};
+    }
+    struct terms in = {.subsystem = sample_terms.subsystem, .version = 1}, got;
+    in.grants = grants;
+    in.grants_n = GRANTS;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 4 << 20);
+    assert_int_equal(yzi_terms_write(&in, &body), 0);
+    assert_int_equal(yzi_terms_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_int_equal(got.grants[GRANTS - 1].predicates_n, YZ_PREDICATES_MAX);
+    assert_true(a.used < 2 << 20); /* and then as much again to spare */
+}
+
+static void test_terms__of_too_many_fields_are_refused_unread(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 4 << 20);
+    struct terms got, in = {.subsystem = sample_terms.subsystem, .version = 1};
+    assert_int_equal(yzi_terms_write(&in, &body), 0);
+    for (size_t n = 0; n < 40000; n++) { /* each a grant with the id "a": two fields */
+        assert_int_equal(yzi_buf_put(&body, yzi_bytes("\x1a\x03\x0a\x01\x61", 5)), 0);
+    }
+    assert_int_equal(yzi_terms_parse(yzi_bytes_buf(&body), &a, &got), YZ_ELIMIT);
+    assert_int_equal(a.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +289,8 @@ int main(void)
         cmocka_unit_test(test_terms__refuse_broken_grants),
         cmocka_unit_test(test_terms__refuse_broken_fields_and_rows),
         cmocka_unit_test(test_terms__refuse_broken_predicates),
+        cmocka_unit_test(test_terms__of_the_densest_kind_fit_the_arena),
+        cmocka_unit_test(test_terms__of_too_many_fields_are_refused_unread),
         cmocka_unit_test(test_terms__are_not_written_with_unknown_operations),
     };
     return cmocka_run_group_tests_name("record_terms", tests, NULL, NULL);
