@@ -1,0 +1,3 @@
+# Fuzz targets of keys/.
+yz_fuzz(fuzz_keyfile LINK yz_keys)
+yz_fuzz(fuzz_signature_block LINK yz_keys)
