@@ -20,6 +20,7 @@
 #define BLOCK_BYTES 4096u /* libcsv grows its buffer by this: fewer copies left behind */
 
 static const uint8_t bom[] = {0xef, 0xbb, 0xbf};
+static const char too_long[] = "begins a row of more than 1 MiB (is a closing quote missing here?)";
 
 struct csv_reader {
     struct csv_parser parser;
@@ -168,30 +169,45 @@ static size_t line_bytes(yz_bytes b)
     return cr ? (size_t)(cr - b.p) + 1 : n;
 }
 
-static int feed_line(struct csv_reader *r, yz_bytes b, const struct csv_call *call)
+/* How much of the line may be parsed; *why says what is wrong with the byte behind that. What comes
+ * before is parsed first, so that the first fault in the file is the one told, however the file was
+ * cut into pieces. */
+static size_t good_bytes(const struct csv_reader *r, yz_bytes b, const char **why)
 {
-    if (!r->in_row) {
-        r->row_line = r->field_line = r->line;
-        r->row_bytes = 0;
+    size_t room = CSV_ROW_MAX - r->row_bytes;
+    const uint8_t *nul = memchr(b.p, 0, b.n);
+    size_t n = nul ? (size_t)(nul - b.p) : b.n;
+    *why = nul ? "contains a NUL byte (save the file as UTF-8 text)" : NULL;
+    if (n > room) {
+        n = room;
+        *why = too_long;
     }
-    if (memchr(b.p, 0, b.n)) {
-        return fault(call, r->line, "contains a NUL byte (save the file as UTF-8 text)");
-    }
-    if (b.n > CSV_ROW_MAX - r->row_bytes) {
-        return fault(call, r->field_line,
-                     "begins a row of more than 1 MiB (is a closing quote missing here?)");
-    }
+    return n;
+}
+
+static int parse_line(struct csv_reader *r, yz_bytes b, const struct csv_call *call)
+{
     r->row_bytes += b.n;
-    uint8_t last = b.p[b.n - 1];
-    bool is_whole = last == '\n' || last == '\r';
     size_t done = csv_parse(&r->parser, b.p, b.n, on_field, on_row, r);
     if (r->rc < 0) {
         return r->rc == YZ_EDATA ? fault(call, r->row_line, r->reason) : r->rc;
     }
-    if (done != b.n) {
-        return parser_fault(r, call);
+    return done == b.n ? 0 : parser_fault(r, call);
+}
+
+static int feed_line(struct csv_reader *r, yz_bytes b, const struct csv_call *call)
+{
+    const char *why;
+    if (!r->in_row) {
+        r->row_line = r->field_line = r->line;
+        r->row_bytes = 0;
     }
-    r->in_row = r->in_row || b.n > 1 || !is_whole;
+    YZ_TRY(parse_line(r, yzi_bytes(b.p, good_bytes(r, b, &why)), call));
+    if (why) {
+        return fault(call, why == too_long ? r->field_line : r->line, why);
+    }
+    uint8_t last = b.p[b.n - 1];
+    r->in_row = r->in_row || b.n > 1 || (last != '\n' && last != '\r');
     if (r->ready) {
         YZ_TRY(deliver(r, call));
     }

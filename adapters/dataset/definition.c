@@ -378,6 +378,12 @@ static int build_head(struct builder *b)
                        &d->descriptions);
 }
 
+static int compare_codes(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Checks the codes and sorts them, for yzi_field_canonical to search. */
 static int check_codes(struct builder *b, const struct raw_field *f)
 {
     bool is_code = f->type + 1 == FIELD_CODE;
@@ -389,17 +395,18 @@ static int check_codes(struct builder *b, const struct raw_field *f)
         return FAULT(b, f->codes_place,
                      "only a code has codes; make '%s' one (`type: code`) or remove them", f->name);
     }
+    if (f->codes.n) {
+        qsort(f->codes.items, f->codes.n, sizeof *f->codes.items, compare_codes);
+    }
     for (size_t i = 0; i < f->codes.n; i++) {
         const char *code = f->codes.items[i];
         if (!*code || strlen(code) > YZ_NAME_MAX) {
             return FAULT(b, f->codes_place, "a code of '%s' is empty or longer than %u bytes",
                          f->name, YZ_NAME_MAX);
         }
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(code, f->codes.items[k]) == 0) {
-                return FAULT(b, f->codes_place, "the code '%s' of '%s' stands twice; keep one",
-                             code, f->name);
-            }
+        if (i > 0 && strcmp(code, f->codes.items[i - 1]) == 0) {
+            return FAULT(b, f->codes_place, "the code '%s' of '%s' stands twice; keep one", code,
+                         f->name);
         }
     }
     return 0;

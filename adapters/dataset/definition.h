@@ -22,7 +22,7 @@ struct dataset_field {
     enum classification classification;
     bool required;
     uint64_t max_length;      /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
-    struct config_list codes; /* FIELD_CODE: the allowed values */
+    struct config_list codes; /* FIELD_CODE: the allowed values, sorted bytewise */
     const char *csv;          /* column name (or 1-based position when there is no header row) */
     const char *json, *xml;   /* path in the other formats */
     struct config_place place;

@@ -64,9 +64,17 @@ static int canonical_text(const struct dataset_field *f, yz_bytes text, yz_buf *
 static int canonical_code(const struct dataset_field *f, yz_bytes text, yz_buf *out,
                           const char **reason)
 {
-    for (size_t i = 0; i < f->codes.n; i++) {
-        if (yzi_bytes_eq_str(text, f->codes.items[i])) {
+    size_t low = 0, high = f->codes.n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int c = yzi_bytes_cmp(text, yzi_bytes_str(f->codes.items[middle]));
+        if (c == 0) {
             return yzi_buf_put(out, text);
+        }
+        if (c < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
         }
     }
     return refuse(reason, "is not one of the codes of the definition");

@@ -138,6 +138,9 @@ static void test_csv__nul_is_refused(void **unused)
     static const char text[] = "a,b\n\"c\nd\0\",e\n";
     expect_bytes(yzi_bytes(text, sizeof text - 1), "1:[a][b]\n3! contains a NUL byte");
     expect_bytes(yzi_bytes("\0", 1), "1! contains a NUL byte");
+    /* of two faults in a line the first is told, however the line is cut */
+    expect_bytes(yzi_bytes("a\"\0", 3), "1! a quote stands insi");
+    expect_bytes(yzi_bytes("a\0\"", 3), "1! contains a NUL byte");
 }
 
 static void test_csv__other_delimiters(void **unused)

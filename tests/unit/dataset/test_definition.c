@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "adapters/dataset/store_impl.h"
+#include "base/file.h"
 
 #define HEAD                                                                                       \
     "dataset: d\n"                                                                                 \
@@ -35,7 +36,7 @@ static const char full_yaml[] =
     "18}\n"
     "  - {name: title, type: text, classification: internal}\n"
     "  - {name: price, type: decimal, classification: secret, csv: 价格}\n"
-    "  - {name: use, type: code, classification: public, codes: [home, shop], required: true}\n"
+    "  - {name: use, type: code, classification: public, codes: [shop, home], required: true}\n"
     "  - {name: deed, type: bytes, classification: internal, max_length: 1000, json: a.b, xml: "
     "A/B}\n"
     "  - {name: at, type: time, classification: public}\n"
@@ -67,6 +68,7 @@ static void test_definition__says_what_was_written(void **unused)
     assert_string_equal(d->fields[0].csv, "person");
     assert_int_equal(d->fields[3].type, FIELD_CODE);
     assert_int_equal(d->fields[3].codes.n, 2);
+    assert_string_equal(d->fields[3].codes.items[0], "home");
     assert_int_equal(d->fields[3].max_length, 4);
     assert_true(d->fields[3].required);
     assert_int_equal(d->fields[4].max_length, 1000);
@@ -303,6 +305,29 @@ static void test_definition__a_key_it_accepts_always_fits(void **unused)
     yzi_dataset_free(d);
 }
 
+/* The example of docs/definitions.md is one. */
+static void test_definition__the_documented_example_is_right(void **unused)
+{
+    (void)unused;
+    yz_buf text;
+    struct dataset *d = NULL;
+    yz_error err = {0};
+    yzi_buf_init(&text, 1u << 20);
+    assert_int_equal(yzi_file_read(YZ_TEST_DATA "/../../docs/definitions.md", &text, &err), 0);
+    assert_int_equal(yzi_buf_put_u8(&text, 0), 0);
+    char *begin = strstr((char *)text.p, "```yaml\n");
+    assert_non_null(begin);
+    begin += strlen("```yaml\n");
+    char *end = strstr(begin, "```");
+    assert_non_null(end);
+    if (yzi_dataset_parse(yzi_bytes(begin, (size_t)(end - begin)), "example", &d, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(d->fields_n, 7);
+    yzi_dataset_free(d);
+    yzi_buf_fini(&text);
+}
+
 static void test_definition__load_names_the_file(void **unused)
 {
     (void)unused;
@@ -327,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_definition__faults_have_a_place_and_a_remedy),
         cmocka_unit_test(test_definition__refuses_other_shapes),
         cmocka_unit_test(test_definition__a_key_it_accepts_always_fits),
+        cmocka_unit_test(test_definition__the_documented_example_is_right),
         cmocka_unit_test(test_definition__load_names_the_file),
     };
     return cmocka_run_group_tests_name("definition", tests, NULL, NULL);

@@ -471,6 +471,51 @@ static void test_import__real_register_of_divisions(void **unused)
     fixture_dir_remove(&dir);
 }
 
+struct demo {
+    const char *yaml, *csv, *key, *row;
+    unsigned rows;
+};
+#define DEMO(name) YZ_TEST_DATA "/demo/" name ".yaml", YZ_TEST_DATA "/demo/" name ".csv"
+static const struct demo demos[] = {
+    {DEMO("housing/titles"), "云(2021)驿站区不动产权第0001001号",
+     "云(2021)驿站区不动产权第0001001号|990101199109086437|王建国|990101197911200381|"
+     "云桥市驿站区桂花巷35号|13.42|车位|2021-09-17|false\n",
+     30},
+    {DEMO("tax/clearances"), "990101199109086437",
+     "990101199109086437|王建国|true|0|T990101315693|2026-09-23|2027-03-31\n", 28},
+    {DEMO("civil/marriages"), "990101199109086437",
+     "990101199109086437|王建国|married|990101197911200381|2018-07-02|J990101-2018-004243|"
+     "2026-03-05T09:30:00Z\n",
+     30},
+};
+
+static void test_import__demo_registers(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof demos / sizeof demos[0]; i++) {
+        struct state st = {0};
+        struct import_report r;
+        yz_error err = {0};
+        fixture_dir_make(&st.dir);
+        fixture_key(&st.key, 3);
+        if (yzi_dataset_load(demos[i].yaml, &st.d, &err) < 0) {
+            fail_msg("%s", err.text);
+        }
+        st.s = fixture_open(st.dir.path, st.d, &st.key);
+        struct import_source src = {
+            .fd = open(demos[i].csv, O_RDONLY), .name = demos[i].csv, .mode = IMPORT_UPSERT};
+        if (yzi_store_import_csv(st.s, &src, &r, &err) < 0) {
+            fail_msg("%s", err.text);
+        }
+        assert_int_equal(r.inserted, demos[i].rows);
+        expect(st.s, demos[i].key, demos[i].row);
+        assert_false(fixture_dir_contains(st.dir.path, yzi_bytes_str("990101199109086437")));
+        assert_false(fixture_dir_contains(st.dir.path, yzi_bytes_str("王建国")));
+        close(src.fd);
+        close_state(&st);
+    }
+}
+
 static void test_import__tells_progress(void **unused)
 {
     (void)unused;
@@ -513,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_import__positions_stand_for_columns_without_a_header),
         cmocka_unit_test(test_import__no_sensitive_value_is_in_the_files),
         cmocka_unit_test(test_import__real_register_of_divisions),
+        cmocka_unit_test(test_import__demo_registers),
         cmocka_unit_test(test_import__tells_progress),
     };
     return cmocka_run_group_tests_name("import", tests, NULL, NULL);

@@ -71,7 +71,7 @@ static void make_definition(struct model *m)
         PUT("  - {name: f%zu, type: %s, classification: %s, required: %s%s%s}\n", i,
             type_names[m->type[i]], m->sensitive[i] ? "secret" : "internal",
             m->required[i] ? "true" : "false",
-            m->type[i] == FIELD_CODE ? ", codes: [a, bb, 中]" : "",
+            m->type[i] == FIELD_CODE ? ", codes: [中, a, bb]" : "",
             m->type[i] == FIELD_TEXT || m->type[i] == FIELD_BYTES ? ", max_length: 60" : "");
         m->required[i] = m->required[i] || in_key;
     }

@@ -1,0 +1,4 @@
+# Fuzz targets of adapters/dataset/.
+yz_fuzz(fuzz_csv LINK yz_dataset)
+yz_fuzz(fuzz_definition LINK yz_dataset)
+yz_fuzz(fuzz_query LINK yz_dataset)
