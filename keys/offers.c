@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Offers. Opening one is where its signature is checked, once; what is remembered is which owner
+ * key made it, so that each decision can ask the directory of that moment whether the key still
+ * speaks for the subsystem without any public-key work. Services and grants are sorted when an
+ * offer is opened, because a decision is made for every message.
+ */
+#include "keys/offers.h"
+
+#include <stdatomic.h>
+
+#include "base/table.h"
+
+#define OFFER_ARENA_FACTOR 24u
+#define OFFER_ARENA_FIXED (1u << 20)
+
+/* What a held_offer is inside. */
+struct opened {
+    struct held_offer held; /* first */
+    atomic_uint refs;
+    struct arena arena;
+    yz_bytes body;
+    uint8_t (*signers)[32]; /* owner keys when it was opened */
+    size_t signers_n;
+    const struct offered_service **services; /* by code and version */
+    const struct coarse_grant **grants;      /* by consumer, then service */
+};
+
+struct offers {
+    struct table by_subsystem; /* struct opened */
+};
+
+static struct opened *opened_of(const struct held_offer *o)
+{
+    return (struct opened *)o;
+}
+
+void yzi_offer_ref(const struct held_offer *o)
+{
+    atomic_fetch_add_explicit(&opened_of(o)->refs, 1, memory_order_relaxed);
+}
+
+void yzi_offer_unref(const struct held_offer *ho)
+{
+    struct opened *o = opened_of(ho);
+    if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    yzi_arena_fini(&o->arena);
+    free(o);
+}
+
+static void opened_unref_ptr(struct opened **o)
+{
+    yzi_offer_unref(*o ? &(*o)->held : NULL);
+}
+
+/* -- order -- */
+
+static int service_order(const struct offered_service *a, yz_bytes code, yz_bytes version)
+{
+    int c = yzi_bytes_cmp(a->code, code);
+    return c ? c : yzi_bytes_cmp(a->version, version);
+}
+
+static int service_cmp(const void *a, const void *b)
+{
+    const struct offered_service *const *x = a, *const *y = b;
+    return service_order(*x, (*y)->code, (*y)->version);
+}
+
+static int grant_order(const struct coarse_grant *g, yz_bytes consumer, yz_bytes service)
+{
+    int c = yzi_bytes_cmp(g->consumer.v, consumer);
+    return c ? c : yzi_bytes_cmp(g->service, service);
+}
+
+static int grant_cmp(const void *a, const void *b)
+{
+    const struct coarse_grant *const *x = a, *const *y = b;
+    int c = grant_order(*x, (*y)->consumer.v, (*y)->service);
+    return c ? c
+             : yzi_bytes_cmp((*x)->id, (*y)->id); /* so that the choice among several is stable */
+}
+
+static int index_offer(struct opened *o)
+{
+    const struct offer *f = &o->held.offer;
+    YZ_TRY(yzi_arena_new(&o->arena, f->services_n, sizeof *o->services, &o->services));
+    YZ_TRY(yzi_arena_new(&o->arena, f->grants_n, sizeof *o->grants, &o->grants));
+    for (size_t i = 0; i < f->services_n; i++) {
+        o->services[i] = &f->services[i];
+    }
+    for (size_t i = 0; i < f->grants_n; i++) {
+        o->grants[i] = &f->grants[i];
+    }
+    qsort(o->services, f->services_n, sizeof *o->services, service_cmp);
+    qsort(o->grants, f->grants_n, sizeof *o->grants, grant_cmp);
+    return 0;
+}
+
+/* -- opening -- */
+
+/* The owner keys that signed and may own now; the reason why none does otherwise. */
+static int find_signers(struct opened *o, const struct record *r, const struct directory *d,
+                        uint64_t now)
+{
+    int rc = YZ_ESIGNATURE;
+    YZ_TRY(yzi_arena_new(&o->arena, r->signatures_n, sizeof *o->signers, &o->signers));
+    for (unsigned i = 0; i < r->signatures_n; i++) {
+        const uint8_t *key = r->signatures[i].key.p;
+        int may = yzi_directory_may_own(d, o->held.offer.subsystem, key, now);
+        if (may == 0) {
+            memcpy(o->signers[o->signers_n++], key, 32);
+        } else if (may == YZ_EEXPIRED) {
+            rc = may;
+        } else if (yzi_directory_key_revoked(d, key, now) && rc == YZ_ESIGNATURE) {
+            rc = YZ_EUNKNOWNKEY;
+        }
+    }
+    return o->signers_n > 0 ? 0 : rc;
+}
+
+static int check_signers(struct opened *o, const struct record *r, const struct directory *d,
+                         uint64_t now, yz_error *err)
+{
+    yz_subsystem_id id = o->held.offer.subsystem;
+    int len = (int)id.v.n;
+    const char *name = (const char *)id.v.p;
+    if (!yzi_directory_has_subsystem(d, id)) {
+        return yzi_fail(err, YZ_EUNKNOWNKEY, "no member declares subsystem %.*s", len, name);
+    }
+    int rc = find_signers(o, r, d, now);
+    if (rc == YZ_EEXPIRED) {
+        return yzi_fail(err, rc, "the owner key that signed the offer of %.*s is not valid now",
+                        len, name);
+    }
+    if (rc == 0) {
+        rc = yzi_record_verify(r, (const uint8_t(*)[32])o->signers, o->signers_n, 1);
+    }
+    return rc < 0 ? yzi_fail(err, rc, "the offer of %.*s is not signed by an owner key of it", len,
+                             name)
+                  : 0;
+}
+
+static int open_copy(struct opened *o, const struct directory *d, uint64_t now, yz_error *err)
+{
+    struct record r;
+    int rc = yzi_record_parse(o->held.raw, &r);
+    if (rc == 0 && r.kind != RECORD_OFFER) {
+        rc = YZ_EMALFORMED;
+    }
+    if (rc == 0) {
+        rc = yzi_offer_parse(r.body, &o->arena, &o->held.offer);
+    }
+    if (rc < 0) {
+        return yzi_fail(err, rc, "the offer cannot be read (%s)", yz_err_name(rc));
+    }
+    o->body = r.body;
+    yzi_record_digest(o->held.raw, &o->held.digest);
+    YZ_TRY(check_signers(o, &r, d, now, err));
+    return index_offer(o);
+}
+
+static int offer_open(yz_bytes record, const struct directory *d, uint64_t now, struct opened **out,
+                      yz_error *err)
+{
+    YZ_AUTO(opened_unref_ptr) struct opened *o = NULL;
+    YZ_ENSURE(record.n <= YZ_RECORD_MAX,
+              yzi_fail(err, YZ_ETOOBIG, "the offer is longer than any record"));
+    YZ_TRY(yzi_alloc(1, sizeof *o, &o));
+    atomic_init(&o->refs, 1);
+    yzi_arena_init(&o->arena, OFFER_ARENA_FIXED + OFFER_ARENA_FACTOR * record.n);
+    YZ_TRY(yzi_arena_dup(&o->arena, record, &o->held.raw));
+    YZ_TRY(open_copy(o, d, now, err));
+    *out = YZ_TAKE(o);
+    return 0;
+}
+
+int yzi_offer_open(yz_bytes record, const struct directory *d, uint64_t now,
+                   const struct held_offer **out, yz_error *err)
+{
+    struct opened *o;
+    YZ_TRY(offer_open(record, d, now, &o, err));
+    *out = &o->held;
+    return 0;
+}
+
+/* -- the book -- */
+
+int yzi_offers_new(struct offers **out)
+{
+    return yzi_alloc(1, sizeof **out, out);
+}
+
+static void drop_opened(void *o)
+{
+    yzi_offer_unref(o);
+}
+
+void yzi_offers_free(struct offers *o)
+{
+    if (o) {
+        yzi_table_fini(&o->by_subsystem, drop_opened);
+        free(o);
+    }
+}
+
+/* Whether the owner still stands by it: 0, YZ_EEXPIRED when its keys only ran out, else
+ * YZ_EUNKNOWNKEY (revoked or taken off the list) or YZ_ENOTFOUND (no such subsystem any more). */
+static int stands(const struct opened *o, const struct directory *d, uint64_t now)
+{
+    int rc = YZ_EUNKNOWNKEY;
+    for (size_t i = 0; i < o->signers_n; i++) {
+        int may = yzi_directory_may_own(d, o->held.offer.subsystem, o->signers[i], now);
+        if (may == 0) {
+            return 0;
+        }
+        rc = rc == YZ_EEXPIRED ? rc : may;
+    }
+    return rc;
+}
+
+/* What the same owner said before binds it: but not what somebody said with a key the owner took
+ * back, or a thief's high number could never be surpassed. */
+static int check_version(const struct opened *o, const struct opened *held,
+                         const struct directory *d, uint64_t now, yz_error *err)
+{
+    int rc = held ? stands(held, d, now) : YZ_EUNKNOWNKEY;
+    if (rc != 0 && rc != YZ_EEXPIRED) {
+        return 0;
+    }
+    const struct offer *was = &held->held.offer, *is = &o->held.offer;
+    if (is->version > was->version) {
+        return 0;
+    }
+    int len = (int)is->subsystem.v.n;
+    const char *name = (const char *)is->subsystem.v.p;
+    unsigned long long version = is->version;
+    if (is->version < was->version) {
+        return yzi_fail(err, YZ_EROLLBACK, "offer %llu of %.*s is older than the one held", version,
+                        len, name);
+    }
+    if (yzi_bytes_eq(o->body, held->body)) {
+        return yzi_fail(err, YZ_EEXIST, "offer %llu of %.*s is held", version, len, name);
+    }
+    return yzi_fail(err, YZ_EROLLBACK, "there are two different offers %llu of %.*s: alarm",
+                    version, len, name);
+}
+
+int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d, uint64_t now,
+                   yz_error *err)
+{
+    YZ_AUTO(opened_unref_ptr) struct opened *opened = NULL;
+    YZ_TRY(offer_open(record, d, now, &opened, err));
+    yz_bytes id = opened->held.offer.subsystem.v;
+    const struct opened *held = yzi_table_get(&o->by_subsystem, id);
+    YZ_TRY(check_version(opened, held, d, now, err));
+    void *old;
+    YZ_TRY(yzi_table_set(&o->by_subsystem, id, opened, &old));
+    opened = NULL;
+    yzi_offer_unref(old);
+    return 0;
+}
+
+static const struct opened *get(const struct offers *o, yz_subsystem_id subsystem)
+{
+    return yzi_table_get(&o->by_subsystem, subsystem.v);
+}
+
+const struct held_offer *yzi_offers_get(const struct offers *o, yz_subsystem_id subsystem)
+{
+    const struct opened *opened = get(o, subsystem);
+    return opened ? &opened->held : NULL;
+}
+
+int yzi_offers_each(const struct offers *o, int (*visit)(void *ctx, const struct held_offer *offer),
+                    void *ctx)
+{
+    struct table_item *i = yzi_table_first(&o->by_subsystem);
+    for (; i; i = yzi_table_next(i)) {
+        const struct opened *opened = yzi_table_value(i);
+        int rc = visit(ctx, &opened->held);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+size_t yzi_offers_count(const struct offers *o)
+{
+    return yzi_table_count(&o->by_subsystem);
+}
+
+/* -- decisions -- */
+
+static const struct offered_service *find_service(const struct opened *o, yz_service_id id)
+{
+    yz_bytes code = yzi_service_code(id), version = yzi_service_version(id);
+    size_t low = 0, high = o->held.offer.services_n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int c = service_order(o->services[mid], code, version);
+        if (c == 0) {
+            return o->services[mid];
+        }
+        low = c < 0 ? mid + 1 : low;
+        high = c < 0 ? high : mid;
+    }
+    return NULL;
+}
+
+/* The first grant for this consumer and service in order; grants_n when there is none. */
+static size_t first_grant(const struct opened *o, yz_bytes consumer, yz_bytes service)
+{
+    size_t low = 0, high = o->held.offer.grants_n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (grant_order(o->grants[mid], consumer, service) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void deny(struct coarse_decision *out, enum outcome_status status, const char *reason)
+{
+    out->status = status;
+    out->reason = reason;
+}
+
+/* Any grant that holds now allows; a strict one among them makes it strict, because which of them
+ * the adapter will apply depends on what the broker cannot see. */
+static void decide(const struct opened *o, yz_bytes consumer, yz_bytes service, uint64_t now,
+                   struct coarse_decision *out)
+{
+    bool allowed = false, to_come = false;
+    size_t n = o->held.offer.grants_n;
+    for (size_t i = first_grant(o, consumer, service);
+         i < n && grant_order(o->grants[i], consumer, service) == 0; i++) {
+        const struct coarse_grant *g = o->grants[i];
+        bool early = now < g->not_before;
+        bool late = g->not_after != 0 && now >= g->not_after;
+        if (!early && !late) {
+            out->grant = allowed ? out->grant : g;
+            out->strict = out->strict || g->strict;
+            allowed = true;
+        } else if (!allowed && (!out->grant || (early && !to_come))) {
+            out->grant = g;
+            to_come = early;
+        }
+    }
+    if (!allowed) {
+        deny(out, OUTCOME_DENIED,
+             !out->grant ? "no-grant" : (to_come ? "not-valid-yet" : "expired"));
+    }
+}
+
+void yzi_offers_may_call(const struct offers *o, const struct directory *d,
+                         yz_subsystem_id consumer, yz_service_id service, uint64_t now,
+                         struct coarse_decision *out)
+{
+    *out = (struct coarse_decision){0};
+    const struct opened *opened = get(o, yzi_service_subsystem(service));
+    if (!opened || stands(opened, d, now) != 0) {
+        deny(out, OUTCOME_UNKNOWN_SERVICE, "no-such-service");
+        return;
+    }
+    out->offer = &opened->held;
+    out->service = find_service(opened, service);
+    if (!out->service) {
+        deny(out, OUTCOME_UNKNOWN_SERVICE, "no-such-service");
+        return;
+    }
+    decide(opened, consumer.v, yzi_service_local(service), now, out);
+}
+
+int yzi_coarse_rule(const struct coarse_decision *c, yz_buf *out)
+{
+    if (!c->offer) {
+        return 0;
+    }
+    const struct offer *f = &c->offer->offer;
+    size_t before = out->n;
+    int rc = yzi_buf_printf(out, "%.*s@%llu", (int)f->subsystem.v.n, (const char *)f->subsystem.v.p,
+                            (unsigned long long)f->version);
+    if (rc == 0 && c->grant) {
+        rc = yzi_buf_printf(out, "#%.*s", (int)c->grant->id.n, (const char *)c->grant->id.p);
+    }
+    if (rc < 0) {
+        out->n = before;
+    }
+    return rc;
+}
