@@ -9,6 +9,7 @@
 
 #include "adapters/dataset/store_impl.h"
 #include "base/file.h"
+#include "tests/support/alloc_fail.h"
 
 #define HEAD                                                                                       \
     "dataset: d\n"                                                                                 \
@@ -328,6 +329,22 @@ static void test_definition__the_documented_example_is_right(void **unused)
     yzi_buf_fini(&text);
 }
 
+static int parse_once(void *ctx)
+{
+    struct dataset *d = NULL;
+    yz_error err;
+    (void)ctx;
+    YZ_TRY(yzi_dataset_parse(yzi_bytes_str(full_yaml), "d.yaml", &d, &err));
+    yzi_dataset_free(d);
+    return 0;
+}
+
+static void test_definition__out_of_memory_is_an_error(void **unused)
+{
+    (void)unused;
+    assert_true(yz_alloc_fail_each(parse_once, NULL) >= 2);
+}
+
 static void test_definition__load_names_the_file(void **unused)
 {
     (void)unused;
@@ -353,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_definition__refuses_other_shapes),
         cmocka_unit_test(test_definition__a_key_it_accepts_always_fits),
         cmocka_unit_test(test_definition__the_documented_example_is_right),
+        cmocka_unit_test(test_definition__out_of_memory_is_an_error),
         cmocka_unit_test(test_definition__load_names_the_file),
     };
     return cmocka_run_group_tests_name("definition", tests, NULL, NULL);

@@ -6,9 +6,12 @@
 #include "tests/unit/dataset/fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "tests/support/alloc_fail.h"
 
 static const char people_yaml[] =
     "dataset: people\n"
@@ -471,6 +474,87 @@ static void test_import__real_register_of_divisions(void **unused)
     fixture_dir_remove(&dir);
 }
 
+static void kill_self(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+{
+    (void)ctx;
+    (void)rows;
+    (void)bytes;
+    (void)total;
+    kill(getpid(), SIGKILL);
+}
+
+static _Noreturn void import_and_die(const char *dir, const struct dataset *d, int fd)
+{
+    struct import_source src = {
+        .fd = fd, .name = "f", .mode = IMPORT_UPSERT, .progress = kill_self};
+    struct store_options o = {.dir = dir, .dataset = d};
+    struct import_report r;
+    struct store *s;
+    if (yzi_store_open(&o, &s, NULL) == 0) {
+        yz_ignore(yzi_store_import_csv(s, &src, &r, NULL), "it does not get there");
+    }
+    _exit(0);
+}
+
+static void test_import__killed_in_the_middle_leaves_what_was(void **unused)
+{
+    (void)unused;
+    struct state st;
+    struct import_report r;
+    yz_buf csv;
+    int status;
+    open_state(&st, people_yaml);
+    import_ok(st.s, HEADER "1,first,,\n2,second,,\n", &r);
+    yzi_store_close(st.s);
+    yz_digest before = fixture_dir_digest(st.dir.path);
+    yzi_buf_init(&csv, 1u << 24);
+    assert_int_equal(yzi_buf_put_str(&csv, HEADER), 0);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(yzi_buf_printf(&csv, "%d,changed,,\n", i), 0);
+    }
+    int fd = fixture_file(yzi_bytes_buf(&csv));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        import_and_die(st.dir.path, st.d, fd);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(fd);
+    yzi_buf_fini(&csv);
+    yz_digest after = fixture_dir_digest(st.dir.path);
+    assert_true(yzi_digest_eq(&before, &after));
+    st.s = fixture_open(st.dir.path, st.d, NULL);
+    expect(st.s, "1", "1|first|~|~\n");
+    expect(st.s, "3", "");
+    import_ok(st.s, HEADER "3,third,,\n", &r);
+    assert_int_equal(r.sequence, 3);
+    close_state(&st);
+}
+
+static int import_once(void *ctx)
+{
+    struct state *st = ctx;
+    struct import_report r;
+    yz_error err;
+    return fixture_import(st->s,
+                          "person,name,cleared,year\n1,\"a long name, in quotes, to make buffers "
+                          "grow beyond their first allocation\",1,2020\n2,,0,2021\n",
+                          &r, &err);
+}
+
+static void test_import__out_of_memory_anywhere_changes_nothing_and_leaks_nothing(void **unused)
+{
+    (void)unused;
+    struct state st;
+    uint64_t sequence;
+    open_state(&st, secret_yaml);
+    assert_true(yz_alloc_fail_each(import_once, &st) >= 5);
+    assert_int_equal(yzi_store_sequence(st.s, &sequence), 0);
+    assert_int_equal(sequence, 2); /* of the one import that had memory */
+    close_state(&st);
+}
+
 struct demo {
     const char *yaml, *csv, *key, *row;
     unsigned rows;
@@ -558,6 +642,8 @@ int main(void)
         cmocka_unit_test(test_import__positions_stand_for_columns_without_a_header),
         cmocka_unit_test(test_import__no_sensitive_value_is_in_the_files),
         cmocka_unit_test(test_import__real_register_of_divisions),
+        cmocka_unit_test(test_import__killed_in_the_middle_leaves_what_was),
+        cmocka_unit_test(test_import__out_of_memory_anywhere_changes_nothing_and_leaks_nothing),
         cmocka_unit_test(test_import__demo_registers),
         cmocka_unit_test(test_import__tells_progress),
     };
