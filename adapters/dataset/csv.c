@@ -132,9 +132,11 @@ static int parser_fault(struct csv_reader *r, const struct csv_call *call)
                        "field in quotes and write the quote twice)");
 }
 
-static void count_line(struct csv_reader *r, uint8_t end)
+static void count_line(struct csv_reader *r, yz_bytes b)
 {
-    if (end == '\r' || (end == '\n' && !r->after_cr)) {
+    uint8_t end = b.p[b.n - 1];
+    bool belongs_to_cr = end == '\n' && b.n == 1 && r->after_cr;
+    if ((end == '\r' || end == '\n') && !belongs_to_cr) {
         r->line++;
     }
     r->after_cr = end == '\r';
@@ -211,7 +213,7 @@ static int feed_line(struct csv_reader *r, yz_bytes b, const struct csv_call *ca
     if (r->ready) {
         YZ_TRY(deliver(r, call));
     }
-    count_line(r, last);
+    count_line(r, b);
     return 0;
 }
 

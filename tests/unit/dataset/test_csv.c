@@ -76,6 +76,8 @@ static void test_csv__rows_and_their_lines(void **unused)
     expect("a,b\nc,d", "1:[a][b]\n2:[c][d]\n");
     expect("a,b\r\nc,d\r\n", "1:[a][b]\n2:[c][d]\n");
     expect("a\rb\rc\r", "1:[a]\n2:[b]\n3:[c]\n");
+    expect("a\rb\nc\r\nd\n\re\n", "1:[a]\n2:[b]\n3:[c]\n4:[d]\n6:[e]\n");
+    expect("\"a\rb\nc\"\rd\n", "1:[a\rb\nc]\n4:[d]\n");
     expect("a\n\r\n\n\rb\n", "1:[a]\n5:[b]\n");
     expect("\n\n\na\n", "4:[a]\n");
     expect(",\n,,", "1:[][]\n2:[][][]\n");
