@@ -160,6 +160,27 @@ static void deliver(struct broker *b, struct exchange *x, const struct frame *f)
     }
 }
 
+/* All that a broker can tell of an exchange: who asked whom, why, when, how much. */
+static void log_done(const struct broker *b, const struct exchange *x, const struct frame *f,
+                     const struct response_header *h)
+{
+    const struct request_header *q = &x->request.header;
+    char id[YZ_UUID_TEXT];
+    yzi_uuid_format(&q->message_id, id);
+    yzi_log(&EV_EXCHANGE_DONE,
+            (struct log_field[]){log_str("id", id),
+                                 log_bytes("node", q->node.v),
+                                 log_bytes("consumer", q->consumer.v),
+                                 log_bytes("service", q->service.v),
+                                 log_bytes("purpose", q->purpose),
+                                 log_bytes("adapter", h->node.v),
+                                 log_str("status", yzi_response_status_name(h->status)),
+                                 log_num("request_bytes", (int64_t)x->message.bytes.n),
+                                 log_num("response_bytes", (int64_t)f->raw.n),
+                                 log_num("ms", (int64_t)(b->mono - x->arrival_mono)),
+                                 {0}});
+}
+
 void yzi_broker_on_response(struct broker *b, struct connection *k, const struct frame *f)
 {
     struct response_header h;
@@ -182,12 +203,7 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
         yzi_broker_retry_elsewhere(b, x, OUTCOME_UNAVAILABLE, "bad-answer");
         return;
     }
-    yzi_log(&EV_EXCHANGE_DONE,
-            (struct log_field[]){log_bytes("consumer", x->request.header.consumer.v),
-                                 log_bytes("service", x->request.header.service.v),
-                                 log_str("status", yzi_response_status_name(h.status)),
-                                 log_num("ms", (int64_t)(b->mono - x->arrival_mono)),
-                                 {0}});
+    log_done(b, x, f, &h);
     deliver(b, x, f);
     end(b, x);
 }

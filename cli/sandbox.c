@@ -26,22 +26,32 @@ struct agency {
     const char *name; /* folder and log name */
     const char *member, *member_name;
     const char *subsystem; /* code */
-    const char *service;   /* code/version */
-    const char *data;      /* folder under the data folder */
-    const char *dataset;   /* definition <dataset>.yaml and, when imported at once, <dataset>.csv */
-    bool import;
 };
 static const struct agency agencies[] = {
-    {"housing", INSTANCE "/GOV/HOUSING", "住房和城乡建设局", "registry", "titles/v1",
-     "demo/housing", "titles", true},
-    {"tax", INSTANCE "/GOV/TAX", "税务局", "clearance", "clearances/v1", "demo/tax", "clearances",
-     true},
-    {"civil", INSTANCE "/GOV/CIVIL", "民政局", "civil", "marriages/v1", "demo/civil", "marriages",
-     true},
-    {"statistics", INSTANCE "/GOV/STATS", "统计局", "divisions", "areas/v1", "china-division",
-     "areas", false},
+    {"housing", INSTANCE "/GOV/HOUSING", "住房和城乡建设局", "registry"},
+    {"tax", INSTANCE "/GOV/TAX", "税务局", "clearance"},
+    {"civil", INSTANCE "/GOV/CIVIL", "民政局", "civil"},
+    {"statistics", INSTANCE "/GOV/STATS", "统计局", "divisions"},
 };
 #define AGENCIES (sizeof agencies / sizeof agencies[0])
+#define FIELDS_MAX 8
+
+struct offered {
+    unsigned agency;
+    const char *service;            /* code/version */
+    const char *folder;             /* under the data folder */
+    const char *dataset;            /* definition <dataset>.yaml, data <dataset>.csv */
+    bool import;                    /* at once; otherwise the data set starts empty */
+    const char *fields[FIELDS_MAX]; /* granted to the client; none: all */
+};
+static const struct offered services[] = {
+    {0, "titles/v1", "demo/housing", "titles", true, {NULL}},
+    {1, "clearances/v1", "demo/tax", "clearances", true, {"person_id", "cleared", "valid_until"}},
+    {2, "marriages/v1", "demo/civil", "marriages", true, {"person_id", "status", "status_since"}},
+    {3, "areas/v1", "china-division", "areas", false, {NULL}},
+    {3, "villages/v1", "china-division", "villages", false, {NULL}},
+};
+#define SERVICES (sizeof services / sizeof services[0])
 
 struct sandbox {
     struct cli *c;
@@ -172,7 +182,7 @@ static int start_broker(struct sandbox *s)
                      path_of(s, "broker/keys/freshness.key"), 0600));
     YZ_TRY(write_text(s, config,
                       "node: " BROKER "\nhome: .\nlisten: [\"tcp://127.0.0.1:*\"]\n"
-                      "ops: \"127.0.0.1:0\"\nlock_secrets: false\n"));
+                      "ops: \"127.0.0.1:0\"\nlock_secrets: false\nlog_level: debug\n"));
     YZ_TRY(note_broker_keys(s));
     YZ_TRY(yzi_process_start("yz-brokerd", config, path_of(s, "broker/log"), &s->broker,
                              yzi_cli_error(s->c)));
@@ -238,42 +248,74 @@ static int write_peer_config(struct sandbox *s, const char *path, const char *no
                       node, s->endpoint, s->broker_key, rest);
 }
 
+/* The definitions of this agency's data sets, copied to its home, as its configuration lists them.
+ */
+static int copy_definitions(struct sandbox *s, size_t agency, char *list, size_t list_max)
+{
+    size_t n = (size_t)snprintf(list, list_max, "datasets:\n");
+    for (size_t i = 0; i < SERVICES; i++) {
+        const struct offered *o = &services[i];
+        if (o->agency != agency) {
+            continue;
+        }
+        char source[4096];
+        snprintf(source, sizeof source, "%s/%s/%s.yaml", s->data, o->folder, o->dataset);
+        YZ_TRY(copy_file(s, source, path_of(s, "%s/%s.yaml", agencies[agency].name, o->dataset),
+                         0644));
+        n += (size_t)snprintf(list + n, list_max - n, "  - definition: %s.yaml\n", o->dataset);
+        YZ_ENSURE(n < list_max, YZ_ELIMIT);
+    }
+    return YZ_OK;
+}
+
 static int start_adapter(struct sandbox *s, size_t i)
 {
     const struct agency *a = &agencies[i];
-    char node[128], rest[4096];
+    char node[128], list[2048];
     snprintf(node, sizeof node, "%s/@a1", a->member);
-    snprintf(rest, sizeof rest, "datasets:\n  - definition: %s.yaml\n", a->dataset);
-    char source[4096];
-    snprintf(source, sizeof source, "%s/%s/%s.yaml", s->data, a->data, a->dataset);
-    YZ_TRY(copy_file(s, source, path_of(s, "%s/%s.yaml", a->name, a->dataset), 0644));
+    YZ_TRY(copy_definitions(s, i, list, sizeof list));
     const char *config = path_of(s, "%s/adapter.yaml", a->name);
-    YZ_TRY(write_peer_config(s, config, node, rest));
+    YZ_TRY(write_peer_config(s, config, node, list));
     YZ_TRY(yzi_process_start("yz-adapterd", config, path_of(s, "%s/log", a->name), &s->adapters[i],
                              yzi_cli_error(s->c)));
     s->adapters_started = i + 1;
     return YZ_OK;
 }
 
-static int offer_service(struct sandbox *s, const struct agency *a)
+static int grant_to_client(struct sandbox *s, const struct offered *o, const char *home,
+                           const char *admin)
 {
+    const struct agency *a = &agencies[o->agency];
+    char service[256];
+    snprintf(service, sizeof service, "%s/%s/%s", a->member, a->subsystem, o->service);
+    const char *words[ARGV_MAX] = {"grant",       "add",   "--home",     home,
+                                   "--service",   service, "--consumer", CLIENT_SUBSYSTEM,
+                                   "--operation", "get",   "--admin",    admin};
+    size_t n = 12;
+    for (size_t i = 0; i < FIELDS_MAX && o->fields[i]; i++) {
+        words[n++] = "--field";
+        words[n++] = o->fields[i];
+    }
+    return yz(s, words);
+}
+
+static int offer_service(struct sandbox *s, const struct offered *o)
+{
+    const struct agency *a = &agencies[o->agency];
     const char *home = path_of(s, "%s/member", a->name);
     const char *admin = path_of(s, "%s/admin.sock", a->name);
-    char node[128], service[256];
+    char node[128], source[4096];
     snprintf(node, sizeof node, "%s/@a1", a->member);
-    snprintf(service, sizeof service, "%s/%s/%s", a->member, a->subsystem, a->service);
     YZ_TRY(yz(s, YZ_WORDS("service", "publish", "--home", home, "--subsystem", a->subsystem,
-                          "--service", a->service, "--definition",
-                          path_of(s, "%s/%s.yaml", a->name, a->dataset), "--adapter", node,
+                          "--service", o->service, "--definition",
+                          path_of(s, "%s/%s.yaml", a->name, o->dataset), "--adapter", node,
                           "--admin", admin)));
-    YZ_TRY(yz(s, YZ_WORDS("grant", "add", "--home", home, "--service", service, "--consumer",
-                          CLIENT_SUBSYSTEM, "--operation", "get", "--admin", admin)));
-    if (!a->import) {
+    YZ_TRY(grant_to_client(s, o, home, admin));
+    if (!o->import) {
         return YZ_OK;
     }
-    char source[4096];
-    snprintf(source, sizeof source, "%s/%s/%s.csv", s->data, a->data, a->dataset);
-    return yz(s, YZ_WORDS("data", "import", "--admin", admin, a->dataset, source));
+    snprintf(source, sizeof source, "%s/%s/%s.csv", s->data, o->folder, o->dataset);
+    return yz(s, YZ_WORDS("data", "import", "--admin", admin, o->dataset, source));
 }
 
 static int start_adapters(struct sandbox *s)
@@ -283,7 +325,9 @@ static int start_adapters(struct sandbox *s)
     }
     for (size_t i = 0; i < AGENCIES; i++) {
         YZ_TRY(expect_line(s, &s->adapters[i], agencies[i].name));
-        YZ_TRY(offer_service(s, &agencies[i]));
+    }
+    for (size_t i = 0; i < SERVICES; i++) {
+        YZ_TRY(offer_service(s, &services[i]));
     }
     return YZ_OK;
 }
@@ -431,9 +475,10 @@ static int run_up(struct cli *c)
         return rc;
     }
     yzi_cli_say(c, "The sandbox is up: a broker at %s and %zu agencies.\n", s->endpoint, AGENCIES);
-    for (size_t i = 0; i < AGENCIES; i++) {
-        yzi_cli_say(c, "  %-12s %s/%s/%s\n", agencies[i].name, agencies[i].member,
-                    agencies[i].subsystem, agencies[i].service);
+    for (size_t i = 0; i < SERVICES; i++) {
+        const struct agency *a = &agencies[services[i].agency];
+        yzi_cli_say(c, "  %-11s %s/%s/%s%s\n", a->name, a->member, a->subsystem,
+                    services[i].service, services[i].import ? "" : " (empty until imported)");
     }
     yzi_cli_say(c, "Ask as %s with --config %s;\nstop it with `yz sandbox down %s`.\n",
                 CLIENT_SUBSYSTEM, path_of(s, "client/client.yaml"), yzi_cli_arg(c, 0));
