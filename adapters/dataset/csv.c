@@ -61,6 +61,11 @@ int yzi_csv_new(char delimiter, struct csv_reader **out)
     csv_set_space_func(&r->parser, never_space);
     csv_set_blk_size(&r->parser, BLOCK_BYTES);
     yzi_buf_init(&r->row, CSV_ROW_MAX);
+    int rc = yzi_buf_reserve(&r->row, BLOCK_BYTES); /* views of empty fields need a pointer, too */
+    if (rc < 0) {
+        yzi_csv_free(r);
+        return rc;
+    }
     r->line = 1;
     *out = r;
     return 0;

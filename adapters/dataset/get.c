@@ -128,6 +128,7 @@ static int run(struct getter *g, struct query_result *out, const char **reason)
 {
     YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
+    YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
     YZ_TRY(encode_keys(g, &canonical, reason));
     return read_rows(g, out);
 }

@@ -300,7 +300,8 @@ int yzi_scan_csv(const struct dataset *d, const struct import_source *src, scan_
                        .err = err,
                        .max_faults = src->max_faults ? src->max_faults : FAULTS_DEFAULT};
     yzi_buf_init(&s->canonical, CANONICAL_MAX);
-    int rc = scan_with(s);
+    int rc = yzi_buf_reserve(&s->canonical, 1); /* views of empty values need a pointer, too */
+    rc = rc < 0 ? rc : scan_with(s);
     yzi_buf_wipe(&s->canonical);
     *totals = s->totals;
     return rc;

@@ -60,7 +60,7 @@ static bool is_one_state(yz_bytes rows, const struct query_result *result)
 static void *read_all(void *ctx)
 {
     struct shared *sh = ctx;
-    char names[KEYS][8];
+    char names[KEYS][16];
     struct query_value parts[KEYS];
     struct query_key keys[KEYS];
     for (int k = 0; k < KEYS; k++) {
