@@ -92,7 +92,7 @@ static void lose(struct link *l)
 
 static int set_options(struct link *l)
 {
-    YZ_TRY(yzi_zmq_set_common(l->socket, l->message_max, l->high_water));
+    YZ_TRY(yzi_zmq_set_common(l->socket, l->endpoint, l->message_max, l->high_water));
     YZ_TRY(yzi_zmq_set_int(l->socket, ZMQ_RECONNECT_IVL, -1));
     YZ_TRY(yzi_zmq_set_bytes(l->socket, ZMQ_CURVE_SERVERKEY, l->server_key, 32));
     return yzi_zmq_set_curve_keys(l->socket, l->transport);
@@ -128,7 +128,8 @@ static int try_connect(struct link *l)
     YZ_TRY(set_options(l));
     YZ_TRY(open_monitor(l));
     if (zmq_connect(l->socket, l->endpoint) < 0) {
-        return yzi_zmq_error(errno);
+        int rc = yzi_zmq_error(errno);
+        return rc == YZ_EINVAL ? YZ_ECONFIG : rc;
     }
     l->state = STATE_TRYING;
     l->deadline = yzi_mono_ms(l->clock) + ATTEMPT_MS;
@@ -146,8 +147,7 @@ static int init(struct link *l, const struct link_options *o, yz_error *err)
     l->high_water = o->high_water;
     int rc = try_connect(l);
     if (rc < 0) {
-        return yzi_fail(err, rc == YZ_EINVAL ? YZ_ECONFIG : rc, "cannot connect to %s: %s",
-                        o->endpoint, zmq_strerror(errno));
+        return yzi_fail(err, rc, "cannot connect to %s: %s", o->endpoint, zmq_strerror(errno));
     }
     return YZ_OK;
 }
@@ -155,6 +155,7 @@ static int init(struct link *l, const struct link_options *o, yz_error *err)
 int yzi_link_new(const struct link_options *o, struct link **out, yz_error *err)
 {
     YZ_ENSURE(o->net && o->endpoint && o->transport && o->clock, YZ_EINVAL);
+    YZ_ENSURE(o->transport->use == KEY_TRANSPORT, YZ_EINVAL);
     struct link *l;
     YZ_TRY(yzi_alloc(1, sizeof *l, &l));
     int rc = init(l, o, err);

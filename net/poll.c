@@ -4,9 +4,11 @@
  */
 #include "net/poll.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <sodium.h>
+#include <string.h>
 
 #include "base/secret.h"
 #include "net/zmq_util.h"
@@ -119,15 +121,39 @@ int yzi_zmq_set_int(void *socket, int option, int value)
     return yzi_zmq_set_bytes(socket, option, &value, sizeof value);
 }
 
-int yzi_zmq_set_common(void *socket, size_t message_max, int high_water)
+/* ZMQ_MAXMSGSIZE counts what is on the wire: the command's name, a nonce, flags and a tag around
+ * each message (RFC 26). */
+#define CURVE_OVERHEAD (8 + 8 + 1 + 16)
+
+/* With ZMQ_IPV6 set, an IPv4 address is bound and shown as ::ffff:a.b.c.d, which is nobody's
+ * configuration; so it is for names, wildcards and IPv6 addresses only. */
+static bool is_ipv4(const char *address)
 {
-    int64_t max = (int64_t)(message_max ? message_max : YZ_MESSAGE_MAX);
+    static const char scheme[] = "tcp://";
+    char host[INET_ADDRSTRLEN];
+    const char *colon = strrchr(address, ':');
+    if (!colon || strncmp(address, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    const char *begin = address + sizeof scheme - 1;
+    if (colon < begin || (size_t)(colon - begin) >= sizeof host) {
+        return false;
+    }
+    memcpy(host, begin, (size_t)(colon - begin));
+    host[colon - begin] = 0;
+    struct in_addr ignored;
+    return inet_pton(AF_INET, host, &ignored) == 1;
+}
+
+int yzi_zmq_set_common(void *socket, const char *address, size_t message_max, int high_water)
+{
+    int64_t max = (int64_t)(message_max ? message_max : YZ_MESSAGE_MAX) + CURVE_OVERHEAD;
     YZ_TRY(yzi_zmq_set_bytes(socket, ZMQ_MAXMSGSIZE, &max, sizeof max));
     int hwm = high_water > 0 ? high_water : 1000;
     YZ_TRY(yzi_zmq_set_int(socket, ZMQ_SNDHWM, hwm));
     YZ_TRY(yzi_zmq_set_int(socket, ZMQ_RCVHWM, hwm));
     YZ_TRY(yzi_zmq_set_int(socket, ZMQ_LINGER, 0));
-    YZ_TRY(yzi_zmq_set_int(socket, ZMQ_IPV6, 1));
+    YZ_TRY(yzi_zmq_set_int(socket, ZMQ_IPV6, is_ipv4(address) ? 0 : 1));
     /* the default of 30 s lets a peer that never finishes its handshake hold a connection */
     YZ_TRY(yzi_zmq_set_int(socket, ZMQ_HANDSHAKE_IVL, 2000));
     return YZ_OK;

@@ -48,10 +48,11 @@ static int open_zap(struct server *s, void *context, yz_error *err)
     return YZ_OK;
 }
 
-static int set_router_options(void *router, const struct server_options *o,
-                              struct key_pair *transport)
+static int set_router_options(void *router, const struct server_options *o, unsigned i)
 {
-    YZ_TRY(yzi_zmq_set_common(router, o->message_max, o->high_water));
+    const char *address = o->endpoints[i].address;
+    struct key_pair *transport = o->endpoints[i].transport;
+    YZ_TRY(yzi_zmq_set_common(router, address, o->message_max, o->high_water));
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_CURVE_SERVER, 1));
     YZ_TRY(yzi_zmq_set_curve_keys(router, transport));
     YZ_TRY(yzi_zmq_set_bytes(router, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)));
@@ -75,7 +76,7 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
     }
     s->endpoints[i].router = router;
     s->endpoints_n = i + 1;
-    int rc = set_router_options(router, o, o->endpoints[i].transport);
+    int rc = set_router_options(router, o, i);
     if (rc < 0) {
         return yzi_fail(err, YZ_EINTERNAL, "libzmq refuses an option the server depends on (%s)",
                         yz_err_name(rc));
@@ -121,6 +122,9 @@ void yzi_server_close(struct server *s)
         zmq_close(s->endpoints[i].router);
     }
     if (s->zap) {
+        /* closing is done later by another thread; until then no other server could bind the name
+         */
+        zmq_unbind(s->zap, ZAP_ENDPOINT);
         zmq_close(s->zap);
     }
     free(s);

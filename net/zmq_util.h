@@ -24,8 +24,10 @@ int yzi_zmq_error(int errnum);
 YZ_MUST_USE int yzi_zmq_set_int(void *socket, int option, int value);
 YZ_MUST_USE int yzi_zmq_set_bytes(void *socket, int option, const void *p, size_t n);
 
-/* Options every socket of ours has: no linger, size limit, high water, handshake bound, IPv6. */
-YZ_MUST_USE int yzi_zmq_set_common(void *socket, size_t message_max, int high_water);
+/* Options every socket of ours has: no linger, size limit (what is sent, before encryption), high
+ * water, handshake bound, IPv6 where `address` may be. */
+YZ_MUST_USE int yzi_zmq_set_common(void *socket, const char *address, size_t message_max,
+                                   int high_water);
 /* Our CURVE key pair: sets the public and the secret key. */
 YZ_MUST_USE int yzi_zmq_set_curve_keys(void *socket, struct key_pair *transport);
 
