@@ -131,6 +131,8 @@ YZ_API enum yz_origin yz_answer_origin(const yz_answer *answer);
 YZ_API enum yz_status yz_answer_status(const yz_answer *answer);
 /* "ok", "denied", ...: stable text of the status. */
 YZ_API const char *yz_status_name(enum yz_status status);
+/* "provider" or "broker". */
+YZ_API const char *yz_origin_name(enum yz_origin origin);
 /* Machine-readable reason ("no-grant", "field"), a sentence for a person, and what decided (the
  * grant's id, or the broker's rule); "" when there is none. */
 YZ_API const char *yz_answer_reason(const yz_answer *answer);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the engine's files share: engine.c keeps sessions, time and the way of a call up to sending;
+ * judge.c deals with what comes back; peers.c finds brokers' keys and opens sessions.
+ */
+#ifndef YZ_CLIENT_ENGINE_INTERNAL_H
+#define YZ_CLIENT_ENGINE_INTERNAL_H
+
+#include "base/deadlines.h"
+#include "client/engine.h"
+#include "client/seal.h"
+#include "client/services.h"
+#include "net/session.h"
+
+/* How long what is missing may be waited for before it counts as absent. */
+#define LAG_MS 2000u    /* a newer directory or freshness, once a broker is up */
+#define FETCH_MS 5000u  /* an answer to FETCH_SERVICE, before another broker is asked */
+#define RETRY_MS 5u     /* after a full queue */
+#define RENEW_MS 1000u  /* between attempts to open a session that could not be opened */
+#define SENDS_MAX 8u    /* of one message, to all brokers together */
+#define LIFE_MIN_MS 20u /* with less time left, nothing is sent any more */
+
+struct peer {
+    struct engine *engine;
+    unsigned index;
+    char node[YZ_ID_MAX + 1];
+    uint8_t key[32];
+    struct session *session; /* NULL: could not be opened; tried again */
+    bool renew;              /* its key changed: open the session anew when it is down */
+    uint64_t retry_at;       /* monotonic ms: not opened before */
+    bool up;
+    uint64_t up_since; /* monotonic ms */
+    uint32_t message_max;
+    char why_down[200];
+    char alarm[300]; /* the last one; "" */
+    struct root_memory roots;
+};
+
+enum call_state {
+    CALL_WAITS, /* for a broker, a directory, the service, or room in a queue */
+    CALL_SENT,  /* by at least one broker's session */
+};
+
+struct call {
+    struct call *prev, *next; /* in the engine's list of its state */
+    struct ask ask;
+    bool probe;
+    call_done *done;
+    void *ctx;
+    uint64_t submitted, deadline; /* monotonic ms */
+    struct deadline timer;
+    enum call_state state;
+    struct service *service; /* waited for; counted in its users; NULL */
+    yz_uuid conversation;
+    struct envelope envelope;
+    bool made; /* the envelope is, and is in the table by its message id */
+    bool resealed;
+    unsigned sends;
+    unsigned asked;  /* bit per peer that may still answer */
+    unsigned failed; /* bit per peer whose answer did not verify or was no use */
+    struct message parked[YZ_BROKERS_MAX]; /* answers that wait for a newer directory */
+    uint64_t parked_until;                 /* monotonic ms; 0: none parked */
+    yz_answer *fallback; /* a broker's word, told unless another broker does better */
+    yz_error trouble;    /* why the last thing tried did not work; text "" when nothing was */
+};
+
+struct call_list {
+    struct call *head, *tail;
+    size_t n;
+};
+
+struct engine {
+    struct engine_options o;
+    const struct directory *directory; /* reference to the one in force, or NULL */
+    struct sealer *sealer;
+    struct services services;
+    struct peer peers[YZ_BROKERS_MAX];
+    unsigned peers_n;
+    struct call_list waiting, sent;
+    struct table by_id; /* made calls, by message id */
+    struct deadlines timers;
+    size_t bytes;        /* of frames kept */
+    bool dirty;          /* something waiting calls wait for may have changed */
+    bool stranded;       /* sent calls may exist that no broker is to answer any more */
+    uint64_t recheck_at; /* monotonic ms: look at waiting calls, services and sessions then */
+    struct engine_counters counters;
+};
+
+static inline uint64_t yzi_engine_now(const struct engine *e)
+{
+    return yzi_mono_ms(e->o.clock);
+}
+static inline struct judge yzi_engine_judge(const struct engine *e)
+{
+    return (struct judge){e->directory, yzi_wall_ms(e->o.clock), YZ_SKEW_MS};
+}
+void yzi_engine_recheck(struct engine *e, uint64_t at); /* not later than `at` */
+
+/* -- engine.c -- */
+void yzi_call_finish(struct engine *e, struct call *c, int rc, yz_answer *answer,
+                     const yz_error *err);
+/* Finish with a sentence. */
+void yzi_call_fail(struct engine *e, struct call *c, int code, const char *fmt, ...)
+    YZ_PRINTF(4, 5);
+/* Forget the message made, and go on as if it had not been. */
+void yzi_call_restart(struct engine *e, struct call *c);
+/* Send the message to the first broker that is up and was neither asked nor failed; false when
+ * there is none, or none could take it. */
+bool yzi_call_send(struct engine *e, struct call *c);
+void yzi_call_set_timer(struct engine *e, struct call *c);
+
+/* -- judge.c -- */
+void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f,
+                         struct message *m);
+/* Answers that waited for a directory: judge those that need wait no longer. */
+void yzi_call_unpark(struct engine *e, struct call *c, bool now);
+
+/* -- peers.c -- */
+YZ_MUST_USE int yzi_peers_open(struct engine *e, yz_error *err);
+void yzi_peers_close(struct engine *e);
+/* The directory changed: see whether a broker has another key. */
+void yzi_peers_rekey(struct engine *e);
+/* Open what is to be opened anew. Never inside a session's step. */
+void yzi_peers_renew(struct engine *e);
+/* The session is no good: close it, and open another after a while. */
+void yzi_peer_give_up(struct peer *p, const char *reason);
+/* The first broker that is up and whose bit is not in `except`; NULL. */
+struct peer *yzi_peers_first(struct engine *e, unsigned except);
+/* Why none is up, one clause per broker. */
+void yzi_peers_say_down(const struct engine *e, char *out, size_t n);
+
+extern const struct session_handler yzi_engine_session_handler; /* without ctx */
+
+#endif

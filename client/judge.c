@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What comes back: found by its message id, held until our directory is as new as its sender's,
+ * verified (keys/verify.h), opened, and only then told. A message that does not verify tells
+ * nothing and ends nothing as long as another broker may still bring the true one.
+ */
+#include "client/engine_internal.h"
+
+/* -- what does not verify -- */
+
+static void bad_answer(struct engine *e, struct call *c, struct peer *p, int code,
+                       const char *sentence)
+{
+    e->counters.rejected++;
+    c->asked &= ~(1u << p->index);
+    c->failed |= 1u << p->index;
+    yzi_fail(&c->trouble, code, "the answer that came through %s does not count: %s", p->node,
+             sentence);
+    if (c->asked || yzi_call_send(e, c)) {
+        return;
+    }
+    yz_error err = c->trouble;
+    if (c->fallback) { /* a broker's word that does verify */
+        yzi_call_finish(e, c, YZ_OK, YZ_TAKE(c->fallback), NULL);
+    } else {
+        yzi_call_finish(e, c, code, NULL, &err);
+    }
+}
+
+static void unverified(struct engine *e, struct call *c, struct peer *p, const char *what, int rc)
+{
+    static const struct {
+        int rc;
+        const char *why;
+    } words[] = {
+        {YZ_ESIGNATURE, "its signature, digest or binding to the request is wrong"},
+        {YZ_EUNKNOWNKEY, "no live record lists the node or key that signed it"},
+        {YZ_EDENIED, "the node that signed it is not one the request named"},
+        {YZ_EEXPIRED, "it, or the key that signed it, is not valid now"},
+    };
+    const char *why = "it is not in the format";
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        why = words[i].rc == rc ? words[i].why : why;
+    }
+    char sentence[200];
+    snprintf(sentence, sizeof sentence, "a %s that does not verify: %s", what, why);
+    bad_answer(e, c, p, rc == YZ_ENOMEM ? rc : YZ_ESIGNATURE, sentence);
+}
+
+/* -- responses -- */
+
+/* The adapter no longer has the key it was sealed to, and says which it has: seal once more. */
+static void on_stale_key(struct engine *e, struct call *c, struct peer *p,
+                         const struct response_header *h)
+{
+    if (c->resealed) {
+        yzi_call_fail(e, c, YZ_ESTALEKEY,
+                      "the adapter changed its sealing key twice during the call");
+        return;
+    }
+    struct judge j = yzi_engine_judge(e);
+    struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
+    int rc = s ? yzi_service_update(s, h->announcement, h->node, &j) : YZ_OK;
+    if (rc == YZ_EROLLBACK || rc == YZ_ENOTFOUND) {
+        /* somebody else learned more in the meantime, or the broker orders others now */
+        s->stale = rc == YZ_ENOTFOUND;
+        rc = YZ_OK;
+    }
+    if (rc < 0) {
+        unverified(e, c, p, "stale-key response", rc);
+        return;
+    }
+    c->resealed = true;
+    e->counters.resealed++;
+    yzi_call_restart(e, c);
+}
+
+static void take_response(struct engine *e, struct call *c, struct peer *p,
+                          const struct verified_response *r)
+{
+    YZ_AUTO(yzi_buf_wipe) yz_buf text;
+    yzi_buf_init(&text, YZ_PLAIN_MAX);
+    struct plain plain;
+    yz_error err = {0};
+    yz_answer *answer = NULL;
+    int rc = yzi_envelope_open(e->sealer, &c->envelope, &r->header, r->frame.payload, &text, &plain,
+                               &err);
+    if (rc == YZ_OK) {
+        rc = yzi_answer_of_provider(&r->header, &plain, &text, &answer, &err);
+    }
+    if (rc < 0) {
+        bool ours = rc == YZ_ENOMEM || rc == YZ_EMALFORMED;
+        bad_answer(e, c, p, ours ? rc : YZ_ESIGNATURE, err.text[0] ? err.text : yz_err_name(rc));
+        return;
+    }
+    yzi_call_finish(e, c, YZ_OK, answer, NULL);
+}
+
+static void judge_response(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
+{
+    struct judge j = yzi_engine_judge(e);
+    struct verified_response r;
+    int rc =
+        yzi_response_verify(&j, &p->roots, f, &c->envelope.header, &c->envelope.digest, NULL, &r);
+    if (rc < 0) {
+        unverified(e, c, p, "response", rc);
+    } else if (r.header.status == RESPONSE_STALE_KEY) {
+        on_stale_key(e, c, p, &r.header);
+    } else {
+        take_response(e, c, p, &r);
+    }
+}
+
+/* -- outcomes -- */
+
+/* Said about this broker and its connections rather than about the request: another may do better.
+ */
+static bool is_local(enum outcome_status status)
+{
+    return status == OUTCOME_UNAVAILABLE || status == OUTCOME_STALE_DIRECTORY;
+}
+
+static void judge_outcome(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
+{
+    struct judge j = yzi_engine_judge(e);
+    struct verified_outcome o;
+    int rc = yzi_outcome_verify(&j, f, &c->envelope.header, &c->envelope.digest, &o);
+    if (rc == YZ_OK && !yzi_bytes_eq_str(o.header.node.v, p->node)) {
+        rc = YZ_EDENIED; /* another broker's word is not this one's to bring */
+    }
+    if (rc < 0) {
+        unverified(e, c, p, "broker's outcome", rc);
+        return;
+    }
+    yz_answer *answer;
+    rc = yzi_answer_of_broker(&o.header, &answer);
+    if (rc < 0) {
+        yzi_call_fail(e, c, rc, "no memory for the answer");
+        return;
+    }
+    struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
+    if (s && (is_local(o.header.status) || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
+        s->stale = true; /* what we knew led here */
+    }
+    c->asked &= ~(1u << p->index);
+    c->failed |= 1u << p->index;
+    if (is_local(o.header.status) && (c->asked || yzi_call_send(e, c))) {
+        yz_answer_free(c->fallback);
+        c->fallback = answer;
+        return;
+    }
+    yzi_call_finish(e, c, YZ_OK, answer, NULL);
+}
+
+/* -- finding the call -- */
+
+static void judge(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
+{
+    uint64_t age = 0;
+    if (yzi_trust_state(e->o.trust, &age) == TRUST_EXPIRED) {
+        yzi_call_fail(e, c, YZ_EEXPIRED,
+                      "an answer came, but nobody entitled has confirmed the directory for %llu s: "
+                      "nothing can be judged by it",
+                      (unsigned long long)(age / 1000));
+    } else if (f->kind == FRAME_RESPONSE) {
+        judge_response(e, c, p, f);
+    } else {
+        judge_outcome(e, c, p, f);
+    }
+}
+
+struct returned {
+    yz_uuid message_id;
+    uint64_t directory_version;
+};
+
+static bool peek(const struct frame *f, struct returned *out)
+{
+    if (f->kind == FRAME_RESPONSE) {
+        struct response_header h;
+        if (yzi_response_header_parse(f->header, &h) == YZ_OK) {
+            *out = (struct returned){h.message_id, h.directory_version};
+            return true;
+        }
+    } else if (f->kind == FRAME_OUTCOME) {
+        struct outcome_header h;
+        if (yzi_outcome_header_parse(f->header, &h) == YZ_OK) {
+            *out = (struct returned){h.message_id, h.directory_version};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The sender knows a newer directory than we do: it is on its way to us. */
+static void park(struct engine *e, struct call *c, struct peer *p, struct message *m)
+{
+    yzi_message_fini(&c->parked[p->index]);
+    yzi_message_move(&c->parked[p->index], m);
+    e->counters.waited++;
+    if (c->parked_until == 0) {
+        c->parked_until = yzi_engine_now(e) + LAG_MS;
+        yzi_call_set_timer(e, c);
+    }
+}
+
+void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f, struct message *m)
+{
+    struct returned r;
+    if (!peek(f, &r)) {
+        e->counters.rejected++;
+        return;
+    }
+    struct call *c = yzi_table_get(&e->by_id, yzi_bytes_uuid(&r.message_id));
+    if (!c) {
+        e->counters.late++;
+        return;
+    }
+    if (!(c->asked & (1u << p->index))) {
+        e->counters.unasked++;
+        return;
+    }
+    if (r.directory_version > yzi_directory_version(e->directory)) {
+        park(e, c, p, m);
+        return;
+    }
+    judge(e, c, p, f);
+}
+
+/* Judge the parked answer of one peer, if there is one and it need not wait. False when the call
+ * may have ended. */
+static bool unpark_one(struct engine *e, struct call *c, unsigned peer, bool now)
+{
+    struct frame f;
+    struct returned r;
+    if (!c->parked[peer].live ||
+        yzi_frame_parse(c->parked[peer].bytes, e->o.config->message, &f) < 0 || !peek(&f, &r) ||
+        (!now && r.directory_version > yzi_directory_version(e->directory))) {
+        return true;
+    }
+    YZ_AUTO(yzi_message_fini) struct message m = {0};
+    yzi_message_move(&m, &c->parked[peer]);
+    if (yzi_frame_parse(m.bytes, e->o.config->message, &f) < 0) { /* it has moved */
+        return true;
+    }
+    judge(e, c, &e->peers[peer], &f);
+    return false;
+}
+
+void yzi_call_unpark(struct engine *e, struct call *c, bool now)
+{
+    if (!c->parked_until) {
+        return;
+    }
+    yz_uuid id = c->envelope.header.message_id;
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        if (!unpark_one(e, c, i, now) && yzi_table_get(&e->by_id, yzi_bytes_uuid(&id)) != c) {
+            return; /* it ended, or goes on with another message */
+        }
+    }
+    bool left = false;
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        left = left || c->parked[i].live;
+    }
+    if (!left) {
+        c->parked_until = 0;
+        yzi_call_set_timer(e, c);
+    }
+}
