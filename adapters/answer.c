@@ -129,6 +129,8 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
         say_no(r, ANSWER_BAD_QUERY, reason);
     } else if (rc == YZ_ETOOBIG) {
         say_no(r, ANSWER_TOO_LARGE, "limit");
+    } else if (rc == YZ_EUNSUPPORTED) {
+        say_no(r, ANSWER_UNSUPPORTED, "query");
     } else if (rc == YZ_ETIMEOUT) {
         say_no(r, ANSWER_FAILED, "query-time");
     } else if (rc < 0) {
