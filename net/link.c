@@ -263,6 +263,13 @@ void yzi_link_abandon(struct link *l)
     l->pending = LINK_DISCONNECTED;
 }
 
+void yzi_link_set_linger(struct link *l, unsigned ms)
+{
+    if (l->socket && l->state == STATE_UP) {
+        yz_ignore(yzi_zmq_set_int(l->socket, ZMQ_LINGER, (int)ms), "then nothing lingers");
+    }
+}
+
 /* -- messages -- */
 
 int yzi_link_send(struct link *l, yz_bytes message)

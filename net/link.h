@@ -34,7 +34,10 @@ enum link_event {
 /* The first attempt is under way on return. YZ_ECONFIG (not an endpoint), YZ_EINVAL, YZ_ELIMIT (out
  * of descriptors), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_link_new(const struct link_options *o, struct link **out, yz_error *err);
-void yzi_link_close(struct link *l); /* pending messages are dropped */
+void yzi_link_close(struct link *l); /* pending messages are dropped, but see linger */
+/* What is queued when the link closes may still leave for so long, in the background; freeing the
+ * net waits for it. */
+void yzi_link_set_linger(struct link *l, unsigned ms);
 /* Entries to poll: the socket and its monitor, or entries that poll as nothing. They change
  * whenever events, step or abandon are called, so ask before each poll. */
 #define LINK_POLL_ENTRIES 2

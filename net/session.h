@@ -3,7 +3,8 @@
  * A session: what an adapter or a client keeps up with one broker over a link. It says hello on
  * every new connection, keeps heartbeats, follows the broker's directory (or pushes ours when it is
  * newer), member-set statements and freshness into `trust`, and hands everything else to its owner.
- * A connection that is silent for three heartbeats is given up and made anew.
+ * A connection that is silent for three of the broker's heartbeats is given up and made anew. How
+ * it goes, step by step: docs/protocol.md, "Link", "Sequence".
  *
  * Thread: the creator only. Callbacks run inside yzi_session_step on that thread and must not close
  * the session.
@@ -19,18 +20,21 @@ struct session;
 struct session_handler {
     /* Welcomed by the broker we meant: requests may be sent. */
     void (*up)(void *ctx, struct session *s, const struct welcome *w);
-    /* Not usable for now; `reason` is a sentence ("the broker does not know this key"). */
+    /* Not usable for now; `reason` is a static sentence ("the broker does not know this key"). Also
+     * when a first connection fails, and when the reason changes. What was sent, fetched or put and
+     * not answered by then never is. */
     void (*down)(void *ctx, struct session *s, const char *reason);
     /* A request, response, outcome or reject; the frame's bytes are the message's. The callee may
      * take the message with yzi_message_move. */
     void (*frame)(void *ctx, struct session *s, const struct frame *f, struct message *m);
-    /* The answer to yzi_session_fetch by the owner. */
+    /* The answer to yzi_session_fetch by the owner; an offer the broker pushes has token 0. A
+     * broker may answer with a token nobody used: look it up. */
     void (*object)(void *ctx, struct session *s, const struct object *o, yz_bytes payload);
     void (*put_result)(void *ctx, struct session *s, const struct put_result *r);
     /* The directory, a member set or freshness changed through this session. */
     void (*trust_changed)(void *ctx, struct session *s);
-    /* Something that should not happen and the operator should read: a rollback, a forged record.
-     */
+    /* Something that should not happen and the operator should read: a rollback, a forged record, a
+     * wrong clock. At most twenty a minute; then one says how many were left out. */
     void (*alarm)(void *ctx, struct session *s, const yz_error *err);
     void *ctx;
 };
@@ -44,9 +48,10 @@ struct session_options {
         heartbeat_ms; /* 0: 2 s for adapters, 30 s for clients; the broker's welcome may lower it */
     struct session_handler handler;
 };
+/* Several sessions may share one trust and one node, all on one thread. Errors as yzi_link_new. */
 YZ_MUST_USE int yzi_session_new(const struct session_options *o, struct session **out,
                                 yz_error *err);
-/* Says goodbye if it can and closes. */
+/* Says goodbye if it can and closes. NULL allowed. */
 void yzi_session_close(struct session *s);
 bool yzi_session_is_up(const struct session *s);
 yz_node_id yzi_session_broker(const struct session *s);
@@ -55,12 +60,15 @@ uint64_t yzi_session_deadline(const struct session *s); /* monotonic ms */
 /* Receive and handle up to a bounded number of messages, run timers. Call after each wake-up and at
  * the deadline; *out_more (may be NULL) when it stopped at the bound. */
 YZ_MUST_USE int yzi_session_step(struct session *s, bool *out_more);
-/* Send a frame (a request, a response, a reject). YZ_EUNAVAILABLE when not up, YZ_EAGAIN. */
+/* Send a frame (a request, a response, a reject). YZ_EUNAVAILABLE when not up, YZ_EAGAIN when the
+ * queue is full, YZ_ETOOBIG beyond what this broker takes. */
 YZ_MUST_USE int yzi_session_send(struct session *s, yz_bytes frame);
-/* Ask for an object; *out_token comes back in `object`. */
+/* Ask for an object: FETCH_SERVICE, FETCH_OFFER or FETCH_CATALOGUE, the rest is the session's own
+ * business (YZ_EINVAL); *out_token comes back in `object`. Errors as send. */
 YZ_MUST_USE int yzi_session_fetch(struct session *s, enum fetch_what what, yz_bytes name,
                                   uint32_t *out_token);
-/* Push records (announcement, offer, member set); *out_token comes back in `put_result`. */
+/* Push records (announcement, offer, member set); *out_token comes back in `put_result`. Errors as
+ * send. */
 YZ_MUST_USE int yzi_session_put(struct session *s, yz_bytes records, uint32_t *out_token);
 
 #endif
