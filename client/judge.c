@@ -33,9 +33,9 @@ static void unverified(struct engine *e, struct call *c, struct peer *p, const c
         int rc;
         const char *why;
     } words[] = {
-        {YZ_ESIGNATURE, "its signature, digest or binding to the request is wrong"},
+        {YZ_ESIGNATURE, "its signature or the digest of its payload is wrong"},
         {YZ_EUNKNOWNKEY, "no live record lists the node or key that signed it"},
-        {YZ_EDENIED, "the node that signed it is not one the request named"},
+        {YZ_EDENIED, "it belongs to another request, or is by a node the request does not name"},
         {YZ_EEXPIRED, "it, or the key that signed it, is not valid now"},
     };
     const char *why = "it is not in the format";

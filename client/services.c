@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The cache of services.
+ * What is known of services is replaced as a whole, after all of it was verified, so that a call
+ * never seals to a mixture of what two brokers said.
  */
 #include "client/services.h"
 

@@ -45,22 +45,29 @@ YZ_API const char *yz_version(void);
 /* -- client ---------------------------------------------------------------------------------- */
 
 /* A consumer node: its keys, its view of the directory, its connections to brokers, and one thread
- * that keeps them. Any number of threads may call on one client at the same time. */
+ * that keeps them. Any number of threads may call on one client at the same time. Several processes
+ * may use the same configuration and home at the same time: each has its own connections and its
+ * own view of the directory; what the home remembers (the highest versions ever seen) is written
+ * under a lock and never goes back. A client does not survive fork(): open it in the child. */
 typedef struct yz_client yz_client;
 
 /* Open from a configuration file (docs/man/yizhan-client.conf.5): node, subsystem, home, anchor,
- * brokers. Does not wait for a connection. Errors: YZ_ECONFIG (file:line:col in the text),
- * YZ_ENOTFOUND, YZ_EPERM (a key file others may read), YZ_ECORRUPT (kept state does not verify),
- * YZ_EBUSY (more processes share the home than allowed), YZ_ENOMEM, YZ_EIO. */
+ * brokers. Does not wait for a connection. Errors: YZ_ECONFIG (file:line:col in the text; a broker
+ * whose key nobody knows; an endpoint that is none), YZ_ENOTFOUND (configuration, anchor or a key
+ * file), YZ_EPERM (a key file others may read), YZ_EMALFORMED (a key file or the anchor is not in
+ * the format), YZ_ECORRUPT (kept state does not verify), YZ_EINVAL, YZ_ENOMEM (also: secrets cannot
+ * be locked in memory), YZ_ELIMIT (threads, descriptors), YZ_EIO. */
 YZ_API YZ_MUST_USE int yz_client_open(const char *config_path, yz_client **out, yz_error *err);
 
-/* End: calls still running return YZ_ECLOSED. Blocks until the thread has ended. Must not run at
- * the same time as another call on this client except yz_call. */
+/* End: calls still running return YZ_ECLOSED. Blocks until the thread has ended and those calls
+ * have returned. Must not run at the same time as another call on this client except yz_call and
+ * yz_client_wait_ready; nothing may begin after it. */
 YZ_API void yz_client_close(yz_client *client);
 
-/* Wait until a broker has welcomed this node and a directory is in force, at most timeout_ms.
- * Optional: yz_call waits by itself. YZ_ETIMEOUT with the reason it is not ready ("the broker does
- * not know this key"), YZ_ECLOSED. */
+/* Wait until a broker has welcomed this node and a directory to act by is in force, at most
+ * timeout_ms. Optional: yz_call waits by itself. YZ_ETIMEOUT with the reason it is not ready ("the
+ * broker does not know this key"), YZ_EEXPIRED (a broker is there, and nobody entitled has
+ * confirmed the directory for too long), YZ_EBUSY, YZ_ECLOSED, YZ_EINVAL, YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_client_wait_ready(yz_client *client, uint32_t timeout_ms, yz_error *err);
 
 /* -- request --------------------------------------------------------------------------------- */
@@ -74,20 +81,24 @@ typedef struct yz_request yz_request;
 YZ_API YZ_MUST_USE int yz_request_new(const char *service, yz_request **out);
 YZ_API void yz_request_free(yz_request *request);
 
-/* Add a record to get, by its key: one text per key field, in the order of the data set's key.
- * YZ_EINVAL (no part, or not UTF-8), YZ_ELIMIT (more than 1,000 keys), YZ_ENOMEM. */
+/* Add a record to get, by its key: one text per key field (at most 8), in the order of the data
+ * set's key. YZ_EINVAL (no part, NULL, not UTF-8, or longer than 65,536 bytes), YZ_ELIMIT (more
+ * than 1,000 keys, or more than a message holds), YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_request_add_key(yz_request *request, const char *const *parts, size_t n);
 /* Ask for this field only (call again for more, answers come in that order); without any, every
- * field the grant allows. YZ_EINVAL, YZ_ELIMIT (256), YZ_ENOMEM. */
+ * field the grant allows. YZ_EINVAL (1-64 bytes of UTF-8 without control characters; each once),
+ * YZ_ELIMIT (256), YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_request_add_field(yz_request *request, const char *field);
-/* The purpose code, seen by the broker; 1–64 bytes. */
+/* The purpose code, seen by the broker: 1-64 printable ASCII characters without space. YZ_EINVAL.
+ */
 YZ_API YZ_MUST_USE int yz_request_set_purpose(yz_request *request, const char *code);
 /* Who asks (the official), for which case, on which consent: sealed, seen by the provider only; up
- * to 256 bytes each. */
+ * to 256 bytes of UTF-8 without control characters each, "" for none. YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_request_set_user(yz_request *request, const char *user);
 YZ_API YZ_MUST_USE int yz_request_set_issue(yz_request *request, const char *issue);
 YZ_API YZ_MUST_USE int yz_request_set_consent(yz_request *request, const char *consent);
-/* How long the whole call may take, 100 ms to 5 min; the default is the configuration's (30 s). */
+/* How long the whole call may take, 100 ms to 5 min; the default is the configuration's (30 s).
+ * YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_request_set_timeout(yz_request *request, uint32_t timeout_ms);
 
 /* -- call ------------------------------------------------------------------------------------ */
@@ -116,11 +127,20 @@ enum yz_status {
 };
 
 /* Ask and wait. YZ_OK: *out is the verified answer of provider or broker, also when it says no.
- * Otherwise there is no answer to show: YZ_ETIMEOUT (local: nothing verifiable came in time; err
- * says how far it got), YZ_EUNAVAILABLE (not connected to any broker within the time), YZ_EEXPIRED
- * (the directory is too old to act on), YZ_ENOTFOUND (the broker holds no such service),
- * YZ_ESIGNATURE (an answer came and does not verify: err says what), YZ_ECLOSED, YZ_EINVAL,
- * YZ_ETOOBIG, YZ_ENOMEM. Any thread; blocks at most the request's timeout. */
+ * Otherwise there is no answer to show, and err says why, and how far the call got:
+ *   YZ_ETIMEOUT      nothing verifiable came in time; the message may have been executed
+ *   YZ_EUNAVAILABLE  no broker could be reached in time, or none knows a live adapter of the
+ *                    service: nothing was sent
+ *   YZ_ENOTFOUND     no broker holds an offer of the service
+ *   YZ_EEXPIRED      the directory is too old to act on, or to judge the answer by
+ *   YZ_ESIGNATURE    an answer, the owner's offer or an adapter's key does not verify
+ *   YZ_EMALFORMED    a signed answer came that is not in the format
+ *   YZ_ESTALEKEY     the adapter changed its sealing key twice during the call
+ *   YZ_EBUSY         too many calls, or bytes of calls, are under way in this client
+ *   YZ_ECLOSED, YZ_EINVAL (no key in the request), YZ_ETOOBIG, YZ_ENOMEM
+ * Until its time is over, a call is sent again, as the identical bytes (which no provider executes
+ * twice), when the connection to a broker is lost, to the same or another broker of the
+ * configuration. Any thread; blocks at most the request's timeout. */
 YZ_API YZ_MUST_USE int yz_call(yz_client *client, const yz_request *request, yz_answer **out,
                                yz_error *err);
 
@@ -133,12 +153,15 @@ YZ_API enum yz_status yz_answer_status(const yz_answer *answer);
 YZ_API const char *yz_status_name(enum yz_status status);
 /* "provider" or "broker". */
 YZ_API const char *yz_origin_name(enum yz_origin origin);
-/* Machine-readable reason ("no-grant", "field"), a sentence for a person, and what decided (the
- * grant's id, or the broker's rule); "" when there is none. */
+/* Machine-readable reason ("no-grant", "field"; with YZ_STATUS_REJECTED what was wrong, and the
+ * broker's reason behind a slash: "expired/not-yet"), a sentence for a person, and what decided
+ * (the grant's id, or the broker's rule); "" when there is none. The sentence of a broker's outcome
+ * is this library's. */
 YZ_API const char *yz_answer_reason(const yz_answer *answer);
 YZ_API const char *yz_answer_detail(const yz_answer *answer);
 YZ_API const char *yz_answer_rule(const yz_answer *answer);
-/* The node that signed it, the message id (text form of a UUID), and the milliseconds it took. */
+/* The node that signed it, the message id (text form of a UUID), and the milliseconds from yz_call
+ * to the verified answer. */
 YZ_API const char *yz_answer_node(const yz_answer *answer);
 YZ_API const char *yz_answer_message_id(const yz_answer *answer);
 YZ_API uint32_t yz_answer_elapsed(const yz_answer *answer);
@@ -149,7 +172,8 @@ YZ_API uint32_t yz_answer_retry_after(const yz_answer *answer);
 YZ_API uint64_t yz_answer_data_version(const yz_answer *answer);
 YZ_API uint64_t yz_answer_policy_version(const yz_answer *answer);
 
-/* Records: rows × fields. */
+/* Records: rows × fields. The name is NULL and the type 0 for a field out of range. What is left of
+ * a masked value is YZ_TYPE_TEXT. */
 YZ_API size_t yz_answer_rows(const yz_answer *answer);
 YZ_API size_t yz_answer_fields(const yz_answer *answer);
 YZ_API const char *yz_answer_field_name(const yz_answer *answer, size_t field);
@@ -170,7 +194,8 @@ YZ_API YZ_MUST_USE int yz_answer_value(const yz_answer *answer, size_t row, size
                                        const void **out, size_t *out_n);
 /* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field
  * order, integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A
- * malloc'd string in *out, to be freed by the caller with free(). YZ_ENOMEM. */
+ * malloc'd string in *out, to be freed by the caller with free(). YZ_EINVAL, YZ_ELIMIT (beyond
+ * 1 GiB), YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_answer_json(const yz_answer *answer, int pretty, char **out);
 
 #ifdef __cplusplus
