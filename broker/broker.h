@@ -58,7 +58,8 @@ struct broker {
     uint64_t wall;
     uint64_t next_second, next_freshness; /* monotonic ms */
     uint32_t next_token;
-    int ready_fd; /* -1: none */
+    size_t chunks_asked; /* of a peer's newer directory, not yet answered */
+    int ready_fd;        /* -1: none */
     bool said_ready, said_aging;
     bool draining;
     uint64_t drain_until;

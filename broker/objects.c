@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #define TRUST_ARENA_MAX (1024u * 1024u)
+#define CHUNKS_AT_ONCE 64u
 #define CATALOGUE_MAX (8u * 1024u * 1024u)
 
 struct announced {
@@ -474,7 +475,33 @@ void yzi_broker_ask_directory(struct broker *b, struct connection *k, uint64_t v
     fetch_from(b, k, FETCH_MANIFEST, (yz_bytes){0});
 }
 
-static int on_manifest(struct broker *b, struct connection *k, yz_bytes payload, yz_error *err)
+/* Fetch what is missing of the pending directory, a bounded number at a time; when nothing is, take
+ * it into force. */
+static int fetch_missing(struct broker *b, const struct connection_id *from, yz_error *err)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, TRUST_ARENA_MAX);
+    yz_digest *missing = NULL;
+    size_t n = 0;
+    YZ_TRY(yzi_trust_missing(b->trust, &arena, &missing, &n));
+    if (n == 0) {
+        YZ_TRY(yzi_trust_adopt(b->trust, err));
+        yzi_broker_directory_changed(b);
+        return YZ_OK;
+    }
+    b->chunks_asked = 0;
+    for (size_t i = 0; i < n && i < CHUNKS_AT_ONCE; i++) {
+        struct connection *k = yzi_connection_find(&b->connections, from); /* sending may lose it */
+        if (k) {
+            fetch_from(b, k, FETCH_CHUNK, yzi_bytes_digest(&missing[i]));
+            b->chunks_asked++;
+        }
+    }
+    return YZ_OK;
+}
+
+static int on_manifest(struct broker *b, const struct connection_id *from, yz_bytes payload,
+                       yz_error *err)
 {
     struct record manifest;
     yz_reader r = yzi_reader(payload);
@@ -484,25 +511,15 @@ static int on_manifest(struct broker *b, struct connection *k, yz_bytes payload,
     yz_digest *missing = NULL;
     size_t n = 0;
     int rc = yzi_trust_offer_manifest(b->trust, manifest.raw, &arena, &missing, &n, err);
-    struct connection_id id = k->id;
-    for (size_t i = 0; rc == YZ_OK && i < n; i++) {
-        k = yzi_connection_find(&b->connections, &id); /* sending may lose it */
-        if (k) {
-            fetch_from(b, k, FETCH_CHUNK, yzi_bytes_digest(&missing[i]));
-        }
-    }
     if (rc == YZ_EEXIST) {
         return YZ_OK;
     }
     YZ_TRY(rc);
-    if (n == 0) {
-        YZ_TRY(yzi_trust_adopt(b->trust, err));
-        yzi_broker_directory_changed(b);
-    }
-    return YZ_OK;
+    return fetch_missing(b, from, err);
 }
 
-static int on_chunk(struct broker *b, yz_bytes payload, yz_error *err)
+static int on_chunk(struct broker *b, const struct connection_id *from, yz_bytes payload,
+                    yz_error *err)
 {
     size_t remaining = 0;
     int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
@@ -512,11 +529,8 @@ static int on_chunk(struct broker *b, yz_bytes payload, yz_error *err)
     if (rc < 0) {
         return yzi_fail(err, rc, "the chunk is not the one asked for");
     }
-    if (remaining == 0) {
-        YZ_TRY(yzi_trust_adopt(b->trust, err));
-        yzi_broker_directory_changed(b);
-    }
-    return YZ_OK;
+    b->chunks_asked -= b->chunks_asked > 0;
+    return remaining == 0 || b->chunks_asked == 0 ? fetch_missing(b, from, err) : YZ_OK;
 }
 
 void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f)
@@ -526,14 +540,15 @@ void yzi_broker_on_object(struct broker *b, struct connection *k, const struct f
         yzi_metric_add(&b->metrics.messages_bad, 1);
         return;
     }
+    struct connection_id id = k->id;
     char node[YZ_ID_MAX + 1];
     snprintf(node, sizeof node, "%s", k->node);
     yz_error err = {0};
     int rc = YZ_OK;
     if (o.found && o.what == FETCH_MANIFEST) {
-        rc = on_manifest(b, k, f->payload, &err);
+        rc = on_manifest(b, &id, f->payload, &err);
     } else if (o.found && o.what == FETCH_CHUNK) {
-        rc = on_chunk(b, f->payload, &err);
+        rc = on_chunk(b, &id, f->payload, &err);
     }
     if (rc < 0) {
         err.code = rc;
