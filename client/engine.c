@@ -476,7 +476,6 @@ static void on_up(void *ctx, struct session *session, const struct welcome *w)
     p->up = true;
     p->up_since = yzi_engine_now(e);
     p->message_max = w->message_max;
-    p->alarm[0] = 0;
     e->dirty = true;
 }
 
@@ -498,6 +497,7 @@ static void on_down(void *ctx, struct session *session, const char *reason)
     unsigned bit = 1u << p->index;
     p->up = false;
     snprintf(p->why_down, sizeof p->why_down, "%s", reason);
+    p->alarm[0] = 0; /* it was about the connection that is gone */
     e->dirty = true;
     e->stranded = true;
     strand_services(e, p->index);
