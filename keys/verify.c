@@ -117,6 +117,7 @@ struct verdict yzi_request_admit(const struct judge *j, const struct frame *f,
                                  const struct directory_node *peer, struct verified_request *out)
 {
     struct verified_request r = {.frame = *f};
+    yzi_frame_digest(f->header, f->block, &r.digest);
     struct verdict v = check_header(f, &r);
     if (!refused(v) &&
         !yzi_bytes_eq(yzi_id_instance(r.header.service.v), yzi_directory_instance(j->directory))) {
@@ -128,10 +129,7 @@ struct verdict yzi_request_admit(const struct judge *j, const struct frame *f,
     if (!refused(v)) {
         v = check_times(j, &r.header);
     }
-    if (!refused(v)) {
-        yzi_frame_digest(f->header, f->block, &r.digest);
-        *out = r;
-    }
+    *out = r;
     return v;
 }
 

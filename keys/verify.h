@@ -33,7 +33,8 @@ struct verified_request {
 /* Step 1: header parses and is for this instance; the node named is a live client node; when `peer`
  * is not NULL (at a broker) it is that very node; it speaks for the consumer subsystem; issued and
  * expiry within the skew; the message id's time within the skew of issued_at; *header and *digest
- * are then usable for replay. */
+ * are then usable for replay. Of a refused one *out holds what was found so far: frame and digest
+ * always, the header if it parsed (else it is zero), so that the refusal can name the request. */
 struct verdict yzi_request_admit(const struct judge *j, const struct frame *f,
                                  const struct directory_node *peer, struct verified_request *out);
 /* Step 2, after the replay check: signature by a key of that node, payload length and digest. */
