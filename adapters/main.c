@@ -3,62 +3,14 @@
  * yz-adapterd: reads its configuration, runs the adapter's loop in the foreground, drains on
  * SIGTERM, reloads on SIGHUP.
  */
-#include <argp.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "adapters/adapter.h"
 #include "base/daemon.h"
 
+extern const char *argp_program_version; /* argp shows it for --version */
 const char *argp_program_version = "yz-adapterd " YZ_VERSION;
-
-struct arguments {
-    const char *config;
-    bool dump;
-    int ready_fd;
-};
-
-static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "Configuration file (docs/operations.md)", 0},
-    {"dump-config", 'd', 0, 0,
-     "Print the configuration in force, with every key explained, and exit", 0},
-    {"ready-fd", 'r', "N", 0, "Write one line to this descriptor when ready", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'c':
-        a->config = arg;
-        return 0;
-    case 'd':
-        a->dump = true;
-        return 0;
-    case 'r':
-        if (yzi_daemon_fd_parse(arg, &a->ready_fd) < 0) {
-            argp_error(state, "--ready-fd: '%s' is not an open descriptor", arg);
-        }
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->config) {
-            argp_error(state, "--config FILE is needed");
-        }
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {options,
-                                 parse_option,
-                                 NULL,
-                                 "Yizhan's adapter: answers other agencies' signed, access-listed "
-                                 "queries from this agency's own "
-                                 "store.",
-                                 NULL,
-                                 NULL,
-                                 NULL};
 
 static int complain(const yz_error *err, int rc)
 {
@@ -105,7 +57,7 @@ static void handle_signals(struct adapter *adapter, int fd, struct adapter_confi
     }
 }
 
-static int run(struct adapter_config *config, const struct arguments *a, yz_error *err)
+static int run(struct adapter_config *config, const struct daemon_arguments *a, yz_error *err)
 {
     int signals;
     YZ_TRY(yzi_daemon_signals(&signals));
@@ -131,8 +83,11 @@ static int run(struct adapter_config *config, const struct arguments *a, yz_erro
 
 int main(int argc, char **argv)
 {
-    struct arguments a = {.ready_fd = -1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct daemon_arguments a;
+    yzi_daemon_arguments(argc, argv,
+                         "Yizhan's adapter: answers other agencies' signed, access-listed queries "
+                         "from this agency's own store.",
+                         &a);
     struct adapter_config config;
     yz_error err = {0};
     int rc = yzi_adapter_config_load(a.config, &config, &err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "adapters/adapter.h"
+#include "base/daemon.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -109,18 +110,6 @@ static void on_alarm(void *ctx, struct session *s, const yz_error *err)
 }
 
 /* -- making and ending -- */
-
-static int load_key(const struct adapter_config *c, const char *name, enum key_use use,
-                    struct key_pair *out, yz_error *err)
-{
-    YZ_AUTO(yzi_free_ptr) char *path = NULL;
-    char file[64];
-    snprintf(file, sizeof file, "keys/%s.key", name);
-    YZ_TRY(yzi_path_join(c->home, file, &path));
-    YZ_TRY(yzi_keyfile_load(path, use, out, err));
-    yzi_key_pair_hold(out);
-    return YZ_OK;
-}
 
 static int home_path(const struct adapter *a, const char *name, char **out)
 {
@@ -236,9 +225,9 @@ static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_
 
 static int start(struct adapter *a, yz_error *err)
 {
-    YZ_TRY(load_key(a->config, "signing", KEY_SIGNING, &a->signing, err));
-    YZ_TRY(load_key(a->config, "transport", KEY_TRANSPORT, &a->transport, err));
-    YZ_TRY(load_key(a->config, "storage", KEY_STORAGE, &a->storage, err));
+    YZ_TRY(yzi_keyfile_load_held(a->config->home, "signing", KEY_SIGNING, &a->signing, err));
+    YZ_TRY(yzi_keyfile_load_held(a->config->home, "transport", KEY_TRANSPORT, &a->transport, err));
+    YZ_TRY(yzi_keyfile_load_held(a->config->home, "storage", KEY_STORAGE, &a->storage, err));
     YZ_TRY(open_trust(a, err));
     YZ_AUTO(yzi_free_ptr) char *offers = NULL;
     YZ_TRY(home_path(a, "state/offers", &offers));
@@ -388,10 +377,7 @@ static void say_ready(struct adapter *a)
     }
     a->said_ready = true;
     yzi_log(&ADAPTER_READY, NULL);
-    static const char line[] = "ready\n";
-    if (a->ready_fd >= 0 && write(a->ready_fd, line, sizeof line - 1) < 0) {
-        a->ready_fd = -1;
-    }
+    yzi_daemon_say(&a->ready_fd, "ready\n");
 }
 
 static void renew_epoch(struct adapter *a)

@@ -4,9 +4,11 @@
  */
 #include "base/daemon.h"
 
+#include <argp.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -72,11 +74,59 @@ void yzi_daemon_limits(void)
     prctl(PR_SET_DUMPABLE, 0);
 }
 
-int yzi_daemon_fd_parse(const char *text, int *out)
+/* -- the command line -- */
+
+static int parse_fd(const char *text, int *out)
 {
     uint64_t fd;
-    YZ_ENSURE(yzi_u64_parse(yzi_bytes_str(text), 1u << 20, &fd) == YZ_OK, YZ_EINVAL);
+    YZ_TRY(yzi_u64_parse(yzi_bytes_str(text), 1u << 20, &fd));
     YZ_ENSURE(fcntl((int)fd, F_GETFD) >= 0, YZ_EINVAL);
     *out = (int)fd;
     return YZ_OK;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct daemon_arguments *a = state->input;
+    switch (key) {
+    case 'c':
+        a->config = arg;
+        return 0;
+    case 'd':
+        a->dump = true;
+        return 0;
+    case 'r':
+        if (parse_fd(arg, &a->ready_fd) < 0) {
+            argp_error(state, "--ready-fd: '%s' is not an open descriptor", arg);
+        }
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->config) {
+            argp_error(state, "--config FILE is needed");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+void yzi_daemon_arguments(int argc, char **argv, const char *doc, struct daemon_arguments *out)
+{
+    static const struct argp_option options[] = {
+        {"config", 'c', "FILE", 0, "Configuration file (docs/operations.md)", 0},
+        {"dump-config", 'd', 0, 0,
+         "Print the configuration in force, with every key explained, and exit", 0},
+        {"ready-fd", 'r', "N", 0, "Write one line to this descriptor when ready", 0},
+        {0}};
+    struct argp argp = {.options = options, .parser = parse_option, .doc = doc};
+    *out = (struct daemon_arguments){.ready_fd = -1};
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, out);
+}
+
+void yzi_daemon_say(int *fd, const char *line)
+{
+    if (*fd >= 0 && write(*fd, line, strlen(line)) < 0) {
+        *fd = -1;
+    }
 }

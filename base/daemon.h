@@ -17,7 +17,17 @@ int yzi_daemon_next_signal(int fd);
 void yzi_daemon_notify(const char *state);
 /* Raise the soft limit of descriptors to the hard one; forbid core dumps and ptrace by peers. */
 void yzi_daemon_limits(void);
-/* Parse the number of an open descriptor (--ready-fd). YZ_EINVAL. */
-YZ_MUST_USE int yzi_daemon_fd_parse(const char *text, int *out);
+
+/* What every daemon of ours is told on its command line. */
+struct daemon_arguments {
+    const char *config; /* --config FILE */
+    bool dump;          /* --dump-config */
+    int ready_fd;       /* --ready-fd N; -1: none */
+};
+/* Parse argv; explains, and ends the process with 2, when it is wrong. `doc` is the sentence --help
+ * shows. */
+void yzi_daemon_arguments(int argc, char **argv, const char *doc, struct daemon_arguments *out);
+/* One line to the ready descriptor; closes over a reader that is gone. fd -1 is fine. */
+void yzi_daemon_say(int *fd, const char *line);
 
 #endif

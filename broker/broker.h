@@ -73,6 +73,8 @@ void yzi_broker_free(struct broker *b);
 /* One wake-up: wait at most until something is due, then handle what there is. */
 YZ_MUST_USE int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err);
 void yzi_broker_drain(struct broker *b); /* then step until b->stopped */
+/* The configuration's limits were changed: take them over. */
+void yzi_broker_limits_changed(struct broker *b);
 struct judge yzi_broker_judge(const struct broker *b);
 /* Send a frame. A connection that is gone is forgotten; a full one loses the frame, counted. */
 void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame);

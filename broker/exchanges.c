@@ -59,7 +59,7 @@ int yzi_exchange_track(struct exchanges *e, struct exchange *x, const char **out
         *out_limit = "in-flight-per-service";
         return YZ_EBUSY;
     }
-    if (x->message.bytes.n > e->bytes_max - e->bytes) {
+    if (e->bytes > e->bytes_max || x->message.bytes.n > e->bytes_max - e->bytes) {
         *out_limit = "in-flight-bytes";
         return YZ_EBUSY;
     }

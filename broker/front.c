@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "base/daemon.h"
 #include "base/file.h"
 
 #define MESSAGES_PER_STEP 256u
@@ -18,25 +19,14 @@
 
 /* -- making and ending -- */
 
-static int load_key(const struct broker_config *c, const char *name, enum key_use use,
-                    struct key_pair *out, yz_error *err)
-{
-    YZ_AUTO(yzi_free_ptr) char *path = NULL;
-    char file[64];
-    snprintf(file, sizeof file, "keys/%s.key", name);
-    YZ_TRY(yzi_path_join(c->home, file, &path));
-    YZ_TRY(yzi_keyfile_load(path, use, out, err));
-    yzi_key_pair_hold(out);
-    return YZ_OK;
-}
-
 static int load_keys(struct broker *b, yz_error *err)
 {
-    YZ_TRY(load_key(b->config, "signing", KEY_SIGNING, &b->signing, err));
-    YZ_TRY(load_key(b->config, "transport", KEY_TRANSPORT, &b->transport, err));
-    YZ_TRY(load_key(b->config, "log", KEY_LOG, &b->log, err));
+    YZ_TRY(yzi_keyfile_load_held(b->config->home, "signing", KEY_SIGNING, &b->signing, err));
+    YZ_TRY(yzi_keyfile_load_held(b->config->home, "transport", KEY_TRANSPORT, &b->transport, err));
+    YZ_TRY(yzi_keyfile_load_held(b->config->home, "log", KEY_LOG, &b->log, err));
     yz_error ignored;
-    int rc = load_key(b->config, "freshness", KEY_FRESHNESS, &b->freshness, &ignored);
+    int rc =
+        yzi_keyfile_load_held(b->config->home, "freshness", KEY_FRESHNESS, &b->freshness, &ignored);
     if (rc < 0 && rc != YZ_ENOTFOUND) {
         return yzi_fail(err, rc, "%s", ignored.text);
     }
@@ -88,20 +78,13 @@ static int listen_everywhere(struct broker *b, yz_error *err)
     return YZ_OK;
 }
 
-static void say(struct broker *b, const char *line)
-{
-    if (b->ready_fd >= 0 && write(b->ready_fd, line, strlen(line)) < 0) {
-        b->ready_fd = -1; /* whoever waited is gone */
-    }
-}
-
 static void announce_listening(struct broker *b)
 {
     const char *ops = b->ops ? yzi_ops_address(b->ops) : "";
     char line[512];
     snprintf(line, sizeof line, "listening endpoint=%s ops=%s\n", yzi_server_endpoint(b->server, 0),
              ops);
-    say(b, line);
+    yzi_daemon_say(&b->ready_fd, line);
     for (size_t i = 0; i < b->config->listen.n; i++) {
         yzi_log(&EV_LISTENING, (struct log_field[]){
                                    log_str("endpoint", yzi_server_endpoint(b->server, (unsigned)i)),
@@ -183,6 +166,14 @@ void yzi_broker_free(struct broker *b)
 }
 
 /* -- shared by the other files -- */
+
+void yzi_broker_limits_changed(struct broker *b)
+{
+    const struct broker_limits *l = &b->config->limits;
+    b->connections.max = l->peers;
+    b->exchanges.bytes_max = l->in_flight_bytes;
+    b->exchanges.per_service_max = l->in_flight_per_service;
+}
 
 struct judge yzi_broker_judge(const struct broker *b)
 {
@@ -415,7 +406,7 @@ static void update_readiness(struct broker *b)
         char line[64];
         snprintf(line, sizeof line, "ready directory=%llu\n",
                  (unsigned long long)yzi_directory_version(b->directory));
-        say(b, line);
+        yzi_daemon_say(&b->ready_fd, line);
         yzi_log(&EV_READY, NULL);
     }
     if (state == TRUST_AGING || state == TRUST_EXPIRED) {

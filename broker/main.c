@@ -3,61 +3,14 @@
  * yz-brokerd: reads its configuration, runs the broker's loop in the foreground, drains on SIGTERM,
  * reloads on SIGHUP.
  */
-#include <argp.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/daemon.h"
 #include "broker/broker.h"
 
+extern const char *argp_program_version; /* argp shows it for --version */
 const char *argp_program_version = "yz-brokerd " YZ_VERSION;
-
-struct arguments {
-    const char *config;
-    bool dump;
-    int ready_fd;
-};
-
-static const struct argp_option options[] = {
-    {"config", 'c', "FILE", 0, "Configuration file (docs/operations.md)", 0},
-    {"dump-config", 'd', 0, 0,
-     "Print the configuration in force, with every key explained, and exit", 0},
-    {"ready-fd", 'r', "N", 0, "Write one line to this descriptor when listening and when ready", 0},
-    {0}};
-
-static error_t parse_option(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'c':
-        a->config = arg;
-        return 0;
-    case 'd':
-        a->dump = true;
-        return 0;
-    case 'r':
-        if (yzi_daemon_fd_parse(arg, &a->ready_fd) < 0) {
-            argp_error(state, "--ready-fd: '%s' is not an open descriptor", arg);
-        }
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->config) {
-            argp_error(state, "--config FILE is needed");
-        }
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse_option,
-    NULL,
-    "Yizhan's broker: routes signed, sealed requests between agencies' adapters, and reads none.",
-    NULL,
-    NULL,
-    NULL};
 
 static int complain(const yz_error *err, int rc)
 {
@@ -75,9 +28,9 @@ static int dump(const struct broker_config *config)
     return fwrite(out.p, 1, out.n, stdout) == out.n ? 0 : 1;
 }
 
-/* Log level, limits and directory ages may change while running; the rest needs a restart. A faulty
+/* The log level and the limits of load may change while running; the rest needs a restart. A faulty
  * file changes nothing. */
-static void reload(struct broker_config *config, const char *path)
+static void reload(struct broker *b, struct broker_config *config, const char *path)
 {
     struct broker_config fresh;
     yz_error err = {0};
@@ -85,7 +38,10 @@ static void reload(struct broker_config *config, const char *path)
         yzi_log_error(&EV_RELOAD_FAILED, &err, NULL);
     } else {
         config->log_level = fresh.log_level;
+        fresh.limits.message = config->limits.message;
+        fresh.limits.remembered = config->limits.remembered;
         config->limits = fresh.limits;
+        yzi_broker_limits_changed(b);
         yzi_log_set_level((enum log_level)config->log_level);
         yzi_log(&EV_RELOADED, NULL);
     }
@@ -96,7 +52,7 @@ static void handle_signals(struct broker *b, int fd, struct broker_config *confi
 {
     for (int signal_number; (signal_number = yzi_daemon_next_signal(fd)) != 0;) {
         if (signal_number == SIGHUP) {
-            reload(config, path);
+            reload(b, config, path);
         } else {
             yzi_daemon_notify("STOPPING=1");
             yzi_broker_drain(b);
@@ -104,7 +60,7 @@ static void handle_signals(struct broker *b, int fd, struct broker_config *confi
     }
 }
 
-static int run(struct broker_config *config, const struct arguments *a, yz_error *err)
+static int run(struct broker_config *config, const struct daemon_arguments *a, yz_error *err)
 {
     int signals;
     YZ_TRY(yzi_daemon_signals(&signals));
@@ -129,8 +85,11 @@ static int run(struct broker_config *config, const struct arguments *a, yz_error
 
 int main(int argc, char **argv)
 {
-    struct arguments a = {.ready_fd = -1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct daemon_arguments a;
+    yzi_daemon_arguments(argc, argv,
+                         "Yizhan's broker: routes signed, sealed requests between agencies' "
+                         "adapters, and reads none.",
+                         &a);
     struct broker_config config;
     yz_error err = {0};
     int rc = yzi_broker_config_load(a.config, &config, &err);

@@ -351,3 +351,15 @@ void yzi_key_fingerprint(const uint8_t public_key[32], char out[YZ_FINGERPRINT_T
         snprintf(out + 5 * group, 6, "%04x%s", v, group < 7 ? ":" : "");
     }
 }
+
+int yzi_keyfile_load_held(const char *home, const char *name, enum key_use use,
+                          struct key_pair *out, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char file[64];
+    snprintf(file, sizeof file, "keys/%s.key", name);
+    YZ_TRY(yzi_path_join(home, file, &path));
+    YZ_TRY(yzi_keyfile_load(path, use, out, err));
+    yzi_key_pair_hold(out);
+    return YZ_OK;
+}

@@ -63,6 +63,9 @@ YZ_MUST_USE int yzi_keyfile_load(const char *path, enum key_use use, struct key_
 /* Load, or create when absent. */
 YZ_MUST_USE int yzi_keyfile_ensure(const char *path, enum key_use use, struct key_pair *out,
                                    yz_error *err);
+/* Load home/keys/name.key and hold it: how a daemon or client starts. Errors of load. */
+YZ_MUST_USE int yzi_keyfile_load_held(const char *home, const char *name, enum key_use use,
+                                      struct key_pair *out, yz_error *err);
 /* The text of a key file and back; for create and load, and for the fuzzer. What parses is exactly
  * what format writes. Wipe the text (yzi_buf_wipe). *out_line (may be NULL), on failure only: the
  * line at fault, from 1; 0 when it is none in particular. Errors of load, without files. */
