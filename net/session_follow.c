@@ -11,6 +11,7 @@
  * What is an alarm: that somebody signed or served what cannot be true (a forged record, two
  * directories of one version, less than was claimed). What is none: a broker that merely lags.
  */
+#include <sodium.h>
 #include <string.h>
 
 #include "net/session_internal.h"
@@ -279,6 +280,12 @@ static void on_chunk(struct session *s, const struct object *o, yz_bytes payload
     s->fetches[slot].token = 0;
     if (!o->found) { /* the broker has moved on to another version */
         stop_following(s, RETRY_MS);
+        return;
+    }
+    yz_digest digest;
+    crypto_hash_sha256(digest.b, payload.p, payload.n);
+    if (!yzi_digest_eq(&digest, &s->fetches[slot].digest)) {
+        fail_following(s, YZ_ESIGNATURE, "the broker serves another chunk than asked for", NULL);
         return;
     }
     size_t remaining;
