@@ -4,10 +4,10 @@
  * freshness, and the highest versions ever seen, kept in the node's home so that an older directory
  * or freshness is refused across restarts too. An update is adopted whole or not at all.
  *
- * Files in `dir`: anchor (given), directory.bundle (the directory in force), statements (newer
- * member sets), freshness, memory (highest version, root hash and freshness seen). Written
- * atomically and durably before the new state is used. A lock file beside them lets several
- * processes share the folder: none writes less than another has seen.
+ * Files in `dir`: anchor (given), roots (the root statements followed since), directory.bundle (the
+ * directory in force), statements (newer member sets), freshness, memory (the highest version, its
+ * manifest and freshness seen). Written atomically and durably before the new state is used. A lock
+ * file beside them lets several processes share the folder: none writes less than another has seen.
  *
  * Threads: changes from one thread; yzi_trust_directory and yzi_trust_state from any.
  */
@@ -69,16 +69,22 @@ YZ_MUST_USE int yzi_trust_put_chunk(struct trust *t, yz_bytes chunk, size_t *out
 YZ_MUST_USE int yzi_trust_missing(struct trust *t, struct arena *arena, yz_digest **out,
                                   size_t *out_n);
 /* All chunks are here: verify, persist, put in force. Member sets newer than the published ones
- * stay in force. YZ_EAGAIN when chunks are missing, YZ_ENOTFOUND when nothing is pending. */
+ * stay in force, also those the version before had published. YZ_EAGAIN when chunks are missing,
+ * YZ_ENOTFOUND when nothing is pending; yzi_directory_verify's, after which it is forgotten. */
 YZ_MUST_USE int yzi_trust_adopt(struct trust *t, yz_error *err);
-/* A whole bundle at once (administration socket, files). */
+/* A whole bundle at once (administration socket, files). YZ_EUNAVAILABLE without an anchor,
+ * YZ_EEXIST when it is in force, YZ_EROLLBACK, yzi_directory_verify's. */
 YZ_MUST_USE int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error *err);
 /* A freshness record: signed by the root statement's freshness key, for the version in force (a
- * newer version: YZ_EAGAIN, fetch the directory first), not older than the one held (YZ_EROLLBACK),
- * not from the future beyond the skew (YZ_EEXPIRED). */
+ * newer version: YZ_EAGAIN, fetch the directory first), not older than any held (YZ_EROLLBACK;
+ * also of an older version), not the one held (YZ_EEXIST), not from the future beyond the skew
+ * (YZ_EEXPIRED). */
 YZ_MUST_USE int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err);
-/* A newer member set signed by its member. Errors as yzi_directory_overlay; persisted on
- * success. */
+/* A newer member set signed by its member. Errors as yzi_directory_overlay, and YZ_EUNAVAILABLE
+ * without a directory; persisted on success. */
 YZ_MUST_USE int yzi_trust_put_member_set(struct trust *t, yz_bytes record, yz_error *err);
+/* How often, since it was opened, a directory published another member set under the version of one
+ * held (the published one wins; whoever has the member's key signed both): an alarm. Any thread. */
+uint64_t yzi_trust_conflicts(const struct trust *t);
 
 #endif
