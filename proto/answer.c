@@ -61,11 +61,12 @@ static int take_fields(const Yizhan__Wire__AnswerHead *m, struct arena *a, struc
     h->fields_n = m->n_fields;
     for (size_t i = 0; i < m->n_fields; i++) {
         const Yizhan__Wire__FieldInfo *f = m->fields[i];
-        YZ_ENSURE(!f->has_mask || f->mask != MASK_NONE, YZ_EMALFORMED); /* absent says that */
+        uint32_t mask; /* absent: MASK_NONE */
+        YZ_TRY(yzi_number_optional(f->has_mask, f->mask, &mask));
         h->fields[i] = (struct answer_field){
             .name = yzi_view(f->name),
             .type = (enum field_type)f->type,
-            .mask = f->has_mask ? (enum field_mask)f->mask : MASK_NONE,
+            .mask = (enum field_mask)mask,
         };
     }
     return 0;
@@ -88,14 +89,14 @@ int yzi_answer_head_parse(yz_bytes head, struct arena *arena, struct answer_head
     YZ_TRY(yzi_unpack(&yizhan__wire__answer_head__descriptor, head, &yzi_head_rules, &room, &m));
     struct answer_head h = {
         .code = (enum answer_code)m->code,
-        .rows = m->has_rows ? m->rows : 0,
         .has_total = m->has_total,
         .total = m->has_total ? m->total : 0,
-        .http_status = m->has_http_status ? m->http_status : 0,
     };
     YZ_TRY(yzi_view_optional(m->has_reason, m->reason, &h.reason));
     YZ_TRY(yzi_view_optional(m->has_detail, m->detail, &h.detail));
     YZ_TRY(take_fields(m, arena, &h));
+    YZ_TRY(yzi_number_optional(m->has_rows, m->rows, &h.rows));
+    YZ_TRY(yzi_number_optional(m->has_http_status, m->http_status, &h.http_status));
     YZ_TRY(yzi_view_optional(m->has_cursor, m->cursor, &h.cursor));
     YZ_TRY(yzi_view_optional(m->has_grant, m->grant, &h.grant));
     YZ_TRY(take_matches(m, arena, &h));

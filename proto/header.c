@@ -423,13 +423,13 @@ int yzi_outcome_header_parse(yz_bytes header, struct outcome_header *out)
         .node = {yzi_view(m->node)},
         .status = (enum outcome_status)m->status,
         .directory_version = m->directory_version,
-        .retry_after_ms = m->has_retry_after_ms ? m->retry_after_ms : 0,
         .issued_at = m->issued_at,
     };
     YZ_TRY(take_uuid(m->message_id, &h.message_id));
     YZ_TRY(take_digest(m->request_digest, &h.request_digest));
     YZ_TRY(yzi_view_optional(m->has_reason, m->reason, &h.reason));
     YZ_TRY(yzi_view_optional(m->has_rule, m->rule, &h.rule));
+    YZ_TRY(yzi_number_optional(m->has_retry_after_ms, m->retry_after_ms, &h.retry_after_ms));
     YZ_TRY(check_outcome(&h));
     *out = h;
     return 0;

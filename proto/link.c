@@ -132,11 +132,10 @@ int yzi_heartbeat_parse(yz_bytes header, struct heartbeat *out)
     SCRATCH(scratch);
     const Yizhan__Wire__Heartbeat *m;
     YZ_TRY(unpack(&yizhan__wire__heartbeat__descriptor, header, scratch, &m));
-    *out = (struct heartbeat){
-        .directory_version = m->directory_version,
-        .in_flight = m->has_in_flight ? m->in_flight : 0,
-        .time = m->has_time ? m->time : 0,
-    };
+    struct heartbeat h = {.directory_version = m->directory_version, .time = m->time};
+    YZ_TRY(yzi_number_optional(m->has_in_flight, m->in_flight, &h.in_flight));
+    YZ_TRY(ensure(!m->has_time || m->time > 0));
+    *out = h;
     return 0;
 }
 
@@ -309,13 +308,11 @@ int yzi_reject_parse(yz_bytes header, struct reject *out)
     SCRATCH(scratch);
     const Yizhan__Wire__Reject *m;
     YZ_TRY(unpack(&yizhan__wire__reject__descriptor, header, scratch, &m));
-    struct reject r = {
-        .status = (enum outcome_status)m->status,
-        .retry_after_ms = m->has_retry_after_ms ? m->retry_after_ms : 0,
-    };
+    struct reject r = {.status = (enum outcome_status)m->status};
     YZ_TRY(yzi_copy_fixed(m->message_id, r.message_id.b, sizeof r.message_id.b));
     YZ_TRY(yzi_copy_fixed(m->request_digest, r.request_digest.b, sizeof r.request_digest.b));
     YZ_TRY(yzi_view_optional(m->has_reason, m->reason, &r.reason));
+    YZ_TRY(yzi_number_optional(m->has_retry_after_ms, m->retry_after_ms, &r.retry_after_ms));
     YZ_TRY(check_reject(&r));
     *out = r;
     return 0;

@@ -148,9 +148,10 @@ static int take_query(const Yizhan__Wire__Query *m, struct arena *a, struct quer
     q->order_n = m->n_order;
     for (size_t i = 0; i < m->n_order; i++) {
         q->order[i].field = yzi_view(m->order[i]->field);
-        q->order[i].descending = m->order[i]->has_descending && m->order[i]->descending;
+        YZ_ENSURE(!m->order[i]->has_descending || m->order[i]->descending, YZ_EMALFORMED);
+        q->order[i].descending = m->order[i]->has_descending;
     }
-    q->limit = m->has_limit ? m->limit : 0;
+    YZ_TRY(yzi_number_optional(m->has_limit, m->limit, &q->limit));
     return yzi_view_optional(m->has_cursor, m->cursor, &q->cursor);
 }
 

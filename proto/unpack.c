@@ -216,6 +216,13 @@ int yzi_view_optional(protobuf_c_boolean has, ProtobufCBinaryData b, yz_bytes *o
     return 0;
 }
 
+int yzi_number_optional(protobuf_c_boolean has, uint32_t v, uint32_t *out)
+{
+    YZ_ENSURE(!has || v != 0, YZ_EMALFORMED);
+    *out = has ? v : 0;
+    return 0;
+}
+
 int yzi_copy_fixed(ProtobufCBinaryData b, void *dst, size_t n)
 {
     YZ_ENSURE(b.len == n, YZ_EMALFORMED);

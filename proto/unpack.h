@@ -60,6 +60,8 @@ static inline ProtobufCBinaryData yzi_bin(yz_bytes b)
 /* An optional bytes field: empty when absent; present but empty is YZ_EMALFORMED, so that nothing
  * has two forms. */
 YZ_MUST_USE int yzi_view_optional(protobuf_c_boolean has, ProtobufCBinaryData b, yz_bytes *out);
+/* The same for numbers whose absence stands for 0. */
+YZ_MUST_USE int yzi_number_optional(protobuf_c_boolean has, uint32_t v, uint32_t *out);
 /* Exactly n bytes, copied. YZ_EMALFORMED. */
 YZ_MUST_USE int yzi_copy_fixed(ProtobufCBinaryData b, void *dst, size_t n);
 
