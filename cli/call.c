@@ -183,7 +183,7 @@ static enum cli_exit exit_of(enum yz_status status)
 static int run_call(struct cli *c)
 {
     YZ_AUTO(free_request) yz_request *request = NULL;
-    uint32_t timeout;
+    uint32_t timeout = 0;
     YZ_TRY(build_request(c, &request, &timeout));
     YZ_AUTO(close_client) yz_client *client = NULL;
     YZ_TRY(yz_client_open(yzi_cli_option(c, "config"), &client, yzi_cli_error(c)));
@@ -208,5 +208,5 @@ static const struct cli_option call_options[] = {
 
 const struct cli_verb yzi_cli_call[] = {{"call", "", "SERVICE", 1, 1,
                                          "Ask a service for records and show the verified answer",
-                                         call_options, run_call},
+                                         call_options, run_call, false},
                                         CLI_TABLE_END};

@@ -5,13 +5,15 @@
 #include "cli/cli.h"
 
 #include <argp.h>
-
-#include "base/clock.h"
+#include <unistd.h>
 
 #define OPTIONS_MAX 32u
 #define VALUES_MAX 1024u
 #define ARENA_MAX (256u * 1024u * 1024u)
+#define MADE_MAX 64u
 #define FIRST_KEY 1000 /* argp keys: no short options */
+#define KEY_JSON (FIRST_KEY - 1)
+#define KEY_HELP (FIRST_KEY - 2)
 
 struct cli {
     const struct cli_verb *verb;
@@ -19,17 +21,26 @@ struct cli {
     size_t values_n[OPTIONS_MAX];
     const char *args[VALUES_MAX];
     unsigned args_n;
-    bool json, quiet, usage_fault;
-    int exit_code; /* when not EXIT_OK */
+    bool json, quiet, usage_fault, help;
+    bool complained;            /* argp has said what is wrong */
+    int exit_code;              /* when not EXIT_OK */
+    const char *made[MADE_MAX]; /* undone in reverse */
+    unsigned made_n;
+    int kept_fd; /* -1: none */
     struct arena arena;
     yz_error error;
 };
 
 static const struct cli_verb *const tables[] = {
-    yzi_cli_keys,      yzi_cli_root,   yzi_cli_broker,  yzi_cli_directory, yzi_cli_member,
-    yzi_cli_subsystem, yzi_cli_node,   yzi_cli_service, yzi_cli_grant,     yzi_cli_data,
-    yzi_cli_call,      yzi_cli_status, yzi_cli_sandbox};
+    yzi_cli_keys,   yzi_cli_root,      yzi_cli_broker, yzi_cli_directory,
+    yzi_cli_member, yzi_cli_subsystem, yzi_cli_node,   yzi_cli_service,
+    yzi_cli_grant,  yzi_cli_data,      yzi_cli_status};
 #define TABLES (sizeof tables / sizeof tables[0])
+
+const struct cli_verb *yzi_cli_table(size_t i)
+{
+    return i < TABLES ? tables[i] : NULL;
+}
 
 /* -- what verbs use -- */
 
@@ -70,6 +81,11 @@ const char *yzi_cli_arg(const struct cli *c, unsigned i)
 unsigned yzi_cli_args(const struct cli *c)
 {
     return c->args_n;
+}
+
+bool yzi_cli_quiet(const struct cli *c)
+{
+    return c->quiet;
 }
 
 bool yzi_cli_json(const struct cli *c)
@@ -123,6 +139,41 @@ void yzi_cli_exit_with(struct cli *c, enum cli_exit code)
     c->exit_code = (int)code;
 }
 
+int yzi_cli_made(struct cli *c, const char *path)
+{
+    yz_bytes copy;
+    YZ_ENSURE(c->made_n < MADE_MAX, YZ_ELIMIT);
+    YZ_TRY(yzi_arena_dup(&c->arena, yzi_bytes(path, strlen(path) + 1), &copy));
+    c->made[c->made_n++] = (const char *)copy.p;
+    return YZ_OK;
+}
+
+static void undo(struct cli *c)
+{
+    while (c->made_n) {
+        yz_ignore(remove(c->made[--c->made_n]), "a folder that others write to stays");
+    }
+}
+
+void yzi_cli_keep_fd(struct cli *c, int fd)
+{
+    YZ_ASSERT(c->kept_fd < 0);
+    c->kept_fd = fd;
+}
+
+int yzi_cli_extend(struct cli *c, void *list, size_t n, size_t size)
+{
+    void **old = list, *longer;
+    size_t more;
+    YZ_TRY(yzi_size_add(n, 1, &more));
+    YZ_TRY(yzi_arena_new(&c->arena, more, size, &longer));
+    if (n) {
+        memcpy(longer, *old, n * size);
+    }
+    *old = longer;
+    return YZ_OK;
+}
+
 enum cli_exit yzi_cli_exit_of(int code)
 {
     switch (code) {
@@ -144,22 +195,6 @@ enum cli_exit yzi_cli_exit_of(int code)
     default:
         return EXIT_FAILED;
     }
-}
-
-int yzi_cli_time(struct cli *c, const char *option, const char *text, uint64_t *out)
-{
-    uint64_t ms;
-    if (yzi_time_parse(text, out) == YZ_OK) {
-        return YZ_OK;
-    }
-    if (yzi_duration_parse(text, &ms) == YZ_OK) {
-        *out = yzi_wall_ms(&yzi_clock_system) + ms;
-        return YZ_OK;
-    }
-    return yzi_cli_usage(c,
-                         "--%s: '%s' is neither a time (2027-01-01, 2027-01-01T08:00:00Z) nor a "
-                         "duration from now (90d)",
-                         option, text);
 }
 
 /* -- finding the verb -- */
@@ -227,8 +262,8 @@ static int complain_of_verb(const char *noun, const char *verb, bool noun_exists
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct cli *c = state->input;
-    if (key == FIRST_KEY - 1) {
-        c->json = true;
+    if (key == KEY_JSON || key == KEY_HELP) {
+        *(key == KEY_JSON ? &c->json : &c->help) = true;
         return 0;
     }
     if (key >= FIRST_KEY && key < FIRST_KEY + (int)OPTIONS_MAX) {
@@ -236,9 +271,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         const struct cli_option *o = &c->verb->options[i];
         if (c->values_n[i] && !o->many) {
             argp_error(state, "--%s is given twice", o->name);
+            return EINVAL;
         }
         if (c->values_n[i] == VALUES_MAX) {
             argp_error(state, "--%s is given more than %u times", o->name, VALUES_MAX);
+            return EINVAL;
         }
         c->values[i][c->values_n[i]++] = arg ? arg : "";
         return 0;
@@ -246,6 +283,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     if (key == ARGP_KEY_ARG) {
         if (c->args_n >= c->verb->args_max || c->args_n == VALUES_MAX) {
             argp_error(state, "'%s' is one argument too many", arg);
+            return EINVAL;
         }
         c->args[c->args_n++] = arg;
         return 0;
@@ -267,41 +305,84 @@ static void check_complete(struct cli *c, const char *name)
     }
 }
 
-static int parse(struct cli *c, int argc, char **argv)
+/* The help of an option, saying which cannot be left out; without memory for that it does not. */
+static const char *help_of(struct cli *c, const struct cli_option *o)
 {
-    struct argp_option options[OPTIONS_MAX + 2] = {0};
+    static const char needed[] = " (needed)";
+    size_t n = strlen(o->help);
+    char *text = o->required ? yzi_arena_alloc(&c->arena, n + sizeof needed, 1) : NULL;
+    if (!text) {
+        return o->help;
+    }
+    memcpy(text, o->help, n);
+    memcpy(text + n, needed, sizeof needed);
+    return text;
+}
+
+static void list_options(struct cli *c, struct argp_option out[OPTIONS_MAX + 4])
+{
     int n = 0;
     for (; c->verb->options && c->verb->options[n].name; n++) {
         YZ_ASSERT(n < (int)OPTIONS_MAX);
         const struct cli_option *o = &c->verb->options[n];
-        options[n] = (struct argp_option){o->name, FIRST_KEY + n, o->arg, 0, o->help, 0};
+        out[n] = (struct argp_option){o->name, FIRST_KEY + n, o->arg, 0, help_of(c, o), 0};
     }
-    options[n] = (struct argp_option){"json", FIRST_KEY - 1, NULL, 0, "Print JSON", 0};
+    if (!c->verb->changes) {
+        out[n++] = (struct argp_option){"json", KEY_JSON, NULL, 0, "Print JSON", -1};
+    }
+    out[n++] = (struct argp_option){"help", KEY_HELP, NULL, 0, "Explain this, do nothing", -1};
+    /* argp's own words send people there */
+    out[n] = (struct argp_option){"usage", KEY_HELP, NULL, OPTION_HIDDEN, NULL, -1};
+}
+
+static int parse(struct cli *c, int argc, char **argv)
+{
+    struct argp_option options[OPTIONS_MAX + 4] = {0};
     struct argp argp = {.options = options,
                         .parser = parse_option,
-                        .args_doc = c->verb->args,
+                        .args_doc = c->verb->args[0] ? c->verb->args : NULL,
                         .doc = c->verb->help};
-    char name[96];
+    char name[96], *before = argv[0];
+    list_options(c, options);
     snprintf(name, sizeof name, "yz %s%s%s", c->verb->noun, c->verb->verb[0] ? " " : "",
              c->verb->verb);
     argv[0] = name;
-    int rc = argp_parse(&argp, argc, argv, 0, NULL, c);
+    /* argp's own --help would exit, and here only main does */
+    int rc = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, c);
+    argv[0] = before;
     if (rc != 0) {
+        c->complained = true;
         return EXIT_USAGE;
+    }
+    if (c->help) {
+        argp_help(&argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);
+        return EXIT_OK;
     }
     check_complete(c, name);
     return c->usage_fault ? EXIT_USAGE : EXIT_OK;
 }
 
+static int complain(struct cli *c, const char *words, int code)
+{
+    fflush(stdout);
+    if (!c->complained) {
+        fprintf(stderr, "yz: %s\n", words);
+    }
+    return code;
+}
+
 static int finish(struct cli *c, int rc)
 {
-    if (rc == YZ_OK && !c->usage_fault) {
-        return c->exit_code;
+    if (rc < 0 || c->usage_fault) {
+        undo(c);
+        const char *words = c->error.text[0] ? c->error.text : yz_err_name(rc);
+        int code = c->exit_code ? c->exit_code : (int)yzi_cli_exit_of(rc);
+        return complain(c, words, c->usage_fault || c->complained ? EXIT_USAGE : code);
     }
-    const char *words = c->error.text[0] ? c->error.text : yz_err_name(rc);
-    fflush(stdout);
-    fprintf(stderr, "yz: %s\n", words);
-    return c->usage_fault ? EXIT_USAGE : (int)yzi_cli_exit_of(rc);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return complain(c, "what was to be printed could not be written", EXIT_FAILED);
+    }
+    return c->exit_code;
 }
 
 static int run_verb(const struct cli_verb *v, int argc, char **argv, bool quiet)
@@ -313,10 +394,16 @@ static int run_verb(const struct cli_verb *v, int argc, char **argv, bool quiet)
     }
     c->verb = v;
     c->quiet = quiet;
+    c->kept_fd = -1;
     yzi_arena_init(&c->arena, ARENA_MAX);
-    int code = parse(c, argc, argv);
-    int rc = code == EXIT_OK ? v->run(c) : YZ_EINVAL;
-    code = finish(c, rc);
+    int rc = parse(c, argc, argv) == EXIT_OK ? YZ_OK : YZ_EINVAL;
+    if (rc == YZ_OK && !c->help) {
+        rc = v->run(c);
+    }
+    int code = finish(c, rc);
+    if (c->kept_fd >= 0) {
+        close(c->kept_fd);
+    }
     yzi_arena_fini(&c->arena);
     free(c);
     return code;
@@ -324,7 +411,6 @@ static int run_verb(const struct cli_verb *v, int argc, char **argv, bool quiet)
 
 int yzi_cli_run(int argc, char **argv, bool quiet)
 {
-    argp_err_exit_status = EXIT_USAGE;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         int code = print_help();
         return argc < 2 ? EXIT_USAGE : code;

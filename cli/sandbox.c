@@ -91,7 +91,7 @@ static int keep(struct sandbox *s, const char *text, const char **out)
 /* Run one yz command line, words ended by NULL, as a person would type it. */
 static int yz(struct sandbox *s, const char *const *words)
 {
-    char *argv[ARGV_MAX] = {"yz"};
+    char program[] = "yz", *argv[ARGV_MAX] = {program};
     int argc = 1;
     for (; words[argc - 1]; argc++) {
         YZ_ASSERT(argc < ARGV_MAX - 1);
@@ -537,6 +537,7 @@ static int run_down(struct cli *c)
 
 const struct cli_verb yzi_cli_sandbox[] = {
     {"sandbox", "up", "DIR", 1, 1,
-     "Start a broker and demo agencies with fresh keys on free loopback ports", NULL, run_up},
-    {"sandbox", "down", "DIR", 1, 1, "Stop them; what they wrote stays in DIR", NULL, run_down},
+     "Start a broker and demo agencies with fresh keys on free loopback ports", NULL, run_up, true},
+    {"sandbox", "down", "DIR", 1, 1, "Stop them; what they wrote stays in DIR", NULL, run_down,
+     true},
     CLI_TABLE_END};

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * yz grant: who may ask what. A grant has a coarse half in the offer, which brokers see, and a fine
+ * half in the terms, which only adapters see; both are made, listed and taken back together.
+ */
+#include <sodium.h>
+
+#include "cli/columns.h"
+#include "cli/offer.h"
+
+#define ID_BYTES 4u
+
+/* -- add -- */
+
+struct addition {
+    const char *home;
+    struct member_set set;
+    struct home_offer offer;
+    yz_service_id service;
+    struct coarse_grant coarse;
+    struct fine_grant fine;
+    const struct catalogue_entry *entry; /* what the service answers from */
+};
+
+static int read_service(struct cli *c, struct addition *a)
+{
+    yz_subsystem_id subsystem = yzi_service_subsystem(a->service);
+    if (!yzi_bytes_eq(yzi_subsystem_member(subsystem).v, a->set.member.v)) {
+        return yzi_fail(yzi_cli_error(c), YZ_EDENIED, "%.*s is not a service of %.*s",
+                        CLI_V(a->service.v), CLI_V(a->set.member.v));
+    }
+    YZ_TRY(yzi_home_offer_load(c, a->home, &a->set, yzi_subsystem_code(subsystem), &a->offer));
+    a->coarse.service = yzi_service_local(a->service);
+    const struct offered_service *s = yzi_home_offer_service(&a->offer, a->coarse.service);
+    a->entry = s ? yzi_home_offer_entry(&a->offer, s->data_set) : NULL;
+    if (!a->entry) {
+        return yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND,
+                        "%.*s is not offered; publish it first (yz service publish)",
+                        CLI_V(a->service.v));
+    }
+    return YZ_OK;
+}
+
+static int read_consumer(struct cli *c, struct addition *a)
+{
+    YZ_TRY(yzi_cli_subsystem_id(c, yzi_cli_option(c, "consumer"), &a->coarse.consumer));
+    if (!yzi_bytes_eq(yzi_id_instance(a->coarse.consumer.v), yzi_id_instance(a->service.v))) {
+        return yzi_cli_usage(c, "--consumer: %.*s is of another instance than the service",
+                             CLI_V(a->coarse.consumer.v));
+    }
+    return YZ_OK;
+}
+
+static int read_operations(struct cli *c, struct fine_grant *fine)
+{
+    size_t n;
+    const char *const *given = yzi_cli_options(c, "operation", &n);
+    fine->operations = n ? 0 : 1u << QUERY_GET;
+    for (size_t i = 0; i < n; i++) {
+        unsigned operation;
+        if (yzi_operation_parse(given[i], &operation) < 0) {
+            return yzi_cli_usage(c, "--operation: '%s' is none of get, find, count and match",
+                                 given[i]);
+        }
+        if (operation != QUERY_GET) {
+            return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
+                            "this version's adapters serve get only; a grant of %s would be "
+                            "refused",
+                            given[i]);
+        }
+        fine->operations |= 1u << operation;
+    }
+    return YZ_OK;
+}
+
+static int unknown_field(struct cli *c, const struct catalogue_entry *e, const char *field)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf known;
+    yzi_buf_init(&known, 300);
+    for (size_t i = 0; i < e->elements_n; i++) {
+        if (yzi_buf_printf(&known, "%s%.*s", i ? ", " : "", CLI_V(e->elements[i].field)) < 0) {
+            yz_ignore(yzi_buf_put_str(&known, " ..."), "the list is for help only");
+            break;
+        }
+    }
+    return yzi_fail(yzi_cli_error(c), YZ_EINVAL,
+                    "the data set '%.*s' has no field '%s'; it has %.*s", CLI_V(e->data_set), field,
+                    CLI_V(yzi_bytes_buf(&known)));
+}
+
+/* The fields named, or all there are: they are listed one by one, so that a field the data set gets
+ * later is not granted by an old grant. */
+static int read_fields(struct cli *c, struct addition *a)
+{
+    size_t n, all = a->entry->elements_n;
+    struct fine_grant *fine = &a->fine;
+    const char *const *given = yzi_cli_options(c, "field", &n);
+    YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n + all, sizeof *fine->readable, &fine->readable));
+    for (size_t i = 0; i < n; i++) {
+        yz_bytes name = yzi_bytes_str(given[i]);
+        if (!yzi_home_entry_has(a->entry, name)) {
+            return unknown_field(c, a->entry, given[i]);
+        }
+        for (size_t k = 0; k < fine->readable_n; k++) {
+            if (yzi_bytes_eq(fine->readable[k].name, name)) {
+                return yzi_cli_usage(c, "--field %s is given twice", given[i]);
+            }
+        }
+        fine->readable[fine->readable_n++].name = name;
+    }
+    for (size_t i = 0; n == 0 && i < all; i++) {
+        fine->readable[fine->readable_n++].name = a->entry->elements[i].field;
+    }
+    return YZ_OK;
+}
+
+static bool is_purpose(const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] <= ' ' || text[i] > '~') {
+            return false;
+        }
+    }
+    return n > 0 && n <= YZ_PURPOSE_MAX;
+}
+
+static int read_purposes(struct cli *c, struct fine_grant *fine)
+{
+    size_t n;
+    const char *const *given = yzi_cli_options(c, "purpose", &n);
+    if (n > YZ_PURPOSES_MAX) {
+        return yzi_cli_usage(c, "a grant has at most %u purposes", YZ_PURPOSES_MAX);
+    }
+    YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n, sizeof *fine->purposes.items, &fine->purposes.items));
+    for (size_t i = 0; i < n; i++) {
+        if (!is_purpose(given[i])) {
+            return yzi_cli_usage(c,
+                                 "--purpose: '%s' is no code: 1 to %u printable ASCII characters "
+                                 "without space",
+                                 given[i], YZ_PURPOSE_MAX);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(given[i], given[k]) == 0) {
+                return yzi_cli_usage(c, "--purpose %s is given twice", given[i]);
+            }
+        }
+        fine->purposes.items[i] = yzi_bytes_str(given[i]);
+    }
+    fine->purposes.n = n;
+    return YZ_OK;
+}
+
+static int read_validity(struct cli *c, struct coarse_grant *g)
+{
+    const char *from = yzi_cli_option(c, "from"), *until = yzi_cli_option(c, "until");
+    YZ_TRY(from ? yzi_cli_time(c, "from", from, &g->not_before) : YZ_OK);
+    YZ_TRY(until ? yzi_cli_time(c, "until", until, &g->not_after) : YZ_OK);
+    if (until && (g->not_after <= yzi_home_now() || g->not_after <= g->not_before)) {
+        return yzi_cli_usage(c, "--until %s: the grant would never count", until);
+    }
+    return YZ_OK;
+}
+
+/* A name no grant of the offer has; random, so that a name once revoked does not come back. */
+static int choose_id(struct cli *c, const struct home_offer *o, yz_bytes *out)
+{
+    char id[2 + 2 * ID_BYTES + 1] = "g-";
+    uint8_t random[ID_BYTES];
+    do {
+        randombytes_buf(random, sizeof random);
+        sodium_bin2hex(id + 2, sizeof id - 2, random, sizeof random);
+    } while (yzi_home_offer_fine(o, yzi_bytes_str(id)));
+    return yzi_arena_dup(yzi_cli_arena(c), yzi_bytes_str(id), out);
+}
+
+static int append(struct cli *c, struct addition *a)
+{
+    struct offer *o = &a->offer.offer;
+    struct terms *t = &a->offer.terms;
+    YZ_TRY(choose_id(c, &a->offer, &a->coarse.id));
+    a->fine.id = a->coarse.id;
+    YZ_TRY(yzi_cli_extend(c, &o->grants, o->grants_n, sizeof *o->grants));
+    YZ_TRY(yzi_cli_extend(c, &t->grants, t->grants_n, sizeof *t->grants));
+    o->grants[o->grants_n++] = a->coarse;
+    t->grants[t->grants_n++] = a->fine;
+    return yzi_home_offer_sign(c, &a->offer);
+}
+
+static int run_add(struct cli *c)
+{
+    struct addition a = {0};
+    if (yzi_cli_flag(c, "strict")) {
+        return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
+                        "a strict grant rests on the evidence log, which this version does not "
+                        "have yet");
+    }
+    YZ_TRY(yzi_cli_service_id(c, yzi_cli_option(c, "service"), &a.service));
+    YZ_TRY(read_consumer(c, &a));
+    YZ_TRY(read_operations(c, &a.fine));
+    YZ_TRY(read_purposes(c, &a.fine));
+    YZ_TRY(read_validity(c, &a.coarse));
+    YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &a.home));
+    YZ_TRY(yzi_home_member_set(c, a.home, &a.set));
+    YZ_TRY(read_service(c, &a));
+    YZ_TRY(read_fields(c, &a));
+    YZ_TRY(append(c, &a));
+    yzi_cli_say(c, "%.*s\n", CLI_V(a.coarse.id));
+    return yzi_home_offer_push(c, &a.offer);
+}
+
+/* -- list -- */
+
+struct listing {
+    struct cli *c;
+    yz_bytes service; /* only this one, when not empty */
+    uint64_t now;
+    struct columns table;
+    struct json json;
+};
+
+static const char *state_of(const struct coarse_grant *g, uint64_t now)
+{
+    return now < g->not_before                   ? "not yet"
+           : g->not_after && now >= g->not_after ? "expired"
+                                                 : "valid";
+}
+
+static void put_words(yz_buf *to, yz_bytes word, int *rc)
+{
+    *rc = *rc == YZ_OK && to->n ? yzi_buf_put_str(to, " ") : *rc;
+    *rc = *rc == YZ_OK ? yzi_buf_put(to, word) : *rc;
+}
+
+static int tell_lists(struct listing *l, const struct fine_grant *fine)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf fields;
+    YZ_AUTO(yzi_buf_fini) yz_buf purposes;
+    int rc = YZ_OK;
+    yzi_buf_init(&fields, YZ_RECORD_MAX);
+    yzi_buf_init(&purposes, YZ_RECORD_MAX);
+    for (size_t i = 0; i < fine->readable_n; i++) {
+        put_words(&fields, fine->readable[i].name, &rc);
+    }
+    for (size_t i = 0; i < fine->purposes.n; i++) {
+        put_words(&purposes, fine->purposes.items[i], &rc);
+    }
+    yzi_columns_add(&l->table, purposes.n ? yzi_bytes_buf(&purposes) : yzi_bytes_str("any"));
+    yzi_columns_add(&l->table, yzi_bytes_buf(&fields));
+    return rc;
+}
+
+static int tell(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
+                const struct fine_grant *fine)
+{
+    char time[32];
+    yzi_columns_add(&l->table, g->id);
+    yzi_columns_printf(&l->table, "%.*s/%.*s", CLI_V(o->offer.subsystem.v), CLI_V(g->service));
+    yzi_columns_add(&l->table, g->consumer.v);
+    yzi_columns_str(&l->table, state_of(g, l->now));
+    yzi_columns_str(&l->table, yzi_cli_time_text(g->not_after, time));
+    return tell_lists(l, fine);
+}
+
+static void put_time(struct json *j, const char *key, uint64_t ms)
+{
+    char time[32];
+    yzi_json_key(j, key);
+    yzi_json_str(j, ms ? yzi_cli_time_text(ms, time) : NULL);
+}
+
+static void put_lists(struct json *j, const struct fine_grant *fine)
+{
+    yzi_json_key(j, "operations");
+    yzi_json_array(j);
+    for (unsigned op = QUERY_GET; op <= QUERY_MATCH; op++) {
+        if (fine->operations & 1u << op) {
+            yzi_json_str(j, yzi_operation_name(op));
+        }
+    }
+    yzi_json_array_end(j);
+    yzi_json_key(j, "fields");
+    yzi_json_array(j);
+    for (size_t i = 0; i < fine->readable_n; i++) {
+        yzi_json_text(j, fine->readable[i].name);
+    }
+    yzi_json_array_end(j);
+    yzi_json_key(j, "purposes");
+    yzi_json_array(j);
+    for (size_t i = 0; i < fine->purposes.n; i++) {
+        yzi_json_text(j, fine->purposes.items[i]);
+    }
+    yzi_json_array_end(j);
+}
+
+static int put(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
+               const struct fine_grant *fine)
+{
+    struct json *j = &l->json;
+    YZ_AUTO(yzi_buf_fini) yz_buf service;
+    yzi_buf_init(&service, YZ_ID_MAX);
+    YZ_TRY(yzi_buf_printf(&service, "%.*s/%.*s", CLI_V(o->offer.subsystem.v), CLI_V(g->service)));
+    yzi_json_object(j);
+    yzi_json_key(j, "id");
+    yzi_json_text(j, g->id);
+    yzi_json_key(j, "service");
+    yzi_json_text(j, yzi_bytes_buf(&service));
+    yzi_json_key(j, "consumer");
+    yzi_json_text(j, g->consumer.v);
+    yzi_json_key(j, "state");
+    yzi_json_str(j, state_of(g, l->now));
+    put_time(j, "from", g->not_before);
+    put_time(j, "until", g->not_after);
+    yzi_json_key(j, "strict");
+    yzi_json_bool(j, g->strict);
+    put_lists(j, fine);
+    yzi_json_object_end(j);
+    return YZ_OK;
+}
+
+static bool is_wanted(const struct listing *l, const struct home_offer *o,
+                      const struct coarse_grant *g)
+{
+    size_t n = o->offer.subsystem.v.n;
+    yz_bytes w = l->service;
+    return w.n == 0 ||
+           (w.n == n + 1 + g->service.n && yzi_bytes_eq(yzi_bytes(w.p, n), o->offer.subsystem.v) &&
+            yzi_bytes_eq(yzi_bytes(w.p + n + 1, g->service.n), g->service));
+}
+
+static int list_offer(struct listing *l, const struct home_offer *o)
+{
+    static const struct fine_grant none; /* a coarse grant without a fine one grants nothing */
+    for (size_t i = 0; i < o->offer.grants_n; i++) {
+        const struct coarse_grant *g = &o->offer.grants[i];
+        const struct fine_grant *fine = yzi_home_offer_fine(o, g->id);
+        if (is_wanted(l, o, g)) {
+            fine = fine ? fine : &none;
+            YZ_TRY(yzi_cli_json(l->c) ? put(l, o, g, fine) : tell(l, o, g, fine));
+        }
+    }
+    return YZ_OK;
+}
+
+static int list_all(struct listing *l)
+{
+    const char *home;
+    struct member_set set;
+    YZ_TRY(yzi_home_open(l->c, HOME_MEMBER, false, &home));
+    YZ_TRY(yzi_home_member_set(l->c, home, &set));
+    for (size_t i = 0; i < set.subsystems_n; i++) {
+        struct home_offer o;
+        YZ_TRY(yzi_home_offer_load(l->c, home, &set, set.subsystems[i].code, &o));
+        YZ_TRY(list_offer(l, &o));
+    }
+    return YZ_OK;
+}
+
+static int run_list(struct cli *c)
+{
+    struct listing l = {.c = c, .now = yzi_home_now()};
+    yz_service_id service;
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yzi_buf_init(&text, 64u * 1024u * 1024u);
+    if (yzi_cli_option(c, "service")) {
+        YZ_TRY(yzi_cli_service_id(c, yzi_cli_option(c, "service"), &service));
+        l.service = service.v;
+    }
+    if (yzi_cli_json(c)) {
+        yzi_json_init(&l.json, &text, true);
+        yzi_json_array(&l.json);
+        YZ_TRY(list_all(&l));
+        yzi_json_array_end(&l.json);
+        YZ_TRY(yzi_json_end(&l.json));
+        yzi_cli_write(c, yzi_bytes_buf(&text));
+        return YZ_OK;
+    }
+    static const char *const head[] = {"GRANT", "SERVICE",  "CONSUMER", "STATE",
+                                       "UNTIL", "PURPOSES", "FIELDS",   NULL};
+    yzi_columns_begin(&l.table, c, head);
+    YZ_TRY(list_all(&l));
+    return yzi_columns_print(&l.table, false);
+}
+
+/* -- revoke -- */
+
+static void remove_grant(struct home_offer *o, yz_bytes id)
+{
+    struct offer *offer = &o->offer;
+    struct terms *terms = &o->terms;
+    for (size_t i = 0; i < offer->grants_n; i++) {
+        if (yzi_bytes_eq(offer->grants[i].id, id)) {
+            memmove(&offer->grants[i], &offer->grants[i + 1],
+                    (--offer->grants_n - i) * sizeof *offer->grants);
+            break;
+        }
+    }
+    struct fine_grant *fine = yzi_home_offer_fine(o, id);
+    if (fine) {
+        size_t after = terms->grants_n - (size_t)(fine - terms->grants) - 1;
+        memmove(fine, fine + 1, after * sizeof *fine);
+        terms->grants_n--;
+    }
+}
+
+static bool has_grant(const struct home_offer *o, yz_bytes id)
+{
+    for (size_t i = 0; i < o->offer.grants_n; i++) {
+        if (yzi_bytes_eq(o->offer.grants[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The one offer that has the grant. */
+static int find_offer(struct cli *c, const char *home, const struct member_set *set, yz_bytes id,
+                      struct home_offer *out)
+{
+    const char *only = yzi_cli_option(c, "subsystem");
+    unsigned found = 0;
+    for (size_t i = 0; i < set->subsystems_n; i++) {
+        struct home_offer o;
+        if (only && !yzi_bytes_eq_str(set->subsystems[i].code, only)) {
+            continue;
+        }
+        YZ_TRY(yzi_home_offer_load(c, home, set, set->subsystems[i].code, &o));
+        if (has_grant(&o, id)) {
+            *out = o;
+            found++;
+        }
+    }
+    if (found > 1) {
+        return yzi_cli_usage(c, "several subsystems have a grant %.*s: say which with --subsystem",
+                             CLI_V(id));
+    }
+    return found ? YZ_OK
+                 : yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND,
+                            "there is no grant %.*s; yz grant list shows them", CLI_V(id));
+}
+
+static int run_revoke(struct cli *c)
+{
+    const char *home;
+    struct member_set set;
+    struct home_offer o = {0};
+    yz_bytes id = yzi_bytes_str(yzi_cli_arg(c, 0));
+    YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &home));
+    YZ_TRY(yzi_home_member_set(c, home, &set));
+    YZ_TRY(find_offer(c, home, &set, id, &o));
+    remove_grant(&o, id);
+    YZ_TRY(yzi_home_offer_sign(c, &o));
+    yzi_cli_say(
+        c, "%.*s is revoked; offer version %llu%s\n", CLI_V(id),
+        (unsigned long long)o.offer.version,
+        yzi_cli_flag(c, "admin") ? "" : "; it counts once an adapter has that (yz service push)");
+    return yzi_home_offer_push(c, &o);
+}
+
+static const struct cli_option add_options[] = {
+    {"home", "DIR", "The member's home", true, false},
+    {"service", "ID", "The service, INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/VERSION", true, false},
+    {"consumer", "SUBSYSTEM", "Who may ask, INSTANCE/CLASS/CODE/SUBSYSTEM", true, false},
+    {"operation", "OPERATION", "What may be asked: get (the default)", false, true},
+    {"field", "FIELD", "A field that may be read (without any: all the data set has now)", false,
+     true},
+    {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
+    {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},
+    {"until", "TIME", "Until when: 2027-12-31, or from now on: 90d", false, false},
+    {"strict", NULL, "Only with durable evidence; not there yet", false, false},
+    {"admin", "SOCKET", "Give offer and terms to this adapter at once", false, true},
+    {0}};
+static const struct cli_option list_options[] = {
+    {"home", "DIR", "The member's home", true, false},
+    {"service", "ID", "Only the grants on this service", false, false},
+    {0}};
+static const struct cli_option revoke_options[] = {
+    {"home", "DIR", "The member's home", true, false},
+    {"subsystem", "CODE", "The subsystem, should several have a grant of that id", false, false},
+    {"admin", "SOCKET", "Give offer and terms to this adapter at once", false, true},
+    {0}};
+
+const struct cli_verb yzi_cli_grant[] = {
+    {"grant", "add", "", 0, 0, "Let a subsystem ask a service, and print the grant's id",
+     add_options, run_add, true},
+    {"grant", "list", "", 0, 0, "List the grants of a member", list_options, run_list, false},
+    {"grant", "revoke", "ID", 1, 1, "Take a grant back", revoke_options, run_revoke, true},
+    CLI_TABLE_END};
