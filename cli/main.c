@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * yz, the command line.
+ * yz, the command line: only here a process begins and ends; all else is in yzi_cli_run.
  */
 #include "base/secret.h"
 #include "cli/cli.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fork, exec, pidfd.
+ * Processes by pidfd: what is waited for or stopped is the one started, never a namesake.
  */
 #include "cli/process.h"
 
