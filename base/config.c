@@ -160,8 +160,9 @@ static int reader_fault(struct reader *r)
 {
     void *iter = NULL;
     const struct fy_diag_error *e = fy_diag_errors_iterate(r->diag, &iter);
-    if (!e || !e->msg) {
-        return YZ_ENOMEM; /* it stopped without a finding */
+    if (!e || !e->msg) { /* it stopped without a finding, as at `|0` */
+        return yzi_config_fault(r->err, r->name, r->last,
+                                "not valid YAML after this; correct what follows");
     }
     struct config_place at = {e->line, e->column};
     return yzi_config_fault(r->err, r->name, at.line > 0 ? at : r->last,

@@ -12,10 +12,13 @@
  * - Cursors know their transaction, so that one left open when it ends is closed then and merely
  *   freed later; LMDB would free it twice.
  * - A full disk shows as EIO (the library meets a short write): the free space tells them apart.
+ *   Worse, the library maps its lock file sparse and writes to it, which on a full disk is a
+ * SIGBUS: its blocks are allocated first.
  */
 #include "base/lmdb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,6 +31,11 @@
 #define MAP_SIZE_DEFAULT ((size_t)1 << 40)
 #define MAP_SIZE_MODEST ((size_t)64 << 30) /* where address space is limited */
 #define LOCK_NAME "owner.lock"
+#define LMDB_LOCK_NAME "lock.mdb"
+#define READERS_DEFAULT 126u
+/* The library's lock file: two cache lines of head, one for each reader. It takes a longer one as
+ * it is; a shorter one it would extend, sparse again. */
+#define LMDB_LOCK_SIZE(readers) ((off_t)64 * (2 + (off_t)(readers)))
 /* A write that met the end of the disk leaves less than this. */
 #define DISK_FULL_BELOW ((uint64_t)1 << 20)
 
@@ -224,6 +232,29 @@ static int find_folder(struct db_env *env, const struct db_options *o, yz_error 
     return YZ_OK;
 }
 
+/* Gives the library's lock file its blocks. Opening and closing it drops the POSIX locks this
+ * process has on it: none, because the registry knows of no other environment here. */
+static int allocate_lock(const struct db_options *o, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    if (yzi_path_join(o->path, LMDB_LOCK_NAME, &path) < 0) {
+        return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", o->path);
+    }
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int rc = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
+    if (rc == 0) {
+        off_t size = LMDB_LOCK_SIZE(o->readers ? o->readers : READERS_DEFAULT);
+        rc = posix_fallocate(fd, 0, st.st_size > size ? st.st_size : size);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rc == 0 ? YZ_OK
+                   : yzi_fail(err, yzi_err_from_errno(rc), "%s: cannot prepare the lock file: %s",
+                              path, strerror(rc));
+}
+
 static int open_locked(const struct db_options *o, struct db_env **out, yz_error *err)
 {
     YZ_AUTO(env_drop) struct db_env *env = NULL;
@@ -242,6 +273,7 @@ static int open_locked(const struct db_options *o, struct db_env **out, yz_error
     }
     YZ_TRY(find_folder(env, o, err));
     YZ_TRY(yzi_file_lock(lock_path, &env->lock_fd, err));
+    YZ_TRY(allocate_lock(o, err));
     int rc = lmdb_open(env, o, o->map_size ? o->map_size : MAP_SIZE_DEFAULT);
     if (rc == ENOMEM && o->map_size == 0) {
         rc = lmdb_open(env, o, MAP_SIZE_MODEST);

@@ -362,6 +362,12 @@ static void test_parse__refuses_broken_yaml_in_one_sentence(void **state)
     }
 }
 
+static void test_parse__tells_what_the_library_keeps_to_itself(void **state)
+{
+    expect_fault(*state, "name: ab\nnote: |0\n  x\n",
+                 "x.yaml:2:1: not valid YAML after this; correct what follows");
+}
+
 static void test_parse__bounds_size_depth_and_number(void **state)
 {
     struct fixture *f = *state;
@@ -753,6 +759,7 @@ int main(void)
         TEST(test_parse__refuses_what_is_out_of_range),
         TEST(test_parse__refuses_the_machinery_of_yaml),
         TEST(test_parse__refuses_broken_yaml_in_one_sentence),
+        TEST(test_parse__tells_what_the_library_keeps_to_itself),
         TEST(test_parse__bounds_size_depth_and_number),
         TEST(test_parse__keeps_to_the_limit_of_the_arena),
         TEST(test_parse__leaves_the_target_alone_on_failure),
