@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/config.h"
-#include "config_example.h"
 #include "tests/support/alloc_fail.h"
+#include "tests/unit/base/config_example.h"
 
 struct fixture {
     struct arena arena;
