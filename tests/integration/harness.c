@@ -103,7 +103,7 @@ void assert_says(const struct output *o, const char *text)
 
 const char *in_sandbox(const struct sandbox *s, const char *fmt, ...)
 {
-    static char paths[8][512];
+    static char paths[8][1024];
     static unsigned next;
     char name[256];
     va_list args;
