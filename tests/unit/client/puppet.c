@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The puppet broker, and the stage it stands on.
+ */
+#include "tests/unit/client/puppet.h"
+
+#include <limits.h>
+#include <sodium.h>
+
+#include "proto/link.h"
+#include "proto/payload.h"
+
+#define OK(call) assert_int_equal((call), 0)
+#define REAL_SECONDS 10u
+#define QUIET_ROUNDS 20u
+
+/* -- the puppet -- */
+
+static bool admit(void *ctx, const uint8_t key[32])
+{
+    struct puppet *p = ctx;
+    struct directory_node n;
+    return !p->refuses &&
+           yzi_directory_by_transport(p->w->directory, key, yz_world_now(p->w), &n) == 0;
+}
+
+void puppet_up(struct puppet *p)
+{
+    struct server_options o = {.net = p->net, .admit = admit, .ctx = p, .endpoints_n = 1};
+    o.endpoints[0].address = p->endpoint[0] ? p->endpoint : "tcp://127.0.0.1:*";
+    o.endpoints[0].transport = &p->broker->transport;
+    yz_error err = {0};
+    if (yzi_server_new(&o, &p->server, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    snprintf(p->endpoint, sizeof p->endpoint, "%s", yzi_server_endpoint(p->server, 0));
+}
+
+void puppet_down(struct puppet *p)
+{
+    yzi_server_close(p->server);
+    p->server = NULL;
+    p->has_client = false;
+}
+
+void puppet_send(struct puppet *p, yz_bytes frame)
+{
+    assert_true(p->has_client);
+    OK(yzi_server_send(p->server, &p->client, frame));
+}
+
+static void send_object(struct puppet *p, uint32_t token, enum fetch_what what, bool found,
+                        yz_bytes payload)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    struct object o = {.token = token, .what = what, .found = found};
+    OK(yzi_object_write(&o, payload, &out));
+    puppet_send(p, yzi_bytes_buf(&out));
+}
+
+void puppet_push_freshness(struct puppet *p)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf record;
+    yz_world_buf(&record);
+    yz_world_put_freshness(p->w, yz_world_now(p->w), &record);
+    send_object(p, 0, FETCH_FRESHNESS, true, yzi_bytes_buf(&record));
+}
+
+void puppet_heartbeat(struct puppet *p)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    struct heartbeat h = {.directory_version = p->w->version, .time = yz_world_now(p->w)};
+    OK(yzi_heartbeat_write(&h, &out));
+    puppet_send(p, yzi_bytes_buf(&out));
+}
+
+static void welcome(struct puppet *p)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    struct welcome w = {.node = p->broker->node,
+                        .directory_version = p->no_directory ? 0 : p->w->version,
+                        .heartbeat_ms = 30000,
+                        .message_max = YZ_MESSAGE_MAX,
+                        .time = yz_world_now(p->w),
+                        .software = yzi_bytes_str("puppet")};
+    OK(yzi_welcome_write(&w, &out));
+    puppet_send(p, yzi_bytes_buf(&out));
+    if (!p->no_freshness) {
+        puppet_push_freshness(p);
+    }
+}
+
+static yz_bytes chunk(const struct puppet *p, yz_bytes digest)
+{
+    for (size_t i = 0; i < p->w->parts.chunks_n; i++) {
+        yz_digest d;
+        yz_bytes bytes = yzi_bytes_buf(&p->w->parts.chunks[i]);
+        crypto_hash_sha256(d.b, bytes.p, bytes.n);
+        if (yzi_bytes_eq(yzi_bytes_digest(&d), digest)) {
+            return bytes;
+        }
+    }
+    return (yz_bytes){0};
+}
+
+static void serve(struct puppet *p, const struct fetch *f)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf payload;
+    yz_world_buf(&payload);
+    bool found = true;
+    switch (f->what) {
+    case FETCH_MANIFEST:
+        OK(yzi_buf_put(&payload, yzi_bytes_buf(&p->w->parts.manifest)));
+        found = !p->no_directory;
+        break;
+    case FETCH_CHUNK:
+        OK(yzi_buf_put(&payload, chunk(p, f->name)));
+        found = payload.n > 0;
+        break;
+    case FETCH_SERVICE:
+        p->fetches++;
+        if (p->no_service_answer) {
+            return;
+        }
+        OK(yzi_buf_put(&payload, yzi_bytes_buf(&p->service)));
+        found = p->service_found;
+        break;
+    case FETCH_FRESHNESS:
+        yz_world_put_freshness(p->w, yz_world_now(p->w), &payload);
+        found = !p->no_freshness;
+        break;
+    case FETCH_OFFER:
+    case FETCH_STATEMENTS:
+    case FETCH_CATALOGUE:
+    default:
+        break;
+    }
+    send_object(p, f->token, f->what, found, found ? yzi_bytes_buf(&payload) : (yz_bytes){0});
+}
+
+static void receive(struct puppet *p, const struct connection_id *from, const struct frame *f)
+{
+    struct fetch fetch;
+    p->client = *from;
+    p->has_client = true;
+    switch (f->kind) {
+    case FRAME_HELLO:
+        p->hellos++;
+        if (!p->is_mute) {
+            welcome(p);
+        }
+        return;
+    case FRAME_FETCH:
+        OK(yzi_fetch_parse(f->header, &fetch));
+        serve(p, &fetch);
+        return;
+    case FRAME_REQUEST:
+        assert_true(p->requests_n < PUPPET_REQUESTS_MAX);
+        p->from[p->requests_n] = *from;
+        yz_world_buf(&p->requests[p->requests_n]);
+        OK(yzi_buf_put(&p->requests[p->requests_n++], f->raw));
+        return;
+    case FRAME_BYE:
+        p->has_client = false;
+        return;
+    case FRAME_RESPONSE:
+    case FRAME_OUTCOME:
+    case FRAME_WELCOME:
+    case FRAME_HEARTBEAT:
+    case FRAME_OBJECT:
+    case FRAME_PUT:
+    case FRAME_PUT_RESULT:
+    case FRAME_REJECT:
+    case FRAME_ADMIN_REQUEST:
+    case FRAME_ADMIN_REPLY:
+    default:
+        return;
+    }
+}
+
+void puppet_step(struct puppet *p)
+{
+    puppet_step_some(p, UINT_MAX);
+}
+
+void puppet_step_some(struct puppet *p, unsigned most)
+{
+    struct connection_id from;
+    uint8_t key[32];
+    if (!p->server) {
+        return;
+    }
+    yzi_server_step(p->server);
+    for (unsigned i = 0; i < most; i++) {
+        YZ_AUTO(yzi_message_fini) struct message m = {0};
+        struct frame f;
+        if (yzi_server_recv(p->server, &from, key, &m) < 0) {
+            return;
+        }
+        OK(yzi_frame_parse(m.bytes, YZ_MESSAGE_MAX, &f));
+        receive(p, &from, &f);
+    }
+}
+
+struct frame puppet_request(const struct puppet *p, unsigned i)
+{
+    struct frame f;
+    assert_true(i < p->requests_n);
+    OK(yzi_frame_parse(yzi_bytes_buf(&p->requests[i]), YZ_MESSAGE_MAX, &f));
+    return f;
+}
+
+void puppet_offer(struct puppet *p, struct world_node *const *adapters)
+{
+    static const char *const fields[] = {"status", NULL};
+    yzi_buf_clear(&p->service);
+    yz_world_simple_offer(p->w, WORLD_SERVICE, WORLD_CONSUMER, 1, fields, &p->service, NULL);
+    for (size_t i = 0; adapters[i]; i++) {
+        OK(yzi_buf_put(&p->service, yzi_bytes_buf(&yz_world_epoch(p->w, adapters[i])->record)));
+    }
+    p->service_found = true;
+}
+
+void puppet_respond(struct puppet *p, const struct world_response *r, unsigned request)
+{
+    struct frame q = puppet_request(p, request);
+    struct world_message m;
+    p->client = p->from[request];
+    yz_world_response(p->w, r, &q, &m);
+    puppet_send(p, yzi_bytes_buf(&m.raw));
+    yz_world_message_fini(&m);
+}
+
+void puppet_outcome(struct puppet *p, struct world_node *by, enum outcome_status status,
+                    const char *reason, unsigned request)
+{
+    struct frame q = puppet_request(p, request);
+    struct world_message m;
+    p->client = p->from[request];
+    yz_world_outcome(p->w, by, &q, status, reason, &m);
+    puppet_send(p, yzi_bytes_buf(&m.raw));
+    yz_world_message_fini(&m);
+}
+
+static void puppet_init(struct puppet *p, struct stage *s, const char *broker)
+{
+    *p = (struct puppet){.w = s->w, .broker = yz_world_node(s->w, broker)};
+    OK(yzi_net_new(1, &p->net)); /* a context has one ZAP handler */
+    yz_world_buf(&p->service);
+    puppet_up(p);
+    puppet_offer(p, (struct world_node *const[]){s->a1, s->a2, NULL});
+}
+
+static void puppet_fini(struct puppet *p)
+{
+    yzi_server_close(p->server);
+    yzi_net_free(p->net);
+    yzi_buf_fini(&p->service);
+    for (unsigned i = 0; i < p->requests_n; i++) {
+        yzi_buf_fini(&p->requests[i]);
+    }
+}
+
+/* -- the stage -- */
+
+void stage_config_text(const struct stage *s, char *out, size_t n)
+{
+    char key[64];
+    sodium_bin2base64(key, sizeof key, s->b1.broker->transport.public_key, 32,
+                      sodium_base64_VARIANT_ORIGINAL);
+    int used = snprintf(out, n,
+                        "node: CN/GOV/HB/@w1\nsubsystem: CN/GOV/HB/window\nhome: %s\n"
+                        "anchor: %s/anchor.yzr\ntimeout: 30s\nbrokers:\n"
+                        "  - {node: CN/@b1, endpoint: \"%s\", key: \"%s\"}\n",
+                        s->dir, s->dir, s->b1.endpoint, key);
+    if (s->has_b2) { /* its key is found in the anchor */
+        snprintf(out + used, n - (size_t)used, "  - {node: CN/@b2, endpoint: \"%s\"}\n",
+                 s->b2.endpoint);
+    }
+}
+
+static void read_config(struct stage *s)
+{
+    char text[2048];
+    yz_error err = {0};
+    stage_config_text(s, text, sizeof text);
+    if (yzi_client_config_parse(yzi_bytes_str(text), "client.yaml", s->dir, &s->config, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void open_trust(struct stage *s)
+{
+    char anchor[512], state[512];
+    yz_world_write_anchor(s->w, s->dir);
+    snprintf(anchor, sizeof anchor, "%s/anchor.yzr", s->dir);
+    snprintf(state, sizeof state, "%s/state", s->dir);
+    struct trust_options o = {.anchor = anchor, .dir = state, .clock = &s->w->clock.clock};
+    yz_error err = {0};
+    if (yzi_trust_open(&o, &s->trust, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
+struct stage *stage_new(bool two)
+{
+    struct stage *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    s->w = yz_world_standard();
+    s->client = yz_world_node(s->w, "CN/GOV/HB/@w1");
+    s->a1 = yz_world_node(s->w, "CN/GOV/MCA/@a1");
+    s->a2 = yz_world_node(s->w, "CN/GOV/MCA/@a2");
+    s->has_b2 = two;
+    OK(yzi_net_new(1, &s->net));
+    puppet_init(&s->b1, s, "CN/@b1");
+    if (two) {
+        puppet_init(&s->b2, s, "CN/@b2");
+    }
+    s->dir = yz_world_tmpdir();
+    read_config(s);
+    open_trust(s);
+    return s;
+}
+
+void stage_free(struct stage *s)
+{
+    yzi_engine_free(s->engine);
+    outcome_fini(&s->call);
+    puppet_fini(&s->b1);
+    if (s->has_b2) {
+        puppet_fini(&s->b2);
+    }
+    yzi_trust_close(s->trust);
+    yzi_client_config_fini(&s->config);
+    yzi_net_free(s->net);
+    yz_world_rmdir(s->dir);
+    free(s->dir);
+    yz_world_free(s->w);
+    free(s);
+}
+
+void stage_start(struct stage *s)
+{
+    struct engine_options o = {.config = &s->config,
+                               .clock = &s->w->clock.clock,
+                               .signing = &s->client->signing,
+                               .transport = &s->client->transport,
+                               .trust = s->trust,
+                               .net = s->net};
+    yz_error err = {0};
+    if (yzi_engine_new(&o, &s->engine, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
+/* One round: wait a little for anything, then let everybody act. True when something moved. */
+static bool round_of(struct stage *s)
+{
+    struct poll_entry entries[ENGINE_POLL_ENTRIES + 2 * SERVER_POLL_ENTRIES];
+    size_t n = yzi_engine_poll_entries(s->engine, entries);
+    if (s->b1.server) {
+        n += yzi_server_poll_entries(s->b1.server, entries + n);
+    }
+    if (s->has_b2 && s->b2.server) {
+        n += yzi_server_poll_entries(s->b2.server, entries + n);
+    }
+    OK(yzi_poll(entries, n, 5));
+    bool moved = false, more = false;
+    for (size_t i = 0; i < n; i++) {
+        moved = moved || entries[i].readable;
+    }
+    yzi_engine_step(s->engine, &more);
+    puppet_step(&s->b1);
+    if (s->has_b2) {
+        puppet_step(&s->b2);
+    }
+    return moved || more;
+}
+
+void stage_run(struct stage *s, bool (*done)(struct stage *s, void *ctx), void *ctx)
+{
+    uint64_t until = yzi_mono_ms(&yzi_clock_system) + REAL_SECONDS * 1000u;
+    while (!done(s, ctx)) {
+        if (yzi_mono_ms(&yzi_clock_system) > until) {
+            fail_msg("what was waited for did not happen");
+        }
+        (void)round_of(s);
+    }
+}
+
+void stage_settle(struct stage *s)
+{
+    for (unsigned quiet = 0; quiet < QUIET_ROUNDS;) {
+        quiet = round_of(s) ? 0 : quiet + 1;
+    }
+}
+
+static bool has_ended(struct stage *s, void *ctx)
+{
+    (void)s;
+    struct outcome_of_call *c = ctx;
+    return c->ended > 0;
+}
+
+void stage_run_until_ended(struct stage *s, struct outcome_of_call *c)
+{
+    stage_run(s, has_ended, c);
+}
+
+struct awaited {
+    struct puppet *p;
+    unsigned n;
+};
+
+static bool has_requests(struct stage *s, void *ctx)
+{
+    (void)s;
+    struct awaited *a = ctx;
+    return a->p->requests_n >= a->n;
+}
+
+void stage_run_until_requests(struct stage *s, struct puppet *p, unsigned n)
+{
+    struct awaited a = {p, n};
+    stage_run(s, has_requests, &a);
+}
+
+static void note(void *ctx, int rc, yz_answer *answer, const yz_error *err)
+{
+    struct outcome_of_call *c = ctx;
+    c->ended++;
+    c->rc = rc;
+    yz_answer_free(c->answer);
+    c->answer = answer;
+    c->err = err ? *err : (yz_error){0};
+}
+
+void stage_ready(struct stage *s)
+{
+    struct outcome_of_call ready = {0};
+    stage_start(s);
+    struct call_order order = {.probe = true,
+                               .timeout_ms = 10000,
+                               .submitted = yzi_mono_ms(&s->w->clock.clock),
+                               .done = note,
+                               .ctx = &ready};
+    yzi_engine_submit(s->engine, &order);
+    stage_run_until_ended(s, &ready);
+    if (ready.rc < 0) {
+        fail_msg("not ready: %s", ready.err.text);
+    }
+    stage_settle(s);
+}
+
+void stage_call(struct stage *s, struct outcome_of_call *out)
+{
+    yz_request *r;
+    OK(yz_request_new(WORLD_SERVICE, &r));
+    OK(yz_request_add_key(r, (const char *const[]){"310101"}, 1));
+    struct call_order order = {
+        .submitted = yzi_mono_ms(&s->w->clock.clock), .done = note, .ctx = out};
+    OK(yzi_ask_make(r, &order.ask, NULL));
+    yz_request_free(r);
+    yzi_engine_submit(s->engine, &order);
+}
+
+void stage_answer(struct stage *s, struct puppet *p, const struct world_response *like,
+                  const char *value, unsigned request)
+{
+    (void)s;
+    YZ_AUTO(yzi_buf_fini) yz_buf head, body;
+    yz_world_buf(&head);
+    yz_world_buf(&body);
+    struct answer_field field = {yzi_bytes_str("status"), FIELD_TEXT, MASK_NONE};
+    struct answer_head h = {.code = ANSWER_OK, .fields = &field, .fields_n = 1, .rows = 1};
+    struct query_value v = {false, yzi_bytes_str(value)};
+    OK(yzi_answer_head_write(&h, &head));
+    OK(yzi_row_put(&body, &v));
+    struct world_response r = like ? *like : (struct world_response){0};
+    r.head = yzi_bytes_buf(&head);
+    r.body = yzi_bytes_buf(&body);
+    puppet_respond(p, &r, request);
+}
+
+void expect_error(const struct outcome_of_call *c, int rc, const char *says)
+{
+    assert_int_equal(c->ended, 1);
+    if (c->rc != rc || !strstr(c->err.text, says)) {
+        fail_msg("%s \"%s\", not %s \"%s\"", yz_err_name(c->rc), c->err.text, yz_err_name(rc),
+                 says);
+    }
+    assert_null(c->answer);
+}
+
+void outcome_fini(struct outcome_of_call *c)
+{
+    yz_answer_free(c->answer);
+    *c = (struct outcome_of_call){0};
+}
