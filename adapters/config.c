@@ -8,6 +8,7 @@
 #include "proto/id.h"
 
 #define ARENA_MAX (256u * 1024u)
+#define MESSAGE_MIN (1024u * 1024u) /* a chunk of the directory fits, and any record */
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -28,7 +29,7 @@ static const struct config_field dataset_fields[] = {
 
 #define AT(field) offsetof(struct adapter_limits, field)
 static const struct config_field limit_fields[] = {
-    {"message", CONFIG_SIZE, AT(message), false, "16MiB", 4096, YZ_MESSAGE_MAX,
+    {"message", CONFIG_SIZE, AT(message), false, "16MiB", MESSAGE_MIN, YZ_MESSAGE_MAX,
      .help = "The largest message taken or sent."},
     {"queue", CONFIG_U64, AT(queue), false, "1024", 1, 1000000,
      .help = "Requests waiting for a worker; more are handed back as busy."},

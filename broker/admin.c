@@ -80,14 +80,6 @@ static int verb_directory_put(struct broker *b, const struct admin_request *q, y
                           (unsigned long long)yzi_directory_version(b->directory));
 }
 
-static int append_chunk(struct broker *b, const struct manifest_chunk *c, yz_buf *out)
-{
-    yz_bytes chunk = yzi_directory_chunk(b->directory, &c->digest);
-    YZ_ENSURE(chunk.n, YZ_EINTERNAL);
-    YZ_TRY(yzi_buf_put_u32(out, (uint32_t)chunk.n));
-    return yzi_buf_put(out, chunk);
-}
-
 static int verb_directory_get(struct broker *b, const struct admin_request *q, yz_bytes payload,
                               yz_buf *text, yz_buf *out, yz_error *err)
 {
@@ -97,19 +89,7 @@ static int verb_directory_get(struct broker *b, const struct admin_request *q, y
     if (!b->directory) {
         return yzi_fail(err, YZ_ENOTFOUND, "this broker has no directory yet");
     }
-    yz_bytes raw = yzi_directory_manifest(b->directory);
-    struct record r;
-    YZ_TRY(yzi_record_parse(raw, &r));
-    YZ_AUTO(yzi_arena_fini) struct arena arena;
-    yzi_arena_init(&arena, 1024u * 1024u);
-    struct manifest m;
-    YZ_TRY(yzi_manifest_parse(r.body, &arena, &m));
-    YZ_TRY(yzi_buf_put_u32(out, (uint32_t)raw.n));
-    YZ_TRY(yzi_buf_put(out, raw));
-    for (size_t i = 0; i < m.chunks_n; i++) {
-        YZ_TRY(append_chunk(b, &m.chunks[i], out));
-    }
-    return YZ_OK;
+    return yzi_directory_bundle(b->directory, out);
 }
 
 static int verb_records_put(struct broker *b, const struct admin_request *q, yz_bytes payload,
@@ -159,7 +139,7 @@ static int verb_peers(struct broker *b, const struct admin_request *q, yz_bytes 
         yzi_json_key(&j, "welcomed");
         yzi_json_bool(&j, k->hello);
         yzi_json_key(&j, "asked");
-        yzi_json_u64(&j, k->in_flight);
+        yzi_json_u64(&j, k->load->in_flight);
         yzi_json_key(&j, "outstanding");
         yzi_json_u64(&j, k->outstanding);
         yzi_json_key(&j, "silent_ms");

@@ -5,6 +5,8 @@
  */
 #include "broker/broker.h"
 
+#define RETRY_AFTER_MAX_MS 60000u
+
 /* -- outcomes -- */
 
 static int write_outcome(struct broker *b, const yz_uuid *message_id, const yz_digest *digest,
@@ -62,10 +64,6 @@ static void release_adapter(struct broker *b, struct exchange *x)
 static void end(struct broker *b, struct exchange *x)
 {
     release_adapter(b, x);
-    struct connection *k = yzi_connection_find(&b->connections, &x->consumer);
-    if (k && k->in_flight) {
-        k->in_flight--;
-    }
     yzi_exchange_end(&b->exchanges, x);
 }
 
@@ -80,52 +78,51 @@ static bool consumer_is_live(struct broker *b, const struct exchange *x)
 
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
 {
-    yzi_log(&EV_REQUEST_REFUSED,
-            (struct log_field[]){log_bytes("peer", x->request.header.node.v),
-                                 log_bytes("service", x->request.header.service.v),
-                                 log_str("status", yzi_outcome_status_name(w->status)),
-                                 log_bytes("reason", w->reason),
-                                 log_bytes("rule", w->rule),
-                                 {0}});
+    if (yzi_broker_may_log(b, x->asker)) {
+        yzi_log(&EV_REQUEST_REFUSED,
+                (struct log_field[]){log_bytes("peer", x->request.header.node.v),
+                                     log_bytes("service", x->request.header.service.v),
+                                     log_str("status", yzi_outcome_status_name(w->status)),
+                                     log_bytes("reason", w->reason),
+                                     log_bytes("rule", w->rule),
+                                     {0}});
+    }
     if (consumer_is_live(b, x)) {
         yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, w);
     }
     end(b, x);
 }
 
-static void finish_plainly(struct broker *b, struct exchange *x, enum outcome_status status,
-                           const char *reason)
-{
-    struct outcome_words w = {.status = status, .reason = yzi_bytes_str(reason)};
-    yzi_broker_finish(b, x, &w);
-}
-
-void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x, enum outcome_status status,
-                                const char *reason)
+void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
+                                const struct outcome_words *otherwise)
 {
     release_adapter(b, x);
-    unsigned all = (1u << x->request.header.slots_n) - 1;
-    if (x->tried == all || x->service->mode != SERVICE_READ) {
-        finish_plainly(b, x, status, reason);
-        return;
+    if (x->service->mode == SERVICE_READ) {
+        yzi_broker_forward(b, x, otherwise);
+    } else {
+        yzi_broker_finish(b, x, otherwise);
     }
-    yzi_broker_forward(b, x);
 }
 
 void yzi_broker_expire(struct broker *b)
 {
+    const struct outcome_words w = {.status = OUTCOME_TIMEOUT,
+                                    .reason = yzi_bytes_str("no-answer-in-time")};
     struct exchange *x;
     while ((x = yzi_deadlines_take(&b->exchanges.timers, b->mono)) != NULL) {
-        finish_plainly(b, x, OUTCOME_TIMEOUT, "no-answer-in-time");
+        yzi_broker_finish(b, x, &w);
     }
 }
 
 /* -- responses -- */
 
-static void log_bad(struct connection *k, const char *why)
+static void bad_response(struct broker *b, struct connection *k, const char *why)
 {
-    yzi_log(&EV_RESPONSE_BAD,
-            (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
+    yzi_metric_add(&b->metrics.responses_bad, 1);
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_RESPONSE_BAD,
+                (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
+    }
 }
 
 /* The exchange this adapter connection is to answer; NULL (and logged) when there is none. */
@@ -140,8 +137,7 @@ static struct exchange *find_answered(struct broker *b, struct connection *k,
     }
     if (!x->forwarded ||
         !yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(&k->id))) {
-        yzi_metric_add(&b->metrics.responses_bad, 1);
-        log_bad(k, "not the adapter that was asked");
+        bad_response(b, k, "not the adapter that was asked");
         return NULL;
     }
     return x;
@@ -185,8 +181,7 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
 {
     struct response_header h;
     if (yzi_response_header_parse(f->header, &h) < 0) {
-        yzi_metric_add(&b->metrics.responses_bad, 1);
-        log_bad(k, "the header does not parse");
+        bad_response(b, k, "the header does not parse");
         return;
     }
     struct exchange *x = find_answered(b, k, &h.request_digest);
@@ -198,9 +193,10 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
     int rc = yzi_response_verify(&judge, &k->roots, f, &x->request.header, &x->request.digest,
                                  &k->peer, &verified);
     if (rc < 0) {
-        yzi_metric_add(&b->metrics.responses_bad, 1);
-        log_bad(k, yz_err_name(rc));
-        yzi_broker_retry_elsewhere(b, x, OUTCOME_UNAVAILABLE, "bad-answer");
+        bad_response(b, k, yz_err_name(rc));
+        struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
+                                  .reason = yzi_bytes_str("bad-answer")};
+        yzi_broker_retry_elsewhere(b, x, &w);
         return;
     }
     log_done(b, x, f, &h);
@@ -222,12 +218,16 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
     /* What an adapter says here is a hint, not a provider's answer: only "not now" and "not me"
      * are passed on in the broker's own words. */
     bool busy = r.status == OUTCOME_BUSY;
-    yzi_log(&EV_RESPONSE_BAD,
-            (struct log_field[]){log_str("peer", k->node),
-                                 log_str("reason", "handed back"),
-                                 log_str("status", yzi_outcome_status_name(r.status)),
-                                 log_bytes("why", r.reason),
-                                 {0}});
-    yzi_broker_retry_elsewhere(b, x, busy ? OUTCOME_BUSY : OUTCOME_UNAVAILABLE,
-                               busy ? "adapter-busy" : "adapter-refused");
+    uint32_t wait = r.retry_after_ms < RETRY_AFTER_MAX_MS ? r.retry_after_ms : RETRY_AFTER_MAX_MS;
+    struct outcome_words w = {.status = busy ? OUTCOME_BUSY : OUTCOME_UNAVAILABLE,
+                              .reason = yzi_bytes_str(busy ? "adapter-busy" : "adapter-refused"),
+                              .retry_after_ms = busy ? wait : 0};
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_REQUEST_REJECTED,
+                (struct log_field[]){log_str("peer", k->node),
+                                     log_str("status", yzi_outcome_status_name(r.status)),
+                                     log_bytes("reason", r.reason),
+                                     {0}});
+    }
+    yzi_broker_retry_elsewhere(b, x, &w);
 }

@@ -3,8 +3,13 @@
  * The broker: everything its front thread owns, and how its files divide the work. A message comes
  * in at front.c, which finds out who sent it; requests.c admits and forwards requests; answers.c
  * deals with what comes back and with what never does; objects.c keeps and hands out the directory,
- * offers and announcements; admin.c answers the administration socket. One thread runs all of it;
- * only metrics are shared with the operations port's thread.
+ * offers and announcements; follow.c fetches a newer directory from a peer; admin.c answers the
+ * administration socket. One thread runs all of it; only metrics are shared with the operations
+ * port's thread.
+ *
+ * Connections and exchanges are freed only where nobody holds them: a connection found gone while
+ * something is sent is marked, and freed when the message or timer at hand is dealt with; an
+ * exchange is freed by whoever ends it, and sending ends none.
  */
 #ifndef YZ_BROKER_BROKER_H
 #define YZ_BROKER_BROKER_H
@@ -22,6 +27,8 @@
 #define BROKER_HEARTBEAT_ADAPTER_MS 2000u
 #define BROKER_HEARTBEAT_CLIENT_MS 30000u
 #define BROKER_PARKED_MAX 256u
+#define BROKER_PARKED_PER_PEER 16u
+#define BROKER_FETCHES_MAX 8u /* chunks asked for and not yet here */
 
 struct announced; /* an adapter's announcement, objects.c */
 
@@ -31,6 +38,18 @@ struct parked {
     struct connection_id from;
     uint8_t key[32];
     uint64_t until_mono;
+};
+
+/* Whose newer directory is being fetched, chunk by chunk. */
+struct follow {
+    bool active;
+    struct connection_id from;
+    uint64_t version;
+    uint64_t deadline; /* for the next piece, monotonic ms */
+    struct {
+        uint32_t token; /* 0: free */
+        yz_digest digest;
+    } fetches[BROKER_FETCHES_MAX];
 };
 
 struct broker {
@@ -52,18 +71,26 @@ struct broker {
     struct exchanges exchanges;
     struct replay *replay;
     struct parked parked[BROKER_PARKED_MAX];
-    size_t parked_n;
-    yz_buf out;    /* scratch: the frame being written */
-    uint64_t mono; /* read once per wake-up */
+    size_t parked_n, parked_bytes;
+    struct follow follow;
+    struct connection *gone; /* to be freed */
+    yz_buf out;              /* scratch: the frame being written */
+    uint64_t mono;           /* read once per wake-up */
     uint64_t wall;
     uint64_t next_second, next_freshness; /* monotonic ms */
     uint32_t next_token;
-    size_t chunks_asked; /* of a peer's newer directory, not yet answered */
-    int ready_fd;        /* -1: none */
+    int ready_fd; /* -1: none */
     bool said_ready, said_aging;
-    bool draining;
-    uint64_t drain_until;
+    bool draining, said_goodbye;
+    uint64_t drain_until; /* for exchanges under way, then for the goodbye to leave */
     bool stopped;
+};
+
+/* What an outcome says; the strings may be empty views. */
+struct outcome_words {
+    enum outcome_status status;
+    yz_bytes reason, rule;
+    uint32_t retry_after_ms;
 };
 
 /* -- front.c -- */
@@ -73,39 +100,42 @@ void yzi_broker_free(struct broker *b);
 /* One wake-up: wait at most until something is due, then handle what there is. */
 YZ_MUST_USE int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err);
 void yzi_broker_drain(struct broker *b); /* then step until b->stopped */
-/* The configuration's limits were changed: take them over. */
+/* The limits in b->config were changed. What is remembered against replays (`remembered`, `skew`)
+ * and told to peers (`message`) must not change while running. */
 void yzi_broker_limits_changed(struct broker *b);
 struct judge yzi_broker_judge(const struct broker *b);
-/* Send a frame. A connection that is gone is forgotten; a full one loses the frame, counted. */
+/* Send a frame. A connection that is gone is marked so; a full one loses the frame, counted. */
 void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame);
 /* To every live connection that said hello. */
 void yzi_broker_send_all(struct broker *b, yz_bytes frame);
 /* The directory in trust changed: take it into force everywhere. */
 void yzi_broker_directory_changed(struct broker *b);
+/* Mark it: k stays valid until the message or timer at hand is dealt with. Then what it had to
+ * answer goes elsewhere. */
 void yzi_broker_connection_lost(struct broker *b, struct connection *k, const char *why);
-/* Handle one received message, as from the socket (also used for parked ones). */
-void yzi_broker_receive(struct broker *b, const struct connection_id *from, const uint8_t key[32],
-                        struct message *m, bool parked_before);
+/* May another line about this node be logged in this second? Counts it. A peer that causes a line
+ * with every message would otherwise fill the disk and the front's time. NULL: yes. */
+bool yzi_broker_may_log(struct broker *b, struct node_load *load);
 
 /* -- requests.c -- */
 void yzi_broker_on_request(struct broker *b, struct connection *k, struct message *m,
                            bool parked_before);
-/* Forward to the best untried live slot; ends the exchange with an outcome when there is none. */
-void yzi_broker_forward(struct broker *b, struct exchange *x);
+/* Forward to the best untried live slot; ends the exchange when there is none: with `otherwise`,
+ * or, where that has no status, in its own words. */
+void yzi_broker_forward(struct broker *b, struct exchange *x,
+                        const struct outcome_words *otherwise);
+/* The sender knows a newer directory: keep the message for a moment. False when it cannot be. */
+bool yzi_broker_park(struct broker *b, const struct connection *k, struct message *m);
+/* Look again at those whose moment is over, or at all. */
+void yzi_broker_unpark(struct broker *b, bool all);
 
 /* -- answers.c -- */
 void yzi_broker_on_response(struct broker *b, struct connection *k, const struct frame *f);
 void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct frame *f);
-/* The exchange cannot be answered by its adapter: try another slot, or end with this outcome. */
-void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x, enum outcome_status status,
-                                const char *reason);
+/* The exchange cannot be answered by its adapter: try another slot, or end in these words. */
+void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
+                                const struct outcome_words *otherwise);
 void yzi_broker_expire(struct broker *b); /* exchanges past their deadline */
-/* What an outcome says; the strings may be empty views. */
-struct outcome_words {
-    enum outcome_status status;
-    yz_bytes reason, rule;
-    uint32_t retry_after_ms;
-};
 /* Sign and send an outcome for a request that is not (or no longer) an exchange. */
 void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
                         const yz_digest *digest, const struct outcome_words *w);
@@ -117,7 +147,6 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
 void yzi_broker_on_heartbeat(struct broker *b, struct connection *k, const struct frame *f);
 void yzi_broker_on_fetch(struct broker *b, struct connection *k, const struct frame *f);
 void yzi_broker_on_put(struct broker *b, struct connection *k, const struct frame *f);
-void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f);
 /* Take one record in force: a member set or offer (or, from the peer itself, its announcement;
  * peer NULL: from the administration socket). */
 YZ_MUST_USE int yzi_broker_take_record(struct broker *b, const struct record *r,
@@ -125,10 +154,15 @@ YZ_MUST_USE int yzi_broker_take_record(struct broker *b, const struct record *r,
 /* The digest of the live announcement of this adapter; NULL when it has none. */
 const yz_digest *yzi_broker_announcement(const struct broker *b, yz_node_id adapter);
 void yzi_broker_heartbeats(struct broker *b, bool all_now);
-void yzi_broker_freshen(struct broker *b); /* sign and spread freshness */
+void yzi_broker_freshen(struct broker *b);              /* sign and spread freshness */
+void yzi_broker_forget_announcements(struct broker *b); /* those that ran out */
 void yzi_broker_objects_fini(struct broker *b);
-/* Ask this peer for its newer directory, once per version. */
-void yzi_broker_ask_directory(struct broker *b, struct connection *k, uint64_t version);
+
+/* -- follow.c -- */
+/* This peer says that it has this version: when that is newer than ours, ask for it. */
+void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t version);
+void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f);
+void yzi_broker_follow_step(struct broker *b); /* timers */
 
 /* -- admin.c -- */
 void yzi_broker_admin(void *ctx, struct admin_call *call, const struct admin_request *request,

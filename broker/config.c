@@ -8,13 +8,16 @@
 #include "proto/id.h"
 
 #define ARENA_MAX (256u * 1024u)
+#define MESSAGE_MIN (1024u * 1024u) /* a chunk of the directory fits, and any record */
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
 #define AT(field) offsetof(struct broker_limits, field)
 static const struct config_field limit_fields[] = {
     {"peers", CONFIG_U64, AT(peers), false, "10000", 1, 1000000, .help = "Connections at most."},
-    {"message", CONFIG_SIZE, AT(message), false, "16MiB", 4096, YZ_MESSAGE_MAX,
+    {"connections_per_peer", CONFIG_U64, AT(connections_per_peer), false, "256", 1, 1000000,
+     .help = "Connections of one node; more are refused."},
+    {"message", CONFIG_SIZE, AT(message), false, "16MiB", MESSAGE_MIN, YZ_MESSAGE_MAX,
      .help = "The largest message taken from a peer."},
     {"in_flight_per_service", CONFIG_U64, AT(in_flight_per_service), false, "1024", 1, 1000000,
      .help = "Exchanges of one service under way; more get `busy`."},

@@ -9,7 +9,8 @@
 #include "base/config.h"
 
 struct broker_limits {
-    uint64_t peers, message, in_flight_per_service, in_flight_per_peer, in_flight_bytes;
+    uint64_t peers, connections_per_peer, message, in_flight_per_service, in_flight_per_peer,
+        in_flight_bytes;
     uint64_t rate_per_peer; /* requests a second; 0: none */
     uint64_t remembered;    /* message ids */
     uint64_t skew;          /* ms */

@@ -1,14 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two tables over the same objects: by connection id, and by node id with the newest first.
+ * Two tables over the same objects: by connection id, and by node id with the newest first; and one
+ * of loads, which outlive a node's connections by LOAD_KEPT_MS, so that reconnecting refills no
+ * bucket.
  */
 #include "broker/connections.h"
 
 #define CHECK_EVERY_MS 1000u
+#define LOAD_KEPT_MS 60000u
 
-void yzi_connections_init(struct connections *c, size_t max)
+bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double burst,
+                     uint64_t mono)
 {
-    *c = (struct connections){.max = max};
+    double tokens = burst;
+    if (k->begun) {
+        tokens = k->tokens + per_second * (double)(mono - k->at_mono) / 1000.0;
+        tokens = tokens > burst ? burst : tokens;
+    }
+    k->begun = true;
+    k->at_mono = mono;
+    k->tokens = tokens;
+    if (tokens <= 0) {
+        return false;
+    }
+    k->tokens -= amount;
+    return true;
+}
+
+void yzi_connections_init(struct connections *c, size_t max, size_t max_per_node)
+{
+    *c = (struct connections){.max = max, .max_per_node = max_per_node};
 }
 
 static void free_connection(void *value)
@@ -22,6 +43,7 @@ void yzi_connections_fini(struct connections *c)
 {
     yzi_table_fini(&c->by_node, NULL);
     yzi_table_fini(&c->by_id, free_connection);
+    yzi_table_fini(&c->loads, free);
 }
 
 struct connection *yzi_connection_find(const struct connections *c, const struct connection_id *id)
@@ -57,44 +79,65 @@ int yzi_connection_get(struct connections *c, const struct connection_id *id, co
 /* Take it out of the chain of its node. */
 static void unlink_node(struct connections *c, struct connection *k)
 {
-    if (!k->node[0]) {
+    if (!k->linked) {
         return;
     }
     yz_bytes node = yzi_bytes_str(k->node);
     struct connection *head = yzi_table_get(&c->by_node, node);
-    if (head == k) {
+    if (head != k) {
+        while (head->next_of_node != k) {
+            head = head->next_of_node;
+        }
+        head->next_of_node = k->next_of_node;
+    } else if (k->next_of_node) {
+        yz_ignore(yzi_table_set(&c->by_node, node, k->next_of_node, NULL),
+                  "replacing a value takes no memory");
+    } else {
         yzi_table_remove(&c->by_node, node);
-        if (k->next_of_node) {
-            yz_ignore(yzi_table_put(&c->by_node, node, k->next_of_node),
-                      "without memory the older connection is found at its next message");
-        }
     }
-    for (; head; head = head->next_of_node) {
-        if (head->next_of_node == k) {
-            head->next_of_node = k->next_of_node;
-            break;
-        }
-    }
+    k->load->connections--;
     k->next_of_node = NULL;
-    k->node[0] = '\0';
+    k->linked = false;
 }
 
-static void link_node(struct connections *c, struct connection *k, yz_bytes node)
+static int load_of(struct connections *c, yz_bytes node, struct node_load **out)
 {
-    struct connection *head = NULL;
-    void *old = NULL;
-    if (node.n > YZ_ID_MAX || yzi_table_set(&c->by_node, node, k, &old) < 0) {
-        return; /* out of memory: not found by node until its next look-up */
+    struct node_load *load = yzi_table_get(&c->loads, node);
+    if (!load) {
+        YZ_TRY(yzi_alloc(1, sizeof *load, &load));
+        int rc = yzi_table_put(&c->loads, node, load);
+        if (rc < 0) {
+            free(load);
+            return rc;
+        }
     }
-    head = old;
+    *out = load;
+    return YZ_OK;
+}
+
+static int link_node(struct connections *c, struct connection *k, yz_bytes node)
+{
+    struct node_load *load;
+    void *old = NULL;
+    YZ_ENSURE(node.n <= YZ_ID_MAX, YZ_EINVAL);
+    YZ_TRY(load_of(c, node, &load));
+    YZ_ENSURE(load->connections < c->max_per_node, YZ_EBUSY);
+    YZ_TRY(yzi_table_set(&c->by_node, node, k, &old));
     memcpy(k->node, node.p, node.n);
     k->node[node.n] = '\0';
-    k->next_of_node = head;
+    k->linked = true;
+    k->next_of_node = old;
+    k->load = load;
+    load->connections++;
+    return YZ_OK;
 }
 
 bool yzi_connection_check(struct connections *c, struct connection *k, const struct directory *d,
                           uint64_t now, uint64_t mono)
 {
+    if (k->gone) {
+        return false;
+    }
     if (d && k->directory == d && mono - k->checked_mono < CHECK_EVERY_MS && k->checked_mono) {
         return k->live;
     }
@@ -112,12 +155,15 @@ bool yzi_connection_check(struct connections *c, struct connection *k, const str
         unlink_node(c, k);
         return false;
     }
-    if (!yzi_bytes_eq_str(k->peer.node.v, k->node)) {
-        unlink_node(c, k);
-        link_node(c, k, k->peer.node.v);
-    }
     k->role = k->peer.role;
-    return true;
+    if (!k->linked || !yzi_bytes_eq_str(k->peer.node.v, k->node)) {
+        unlink_node(c, k);
+        k->live = link_node(c, k, k->peer.node.v) == YZ_OK;
+    }
+    if (k->live) {
+        k->load->used_mono = mono;
+    }
+    return k->live;
 }
 
 struct connection *yzi_connection_of_node(const struct connections *c, yz_node_id node)
@@ -127,6 +173,13 @@ struct connection *yzi_connection_of_node(const struct connections *c, yz_node_i
         k = k->next_of_node;
     }
     return k;
+}
+
+void yzi_connection_mark_gone(struct connections *c, struct connection *k)
+{
+    unlink_node(c, k);
+    k->gone = true;
+    k->live = k->hello = false;
 }
 
 void yzi_connection_drop(struct connections *c, struct connection *k)
@@ -139,4 +192,25 @@ void yzi_connection_drop(struct connections *c, struct connection *k)
 size_t yzi_connections_count(const struct connections *c)
 {
     return yzi_table_count(&c->by_id);
+}
+
+size_t yzi_connections_of_node(const struct connections *c, yz_node_id node)
+{
+    const struct node_load *load = yzi_table_get(&c->loads, node.v);
+    return load ? load->connections : 0;
+}
+
+void yzi_connections_sweep(struct connections *c, uint64_t mono)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&c->loads); i; i = next) {
+        next = yzi_table_next(i);
+        struct node_load *load = yzi_table_value(i);
+        if (load->connections == 0 && load->in_flight == 0 &&
+            mono - load->used_mono > LOAD_KEPT_MS) {
+            yz_bytes key = yzi_table_key(i);
+            yzi_table_remove(&c->loads, key);
+            free(load);
+        }
+    }
 }

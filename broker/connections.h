@@ -3,7 +3,8 @@
  * Connections: who is connected, over what, since when. A reconnect brings a new routing id, so
  * connections are tracked and nodes are found through them, never the other way round. Who a
  * connection is comes from its CURVE key and the directory in force; that answer is remembered only
- * until the directory changes or a second has passed. Front thread only.
+ * until the directory changes or a second has passed. A connection found gone is marked and freed
+ * later (front.c), so that nobody's pointer to it dies under him. Front thread only.
  */
 #ifndef YZ_BROKER_CONNECTIONS_H
 #define YZ_BROKER_CONNECTIONS_H
@@ -13,50 +14,79 @@
 #include "keys/directory.h"
 #include "net/server.h"
 
+/* A bucket of allowances that fills at a rate, up to a burst. */
+struct bucket {
+    double tokens;
+    uint64_t at_mono;
+    bool begun;
+};
+/* Take `amount` if the bucket holds anything at all: it may go below zero, by one amount. False
+ * when it is empty. */
+bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double burst,
+                     uint64_t mono);
+
+/* What a node has under way over all its connections: limits are per node, because a node may open
+ * as many connections as it is let. */
+struct node_load {
+    size_t connections, in_flight; /* in_flight: exchanges it asked for */
+    struct bucket requests, records, bytes;
+    unsigned logged; /* lines about it in this second */
+    uint64_t logged_second;
+    uint64_t used_mono;
+};
+
 struct connection {
     struct connection_id id;
     uint8_t key[32];
-    char node[YZ_ID_MAX + 1]; /* the node's id at the last look-up; for logs and node tables */
+    char node[YZ_ID_MAX + 1]; /* the node's id when it was last live */
+    bool linked;              /* found by that id */
     enum node_role role;
     bool hello;
+    bool gone; /* lost, and to be freed */
     yz_uuid boot;
     uint64_t seen_mono;         /* last message */
     uint64_t beat_mono;         /* last heartbeat sent */
     uint64_t directory_version; /* the peer's, as it last said */
-    uint64_t asked_version;     /* of a directory we asked it for */
+    uint32_t manifest_token;    /* of the directory we asked it for; 0: none */
+    uint64_t follow_after;      /* monotonic ms: before that its directory is not asked for */
     /* the look-up */
     struct directory_node peer;        /* views into `directory` */
     const struct directory *directory; /* a reference, or NULL */
     uint64_t checked_mono;
     bool live;
-    /* load */
-    size_t in_flight;   /* as a consumer */
-    size_t outstanding; /* as an adapter */
-    double tokens;      /* rate limit */
-    uint64_t tokens_mono;
+    size_t outstanding;     /* exchanges it is to answer, as an adapter */
+    struct node_load *load; /* its node's; since it was live */
     struct root_memory roots;
     struct connection *next_of_node; /* newest first */
+    struct connection *next_gone;
 };
 
 struct connections {
     struct table by_id;
     struct table by_node; /* node id -> struct connection, the newest */
-    size_t max;
+    struct table loads;   /* node id -> struct node_load */
+    size_t max, max_per_node;
 };
 
-void yzi_connections_init(struct connections *c, size_t max);
+void yzi_connections_init(struct connections *c, size_t max, size_t max_per_node);
 void yzi_connections_fini(struct connections *c);
 /* The connection of this id, made when it is new. YZ_EBUSY beyond the limit, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_connection_get(struct connections *c, const struct connection_id *id,
                                    const uint8_t key[32], uint64_t mono, struct connection **out);
 struct connection *yzi_connection_find(const struct connections *c, const struct connection_id *id);
 /* Look the key up in this directory (may be NULL) unless that was done within the last second.
- * Returns whether the connection is a live node's. */
+ * Returns whether the connection is a live node's, and one of no more than a node may have. */
 bool yzi_connection_check(struct connections *c, struct connection *k, const struct directory *d,
                           uint64_t now, uint64_t mono);
 /* The node's newest live connection that said hello; NULL when there is none. */
 struct connection *yzi_connection_of_node(const struct connections *c, yz_node_id node);
+/* Its node is no longer found through it, and it is never live again. */
+void yzi_connection_mark_gone(struct connections *c, struct connection *k);
 void yzi_connection_drop(struct connections *c, struct connection *k); /* frees it */
+/* How many connections this node has. */
+size_t yzi_connections_of_node(const struct connections *c, yz_node_id node);
+/* Forget the loads of nodes that have been away for a while. */
+void yzi_connections_sweep(struct connections *c, uint64_t mono);
 size_t yzi_connections_count(const struct connections *c);
 
 #endif

@@ -29,6 +29,7 @@
     X(PEER_CUT, "peer.cut-off", LOG_LEVEL_WARN)                                                    \
     X(PEER_BAD, "peer.bad-message", LOG_LEVEL_WARN)                                                \
     X(REQUEST_REFUSED, "request.refused", LOG_LEVEL_INFO)                                          \
+    X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_INFO)                                        \
     X(RESPONSE_BAD, "response.bad", LOG_LEVEL_WARN)                                                \
     X(RESPONSE_LATE, "response.late", LOG_LEVEL_DEBUG)                                             \
     X(EXCHANGE_DONE, "exchange.done", LOG_LEVEL_DEBUG)                                             \

@@ -51,26 +51,60 @@ static int load_of(struct exchanges *e, yz_service_id service, struct service_lo
     return YZ_OK;
 }
 
-int yzi_exchange_track(struct exchanges *e, struct exchange *x, const char **out_limit)
+/* A service nobody is calling costs nothing: who may rename his services cannot fill our memory
+ * with their counters. */
+static void forget_idle(struct exchanges *e, yz_service_id service, struct service_load *load)
 {
-    struct service_load *load;
-    YZ_TRY(load_of(e, x->request.header.service, &load));
+    if (load->in_flight == 0) {
+        yzi_table_remove(&e->loads, service.v);
+        free(load);
+    }
+}
+
+static int check_limits(const struct exchanges *e, const struct exchange *x,
+                        const struct service_load *load, const char **out_limit)
+{
+    size_t n = x->message.bytes.n;
+    const char *limit = NULL;
     if (load->in_flight >= e->per_service_max) {
-        *out_limit = "in-flight-per-service";
-        return YZ_EBUSY;
+        limit = "in-flight-per-service";
+    } else if (e->bytes > e->bytes_max || n > e->bytes_max - e->bytes) {
+        limit = "in-flight-bytes";
     }
-    if (e->bytes > e->bytes_max || x->message.bytes.n > e->bytes_max - e->bytes) {
-        *out_limit = "in-flight-bytes";
-        return YZ_EBUSY;
+    if (!limit) {
+        return YZ_OK;
     }
+    *out_limit = limit;
+    return YZ_EBUSY;
+}
+
+static int enter(struct exchanges *e, struct exchange *x)
+{
     YZ_TRY(yzi_table_put(&e->by_digest, yzi_bytes_digest(&x->request.digest), x));
     int rc = yzi_deadlines_set(&e->timers, &x->timer, x->deadline_mono, x);
     if (rc < 0) {
         yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
+    }
+    return rc;
+}
+
+int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,
+                       const char **out_limit)
+{
+    struct service_load *load;
+    YZ_TRY(load_of(e, x->request.header.service, &load));
+    int rc = check_limits(e, x, load, out_limit);
+    if (rc == YZ_OK) {
+        rc = enter(e, x);
+    }
+    if (rc < 0) {
+        forget_idle(e, x->request.header.service, load);
         return rc;
     }
     x->load = load;
+    x->asker = asker;
     load->in_flight++;
+    asker->in_flight++;
     e->bytes += x->message.bytes.n;
     x->tracked = true;
     return YZ_OK;
@@ -87,6 +121,8 @@ void yzi_exchange_end(struct exchanges *e, struct exchange *x)
         yzi_deadlines_remove(&e->timers, &x->timer);
         yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
         x->load->in_flight--;
+        forget_idle(e, x->request.header.service, x->load);
+        x->asker->in_flight--;
         e->bytes -= x->message.bytes.n;
     }
     free_exchange(x);

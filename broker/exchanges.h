@@ -10,6 +10,7 @@
 
 #include "base/deadlines.h"
 #include "base/table.h"
+#include "broker/connections.h"
 #include "keys/offers.h"
 #include "keys/verify.h"
 #include "net/server.h"
@@ -25,6 +26,7 @@ struct exchange {
     const struct held_offer *offer;        /* reference */
     const struct offered_service *service; /* in offer */
     struct service_load *load;
+    struct node_load *asker;       /* the consumer node's; outlives the exchange */
     struct connection_id consumer; /* who gets the answer: the newest connection that asked */
     struct connection_id adapter;  /* who has it now */
     bool forwarded;
@@ -33,6 +35,7 @@ struct exchange {
     uint64_t arrival_mono, deadline_mono;
     struct deadline timer;
     bool tracked; /* in the table and counted */
+    struct exchange *next_stranded;
 };
 
 struct exchanges {
@@ -46,8 +49,10 @@ void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_servic
 void yzi_exchanges_fini(struct exchanges *e);
 /* A fresh one that owns the message; not yet tracked. YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_new(struct message *message, struct exchange **out);
-/* Count it and make it findable. YZ_EBUSY with *limit naming the one reached; YZ_ENOMEM. */
-YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, const char **out_limit);
+/* Count it, also for the node that asks, and make it findable. YZ_EBUSY with *limit naming the one
+ * reached; YZ_ENOMEM. */
+YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,
+                                   const char **out_limit);
 struct exchange *yzi_exchange_find(const struct exchanges *e, const yz_digest *request_digest);
 /* Forget and free it. */
 void yzi_exchange_end(struct exchanges *e, struct exchange *x);

@@ -16,6 +16,8 @@
 #define FRESHEN_EVERY_MS 60000u
 #define SILENT_ADAPTER_MS (3u * BROKER_HEARTBEAT_ADAPTER_MS)
 #define SILENT_CLIENT_MS (3u * BROKER_HEARTBEAT_CLIENT_MS)
+#define LINES_PER_SECOND 10u /* about one node */
+#define FAREWELL_MS 200u     /* for the last answers and the goodbye to leave */
 
 /* -- making and ending -- */
 
@@ -56,8 +58,9 @@ static bool admit_key(void *ctx, const uint8_t key[32])
     struct broker *b = ctx;
     struct directory_node node;
     return !b->draining && b->directory &&
-           yzi_connections_count(&b->connections) < b->config->limits.peers &&
-           yzi_directory_by_transport(b->directory, key, yzi_wall_ms(b->clock), &node) == YZ_OK;
+           yzi_connections_count(&b->connections) < b->connections.max &&
+           yzi_directory_by_transport(b->directory, key, yzi_wall_ms(b->clock), &node) == YZ_OK &&
+           yzi_connections_of_node(&b->connections, node.node) < b->connections.max_per_node;
 }
 
 static int listen_everywhere(struct broker *b, yz_error *err)
@@ -121,7 +124,8 @@ int yzi_broker_new(const struct broker_config *config, const struct clock *clock
     b->clock = clock;
     b->ready_fd = ready_fd;
     yzi_buf_init(&b->out, YZ_MESSAGE_MAX + YZ_HOP_MAX);
-    yzi_connections_init(&b->connections, config->limits.peers);
+    yzi_connections_init(&b->connections, config->limits.peers,
+                         config->limits.connections_per_peer);
     yzi_exchanges_init(&b->exchanges, config->limits.in_flight_bytes,
                        config->limits.in_flight_per_service);
     b->mono = yzi_mono_ms(clock);
@@ -167,14 +171,6 @@ void yzi_broker_free(struct broker *b)
 
 /* -- shared by the other files -- */
 
-void yzi_broker_limits_changed(struct broker *b)
-{
-    const struct broker_limits *l = &b->config->limits;
-    b->connections.max = l->peers;
-    b->exchanges.bytes_max = l->in_flight_bytes;
-    b->exchanges.per_service_max = l->in_flight_per_service;
-}
-
 struct judge yzi_broker_judge(const struct broker *b)
 {
     return (struct judge){b->directory, b->wall, b->config->limits.skew};
@@ -195,82 +191,106 @@ void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes 
 
 void yzi_broker_send_all(struct broker *b, yz_bytes frame)
 {
-    struct table_item *next;
-    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
-        next = yzi_table_next(i);
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = yzi_table_next(i)) {
         struct connection *k = yzi_table_value(i);
-        /* not yzi_broker_send: losing a connection here would change the table under the loop; the
-         * next message to it, or its silence, finds out */
-        if (k->live && k->hello && yzi_server_send(b->server, &k->id, frame) < 0) {
-            yzi_metric_add(&b->metrics.messages_dropped, 1);
+        if (k->live && k->hello) {
+            yzi_broker_send(b, &k->id, frame);
         }
     }
 }
 
-/* Requests this connection had as an adapter go elsewhere. Collected first, because each of them
- * may end, or find another connection gone. */
-static void reroute(struct broker *b, const struct connection_id *adapter)
+bool yzi_broker_may_log(struct broker *b, struct node_load *load)
 {
-    for (;;) {
-        struct exchange *stranded = NULL;
-        for (struct table_item *i = yzi_table_first(&b->exchanges.by_digest); i && !stranded;
-             i = yzi_table_next(i)) {
-            struct exchange *x = yzi_table_value(i);
-            if (x->forwarded &&
-                yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(adapter))) {
-                stranded = x;
-            }
-        }
-        if (!stranded) {
-            return;
-        }
-        yzi_broker_retry_elsewhere(b, stranded, OUTCOME_UNAVAILABLE, "adapter-lost");
+    if (!load) {
+        return true;
     }
+    uint64_t second = b->mono / SECOND_MS;
+    if (load->logged_second != second) {
+        load->logged_second = second;
+        load->logged = 0;
+    }
+    if (load->logged >= LINES_PER_SECOND) {
+        yzi_metric_add(&b->metrics.lines_left_out, 1);
+        return false;
+    }
+    load->logged++;
+    return true;
 }
 
 void yzi_broker_connection_lost(struct broker *b, struct connection *k, const char *why)
 {
-    struct connection_id id = k->id;
-    bool had_requests = k->outstanding > 0;
+    if (k->gone) {
+        return;
+    }
     if (k->hello) {
         yzi_log(&EV_PEER_DOWN,
                 (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
     }
-    yzi_connection_drop(&b->connections, k);
-    if (had_requests) {
-        reroute(b, &id);
+    yzi_connection_mark_gone(&b->connections, k);
+    k->next_gone = b->gone;
+    b->gone = k;
+}
+
+/* Requests whose adapter's connection is no more go elsewhere. Sending them ends no exchange but
+ * the one at hand, so the list holds. */
+static void reroute_the_stranded(struct broker *b)
+{
+    struct exchange *stranded = NULL;
+    for (struct table_item *i = yzi_table_first(&b->exchanges.by_digest); i;
+         i = yzi_table_next(i)) {
+        struct exchange *x = yzi_table_value(i);
+        if (x->forwarded && !yzi_connection_find(&b->connections, &x->adapter)) {
+            x->next_stranded = stranded;
+            stranded = x;
+        }
+    }
+    while (stranded) {
+        struct exchange *x = stranded;
+        stranded = x->next_stranded;
+        struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
+                                  .reason = yzi_bytes_str("adapter-lost")};
+        yzi_broker_retry_elsewhere(b, x, &w);
     }
 }
 
-static void receive_parked_again(struct broker *b, bool all)
+/* Free what was marked gone. Called where nobody holds a connection; rerouting may find more of
+ * them gone, each once. */
+static void settle(struct broker *b)
 {
-    size_t n = b->parked_n;
-    b->parked_n = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct parked p = b->parked[i];
-        if (!all && p.until_mono > b->mono) {
-            b->parked[b->parked_n++] = p;
-            continue;
+    while (b->gone) {
+        bool had_requests = false;
+        while (b->gone) {
+            struct connection *k = b->gone;
+            b->gone = k->next_gone;
+            had_requests = had_requests || k->outstanding > 0;
+            yzi_connection_drop(&b->connections, k);
         }
-        yzi_broker_receive(b, &p.from, p.key, &p.message, true);
-        yzi_message_fini(&p.message);
+        if (had_requests) {
+            reroute_the_stranded(b);
+        }
     }
+}
+
+/* A connection that is no live node's is given up, though it may stand: what its node says from now
+ * on is not listened to. */
+static void cut_off(struct broker *b, struct connection *k)
+{
+    if (k->hello) {
+        yzi_log(&EV_PEER_CUT,
+                (struct log_field[]){log_str("peer", k->node),
+                                     log_str("reason", "no live record lists its key"),
+                                     {0}});
+    }
+    k->hello = false;
+    yzi_broker_connection_lost(b, k, "not listed");
 }
 
 static void cut_off_the_revoked(struct broker *b)
 {
-    struct table_item *next;
-    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
-        next = yzi_table_next(i);
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = yzi_table_next(i)) {
         struct connection *k = yzi_table_value(i);
-        char node[YZ_ID_MAX + 1];
-        snprintf(node, sizeof node, "%s", k->node);
-        bool was_live = k->live;
-        if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono) && was_live) {
-            yzi_log(&EV_PEER_CUT,
-                    (struct log_field[]){log_str("peer", node),
-                                         log_str("reason", "no live record lists its key"),
-                                         {0}});
+        if (!k->gone && !yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
+            cut_off(b, k);
         }
     }
 }
@@ -279,27 +299,52 @@ void yzi_broker_directory_changed(struct broker *b)
 {
     const struct directory *before = b->directory;
     b->directory = yzi_trust_directory(b->trust);
+    bool published =
+        b->directory && (!before || !yzi_digest_eq(yzi_directory_root_hash(before),
+                                                   yzi_directory_root_hash(b->directory)));
     yzi_directory_unref(before);
     if (!b->directory) {
         return;
     }
-    yzi_log(&EV_DIRECTORY_ADOPTED,
-            (struct log_field[]){log_num("version", (int64_t)yzi_directory_version(b->directory)),
-                                 {0}});
     cut_off_the_revoked(b);
-    yzi_broker_freshen(b);
-    yzi_broker_heartbeats(b, true);
-    receive_parked_again(b, true);
+    yzi_offers_prune(b->offers, b->directory);
+    if (published) {
+        yzi_log(&EV_DIRECTORY_ADOPTED,
+                (struct log_field[]){
+                    log_num("version", (int64_t)yzi_directory_version(b->directory)), {0}});
+        yzi_broker_freshen(b);
+        yzi_broker_heartbeats(b, true);
+    }
+    yzi_broker_unpark(b, true);
+}
+
+void yzi_broker_limits_changed(struct broker *b)
+{
+    const struct broker_limits *l = &b->config->limits;
+    b->connections.max = l->peers;
+    b->connections.max_per_node = l->connections_per_peer;
+    b->exchanges.bytes_max = l->in_flight_bytes;
+    b->exchanges.per_service_max = l->in_flight_per_service;
 }
 
 /* -- receiving -- */
 
+static void bad_message(struct broker *b, struct connection *k, const char *kind, const char *why)
+{
+    yzi_metric_add(&b->metrics.messages_bad, 1);
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_PEER_BAD,
+                (struct log_field[]){
+                    log_str("peer", k->node), log_str("kind", kind), log_str("reason", why), {0}});
+    }
+}
+
 static void dispatch(struct broker *b, struct connection *k, const struct frame *f,
-                     struct message *m, bool parked_before)
+                     struct message *m)
 {
     switch (f->kind) {
     case FRAME_REQUEST:
-        yzi_broker_on_request(b, k, m, parked_before);
+        yzi_broker_on_request(b, k, m, false);
         return;
     case FRAME_RESPONSE:
         yzi_broker_on_response(b, k, f);
@@ -331,16 +376,12 @@ static void dispatch(struct broker *b, struct connection *k, const struct frame 
     case FRAME_ADMIN_REQUEST:
     case FRAME_ADMIN_REPLY:
     default:
-        yzi_metric_add(&b->metrics.messages_bad, 1);
-        yzi_log(&EV_PEER_BAD, (struct log_field[]){log_str("peer", k->node),
-                                                   log_str("kind", yzi_frame_kind_name(f->kind)),
-                                                   log_str("reason", "not a peer's to send"),
-                                                   {0}});
+        bad_message(b, k, yzi_frame_kind_name(f->kind), "not a peer's to send");
     }
 }
 
-void yzi_broker_receive(struct broker *b, const struct connection_id *from, const uint8_t key[32],
-                        struct message *m, bool parked_before)
+static void receive(struct broker *b, const struct connection_id *from, const uint8_t key[32],
+                    struct message *m)
 {
     struct connection *k;
     if (yzi_connection_get(&b->connections, from, key, b->mono, &k) < 0) {
@@ -349,18 +390,16 @@ void yzi_broker_receive(struct broker *b, const struct connection_id *from, cons
     }
     if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
         yzi_metric_add(&b->metrics.messages_unknown, 1);
-        return; /* whoever is not known gets nothing */
+        cut_off(b, k); /* whoever is not known gets nothing, and occupies nothing */
+        return;
     }
     struct frame f;
     int rc = yzi_frame_parse(m->bytes, b->config->limits.message, &f);
     if (rc < 0) {
-        yzi_metric_add(&b->metrics.messages_bad, 1);
-        yzi_log(&EV_PEER_BAD, (struct log_field[]){log_str("peer", k->node),
-                                                   log_str("reason", yz_err_name(rc)),
-                                                   {0}});
+        bad_message(b, k, "", yz_err_name(rc));
         return;
     }
-    dispatch(b, k, &f, m, parked_before);
+    dispatch(b, k, &f, m);
 }
 
 /* A bounded number, so that a flood cannot keep the timers from running. */
@@ -373,8 +412,9 @@ static void receive_some(struct broker *b)
         if (yzi_server_recv(b->server, &from, key, &m) < 0) {
             return;
         }
-        yzi_broker_receive(b, &from, key, &m, false);
+        receive(b, &from, key, &m);
         yzi_message_fini(&m);
+        settle(b);
     }
 }
 
@@ -382,14 +422,11 @@ static void receive_some(struct broker *b)
 
 static void drop_the_silent(struct broker *b)
 {
-    struct table_item *next;
-    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = next) {
-        next = yzi_table_next(i);
+    for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = yzi_table_next(i)) {
         struct connection *k = yzi_table_value(i);
         uint64_t patience = k->role == ROLE_ADAPTER ? SILENT_ADAPTER_MS : SILENT_CLIENT_MS;
         if (b->mono - k->seen_mono > patience) {
             yzi_broker_connection_lost(b, k, "silent");
-            next = yzi_table_first(&b->connections.by_id); /* losing one may lose others */
         }
     }
 }
@@ -443,18 +480,44 @@ static void run_timers(struct broker *b)
 {
     yzi_broker_expire(b);
     if (b->mono >= b->next_freshness) {
-        yzi_broker_freshen(b);
         b->next_freshness = b->mono + FRESHEN_EVERY_MS;
+        yzi_broker_freshen(b);
+        yzi_broker_forget_announcements(b);
     }
     if (b->mono < b->next_second) {
         return;
     }
     b->next_second = b->mono + SECOND_MS;
-    receive_parked_again(b, false);
+    yzi_broker_unpark(b, false);
+    yzi_broker_follow_step(b);
+    yzi_connections_sweep(&b->connections, b->mono); /* before any is marked gone below */
     drop_the_silent(b);
     yzi_broker_heartbeats(b, false);
     update_readiness(b);
     update_gauges(b);
+}
+
+/* -- the end -- */
+
+static void say_goodbye(struct broker *b)
+{
+    b->said_goodbye = true;
+    b->drain_until = b->mono + FAREWELL_MS;
+    yzi_buf_clear(&b->out);
+    if (yzi_bye_write(yzi_bytes_str("draining"), &b->out) == YZ_OK) {
+        yzi_broker_send_all(b, yzi_bytes_buf(&b->out));
+    }
+}
+
+/* Peers drop the connection when they read the goodbye, with all that is still on its way: so it
+ * comes after the last answer, and what was queued gets a moment to leave. */
+static void go_on_draining(struct broker *b)
+{
+    if (b->said_goodbye) {
+        b->stopped = b->mono >= b->drain_until;
+    } else if (yzi_exchanges_count(&b->exchanges) == 0 || b->mono >= b->drain_until) {
+        say_goodbye(b);
+    }
 }
 
 /* -- the step -- */
@@ -464,6 +527,7 @@ static uint64_t next_due(const struct broker *b)
     uint64_t due = b->next_second;
     uint64_t exchange = yzi_deadlines_next(&b->exchanges.timers);
     uint64_t admin = yzi_admin_deadline(b->admin);
+    due = b->draining && b->drain_until < due ? b->drain_until : due;
     due = exchange < due ? exchange : due;
     return admin < due ? admin : due;
 }
@@ -492,10 +556,12 @@ int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
     read_clock(b);
     yzi_server_step(b->server);
     yzi_admin_step(b->admin);
+    settle(b);
     receive_some(b);
     run_timers(b);
-    if (b->draining && (yzi_exchanges_count(&b->exchanges) == 0 || b->mono >= b->drain_until)) {
-        b->stopped = true;
+    settle(b);
+    if (b->draining) {
+        go_on_draining(b);
     }
     return YZ_OK;
 }
@@ -511,8 +577,4 @@ void yzi_broker_drain(struct broker *b)
     yzi_log(&EV_DRAINING,
             (struct log_field[]){log_num("in_flight", (int64_t)yzi_exchanges_count(&b->exchanges)),
                                  {0}});
-    yzi_buf_clear(&b->out);
-    if (yzi_bye_write(yzi_bytes_str("draining"), &b->out) == YZ_OK) {
-        yzi_broker_send_all(b, yzi_bytes_buf(&b->out));
-    }
 }

@@ -28,8 +28,17 @@ static int dump(const struct broker_config *config)
     return fwrite(out.p, 1, out.n, stdout) == out.n ? 0 : 1;
 }
 
-/* The log level and the limits of load may change while running; the rest needs a restart. A faulty
- * file changes nothing. */
+/* Log level and limits may change while running, but for the limits on which promises already given
+ * rest: to peers (the message size) and about replays. The rest needs a restart. A faulty file
+ * changes nothing. */
+static void take_limits(struct broker_limits *to, struct broker_limits fresh)
+{
+    fresh.message = to->message;
+    fresh.remembered = to->remembered;
+    fresh.skew = to->skew;
+    *to = fresh;
+}
+
 static void reload(struct broker *b, struct broker_config *config, const char *path)
 {
     struct broker_config fresh;
@@ -38,9 +47,7 @@ static void reload(struct broker *b, struct broker_config *config, const char *p
         yzi_log_error(&EV_RELOAD_FAILED, &err, NULL);
     } else {
         config->log_level = fresh.log_level;
-        fresh.limits.message = config->limits.message;
-        fresh.limits.remembered = config->limits.remembered;
-        config->limits = fresh.limits;
+        take_limits(&config->limits, fresh.limits);
         yzi_broker_limits_changed(b);
         yzi_log_set_level((enum log_level)config->log_level);
         yzi_log(&EV_RELOADED, NULL);

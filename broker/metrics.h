@@ -20,6 +20,8 @@
     X(messages_bad, "messages_bad_total", "Messages from known peers that do not parse.")          \
     X(messages_unknown, "messages_unknown_total", "Messages from keys no live record lists.")      \
     X(messages_dropped, "messages_dropped_total", "Messages a peer's full queue did not take.")    \
+    X(lines_left_out, "log_lines_left_out_total",                                                  \
+      "Log lines about peers not written, as too many.")                                           \
     X(root_hits, "signature_roots_reused_total", "Signatures covered by a root verified before.")  \
     X(handshakes, "handshakes_admitted_total", "Connections admitted.")                            \
     X(handshakes_refused, "handshakes_refused_total", "Connections refused.")

@@ -2,15 +2,24 @@
  *
  * What the broker keeps and hands out on behalf of others: the directory and its freshness, newer
  * member sets, offers, announcements. Everything is verified before it is kept; who brought it does
- * not matter, except that an announcement comes from its own node.
+ * not matter, except that an announcement comes from its own node. Both directions are rationed per
+ * node, because a small message may ask for a large one or carry thousands of signatures.
  */
 #include "broker/broker.h"
 
 #include <sodium.h>
 
 #define TRUST_ARENA_MAX (1024u * 1024u)
-#define CHUNKS_AT_ONCE 64u
-#define CATALOGUE_MAX (8u * 1024u * 1024u)
+#define OBJECT_MAX (8u * 1024u * 1024u)
+/* What one node may make us do, however many connections it has. Bytes handed out: a directory of
+ * 64 MiB at once. Records taken in, each at least one verification: a member set is also sent on to
+ * everybody. */
+#define BYTES_BURST (64.0 * 1024 * 1024)
+#define BYTES_PER_SECOND (8.0 * 1024 * 1024)
+#define RECORDS_BURST 2048.0
+#define RECORDS_PER_SECOND 64.0
+#define RECORD_BYTES 16384.0 /* of a record that count as one more */
+#define MEMBER_SET_COST 32.0
 
 struct announced {
     yz_buf record;
@@ -23,6 +32,19 @@ static void free_announced(void *value)
     struct announced *a = value;
     yzi_buf_fini(&a->record);
     free(a);
+}
+
+void yzi_broker_forget_announcements(struct broker *b)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&b->announcements); i; i = next) {
+        next = yzi_table_next(i);
+        struct announced *a = yzi_table_value(i);
+        if (a->not_after <= b->wall) {
+            yzi_table_remove(&b->announcements, yzi_table_key(i));
+            free_announced(a);
+        }
+    }
 }
 
 void yzi_broker_objects_fini(struct broker *b)
@@ -90,16 +112,17 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
     if (yzi_hello_parse(f->header, &h) < 0 || !yzi_bytes_eq(h.node.v, k->peer.node.v) ||
         h.role != k->role) {
         yzi_metric_add(&b->metrics.messages_bad, 1);
-        yzi_log(&EV_PEER_BAD,
-                (struct log_field[]){log_str("peer", k->node),
-                                     log_str("reason", "hello names another node or role"),
-                                     {0}});
+        if (yzi_broker_may_log(b, k->load)) {
+            yzi_log(&EV_PEER_BAD,
+                    (struct log_field[]){log_str("peer", k->node),
+                                         log_str("reason", "hello names another node or role"),
+                                         {0}});
+        }
         return;
     }
     bool first = !k->hello;
     k->hello = true;
     k->boot = h.boot;
-    k->directory_version = h.directory_version;
     k->beat_mono = b->mono;
     forget_predecessors(b, k);
     struct welcome w = {.node = b->node,
@@ -112,20 +135,15 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
     if (yzi_welcome_write(&w, &b->out) < 0) {
         return;
     }
-    struct connection_id id = k->id;
     if (first) {
         yzi_log(&EV_PEER_UP, (struct log_field[]){log_str("peer", k->node),
                                                   log_str("role", yzi_role_name(k->role)),
                                                   log_bytes("software", h.software),
                                                   {0}});
     }
-    if (h.directory_version > w.directory_version) {
-        yzi_broker_ask_directory(b, k, h.directory_version);
-        yzi_buf_clear(&b->out);
-        yz_ignore(yzi_welcome_write(&w, &b->out), "written a moment ago");
-    }
-    yzi_broker_send(b, &id, yzi_bytes_buf(&b->out));
-    push(b, &id, FETCH_FRESHNESS, yzi_trust_freshness(b->trust));
+    yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
+    push(b, &k->id, FETCH_FRESHNESS, yzi_trust_freshness(b->trust));
+    yzi_broker_heard_version(b, k, h.directory_version);
 }
 
 void yzi_broker_on_heartbeat(struct broker *b, struct connection *k, const struct frame *f)
@@ -135,10 +153,7 @@ void yzi_broker_on_heartbeat(struct broker *b, struct connection *k, const struc
         yzi_metric_add(&b->metrics.messages_bad, 1);
         return;
     }
-    k->directory_version = h.directory_version;
-    if (h.directory_version > yzi_directory_version(b->directory)) {
-        yzi_broker_ask_directory(b, k, h.directory_version);
-    }
+    yzi_broker_heard_version(b, k, h.directory_version);
 }
 
 void yzi_broker_heartbeats(struct broker *b, bool all_now)
@@ -156,9 +171,7 @@ void yzi_broker_heartbeats(struct broker *b, bool all_now)
         bool due = b->mono - k->beat_mono >= heartbeat_of(k->role);
         if (k->live && k->hello && (due || all_now)) {
             k->beat_mono = b->mono;
-            if (yzi_server_send(b->server, &k->id, yzi_bytes_buf(&b->out)) < 0) {
-                yzi_metric_add(&b->metrics.messages_dropped, 1);
-            }
+            yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
         }
     }
 }
@@ -257,9 +270,12 @@ static int write_chunk(struct broker *b, yz_bytes name, yz_buf *out)
     return yzi_buf_put(out, chunk);
 }
 
+/* The catalogue is bounded: an offer that finds no room is left out, and can still be fetched by
+ * its name. */
 static int append_offer(void *ctx, const struct held_offer *offer)
 {
-    return yzi_buf_put(ctx, offer->raw);
+    int rc = yzi_buf_put(ctx, offer->raw);
+    return rc == YZ_ELIMIT ? YZ_OK : rc;
 }
 
 static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
@@ -293,8 +309,13 @@ void yzi_broker_on_fetch(struct broker *b, struct connection *k, const struct fr
         return;
     }
     YZ_AUTO(yzi_buf_fini) yz_buf payload;
-    yzi_buf_init(&payload, CATALOGUE_MAX);
-    int rc = write_object(b, &fetch, &payload);
+    yzi_buf_init(&payload, OBJECT_MAX);
+    int rc = yzi_bucket_take(&k->load->bytes, 0, BYTES_PER_SECOND, BYTES_BURST, b->mono)
+                 ? write_object(b, &fetch, &payload)
+                 : YZ_EBUSY;
+    if (rc == YZ_OK) {
+        k->load->bytes.tokens -= (double)payload.n;
+    }
     struct object o = {.token = fetch.token, .what = fetch.what, .found = rc == YZ_OK};
     yzi_buf_clear(&b->out);
     if (yzi_object_write(&o, o.found ? yzi_bytes_buf(&payload) : (yz_bytes){0}, &b->out) == YZ_OK) {
@@ -303,6 +324,19 @@ void yzi_broker_on_fetch(struct broker *b, struct connection *k, const struct fr
 }
 
 /* -- taking in: records -- */
+
+/* What somebody announced with a key that was taken back binds nobody: or a thief's high sequence
+ * could not be surpassed. */
+static bool still_verifies(const struct broker *b, const struct announced *held)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, TRUST_ARENA_MAX);
+    struct announcement a;
+    yz_digest digest;
+    struct judge judge = yzi_broker_judge(b);
+    return yzi_announcement_verify(&judge, yzi_bytes_buf(&held->record), &arena, &a, &digest) ==
+           YZ_OK;
+}
 
 static int take_announcement(struct broker *b, const struct record *r,
                              const struct connection *peer, yz_error *err)
@@ -320,7 +354,10 @@ static int take_announcement(struct broker *b, const struct record *r,
         return yzi_fail(err, YZ_EDENIED, "an announcement is its own node's to make");
     }
     const struct announced *held = yzi_table_get(&b->announcements, a.node.v);
-    if (held && held->sequence > a.sequence) {
+    if (held && yzi_digest_eq(&held->digest, &digest)) {
+        return YZ_OK;
+    }
+    if (held && held->sequence >= a.sequence && still_verifies(b, held)) {
         return yzi_fail(err, YZ_EROLLBACK, "a later announcement is held");
     }
     struct announced *fresh;
@@ -369,6 +406,18 @@ static int take_offer(struct broker *b, const struct record *r, yz_error *err)
     return YZ_OK;
 }
 
+/* Of a broker without the freshness key it is the only source, so it is passed on. */
+static int take_freshness(struct broker *b, const struct record *r, yz_error *err)
+{
+    int rc = yzi_trust_put_freshness(b->trust, r->raw, err);
+    if (rc == YZ_EEXIST || (rc == YZ_EROLLBACK && b->has_freshness)) {
+        return YZ_OK;
+    }
+    YZ_TRY(rc);
+    push(b, NULL, FETCH_FRESHNESS, r->raw);
+    return YZ_OK;
+}
+
 int yzi_broker_take_record(struct broker *b, const struct record *r, const struct connection *peer,
                            yz_error *err)
 {
@@ -382,10 +431,8 @@ int yzi_broker_take_record(struct broker *b, const struct record *r, const struc
         return take_member_set(b, r, err);
     case RECORD_OFFER:
         return take_offer(b, r, err);
-    case RECORD_FRESHNESS: {
-        int rc = yzi_trust_put_freshness(b->trust, r->raw, err);
-        return rc == YZ_EROLLBACK && b->has_freshness ? YZ_OK : rc;
-    }
+    case RECORD_FRESHNESS:
+        return take_freshness(b, r, err);
     case RECORD_ROOT:
     case RECORD_MEMBER:
     case RECORD_BROKER:
@@ -402,28 +449,39 @@ int yzi_broker_take_record(struct broker *b, const struct record *r, const struc
 /* A peer offers its newer directory: it is fetched, not taken on its word. */
 static int consider_manifest(struct broker *b, struct connection *k, const struct record *r)
 {
-    YZ_AUTO(yzi_arena_fini) struct arena arena;
-    yzi_arena_init(&arena, TRUST_ARENA_MAX);
-    struct manifest m;
-    YZ_TRY(yzi_manifest_parse(r->body, &arena, &m));
-    if (m.version <= yzi_directory_version(b->directory)) {
+    uint64_t version;
+    YZ_TRY(yzi_directory_peek(r->raw, &version));
+    if (version <= yzi_directory_version(b->directory)) {
         return YZ_OK;
     }
-    yzi_broker_ask_directory(b, k, m.version);
+    yzi_broker_heard_version(b, k, version);
     return YZ_EAGAIN;
 }
 
+static int take_one(struct broker *b, struct connection *k, const struct record *r, yz_error *err)
+{
+    double cost = 1.0 + (double)r->raw.n / RECORD_BYTES;
+    cost += r->kind == RECORD_MEMBER_SET ? MEMBER_SET_COST : 0;
+    if (!yzi_bucket_take(&k->load->records, cost, RECORDS_PER_SECOND, RECORDS_BURST, b->mono)) {
+        return yzi_fail(err, YZ_EBUSY, "too many records from this node; try again later");
+    }
+    return r->kind == RECORD_MANIFEST ? consider_manifest(b, k, r)
+                                      : yzi_broker_take_record(b, r, k, err);
+}
+
+/* All of them, whatever is wrong with one; the first fault is told. */
 static int take_all(struct broker *b, struct connection *k, yz_bytes payload, yz_error *err)
 {
     yz_reader r = yzi_reader(payload);
     int result = YZ_OK;
-    while (r.left) {
+    while (r.left && result != YZ_EBUSY && !k->gone) {
         struct record record;
         YZ_TRY(yzi_record_next(&r, &record));
-        int rc = record.kind == RECORD_MANIFEST ? consider_manifest(b, k, &record)
-                                                : yzi_broker_take_record(b, &record, k, err);
-        if (rc < 0 && result == YZ_OK) {
+        yz_error one = {0};
+        int rc = take_one(b, k, &record, &one);
+        if (rc < 0 && (result == YZ_OK || rc == YZ_EBUSY)) {
             result = rc;
+            *err = one;
         }
     }
     return result;
@@ -436,123 +494,16 @@ void yzi_broker_on_put(struct broker *b, struct connection *k, const struct fram
         yzi_metric_add(&b->metrics.messages_bad, 1);
         return;
     }
-    struct connection_id id = k->id;
-    char node[YZ_ID_MAX + 1];
-    snprintf(node, sizeof node, "%s", k->node);
     yz_error err = {0};
     int rc = take_all(b, k, f->payload, &err);
-    if (rc < 0 && rc != YZ_EAGAIN) {
+    if (rc < 0 && rc != YZ_EAGAIN && yzi_broker_may_log(b, k->load)) {
         err.code = rc;
-        yzi_log_error(&EV_RECORD_REFUSED, &err, (struct log_field[]){log_str("peer", node), {0}});
+        yzi_log_error(&EV_RECORD_REFUSED, &err,
+                      (struct log_field[]){log_str("peer", k->node), {0}});
     }
     struct put_result result = {.token = token, .code = rc, .text = yzi_bytes_str(err.text)};
     yzi_buf_clear(&b->out);
     if (yzi_put_result_write(&result, &b->out) == YZ_OK) {
-        yzi_broker_send(b, &id, yzi_bytes_buf(&b->out));
-    }
-}
-
-/* -- taking in: a peer's newer directory -- */
-
-static void fetch_from(struct broker *b, struct connection *k, enum fetch_what what, yz_bytes name)
-{
-    if (++b->next_token == 0) {
-        b->next_token = 1;
-    }
-    struct fetch f = {.token = b->next_token, .what = what, .name = name};
-    yzi_buf_clear(&b->out);
-    if (yzi_fetch_write(&f, &b->out) == YZ_OK) {
         yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
-    }
-}
-
-void yzi_broker_ask_directory(struct broker *b, struct connection *k, uint64_t version)
-{
-    if (k->asked_version >= version) {
-        return;
-    }
-    k->asked_version = version;
-    fetch_from(b, k, FETCH_MANIFEST, (yz_bytes){0});
-}
-
-/* Fetch what is missing of the pending directory, a bounded number at a time; when nothing is, take
- * it into force. */
-static int fetch_missing(struct broker *b, const struct connection_id *from, yz_error *err)
-{
-    YZ_AUTO(yzi_arena_fini) struct arena arena;
-    yzi_arena_init(&arena, TRUST_ARENA_MAX);
-    yz_digest *missing = NULL;
-    size_t n = 0;
-    YZ_TRY(yzi_trust_missing(b->trust, &arena, &missing, &n));
-    if (n == 0) {
-        YZ_TRY(yzi_trust_adopt(b->trust, err));
-        yzi_broker_directory_changed(b);
-        return YZ_OK;
-    }
-    b->chunks_asked = 0;
-    for (size_t i = 0; i < n && i < CHUNKS_AT_ONCE; i++) {
-        struct connection *k = yzi_connection_find(&b->connections, from); /* sending may lose it */
-        if (k) {
-            fetch_from(b, k, FETCH_CHUNK, yzi_bytes_digest(&missing[i]));
-            b->chunks_asked++;
-        }
-    }
-    return YZ_OK;
-}
-
-static int on_manifest(struct broker *b, const struct connection_id *from, yz_bytes payload,
-                       yz_error *err)
-{
-    struct record manifest;
-    yz_reader r = yzi_reader(payload);
-    YZ_TRY(yzi_record_next(&r, &manifest));
-    YZ_AUTO(yzi_arena_fini) struct arena arena;
-    yzi_arena_init(&arena, TRUST_ARENA_MAX);
-    yz_digest *missing = NULL;
-    size_t n = 0;
-    int rc = yzi_trust_offer_manifest(b->trust, manifest.raw, &arena, &missing, &n, err);
-    if (rc == YZ_EEXIST) {
-        return YZ_OK;
-    }
-    YZ_TRY(rc);
-    return fetch_missing(b, from, err);
-}
-
-static int on_chunk(struct broker *b, const struct connection_id *from, yz_bytes payload,
-                    yz_error *err)
-{
-    size_t remaining = 0;
-    int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
-    if (rc == YZ_ENOTFOUND) {
-        return YZ_OK; /* another peer was faster */
-    }
-    if (rc < 0) {
-        return yzi_fail(err, rc, "the chunk is not the one asked for");
-    }
-    b->chunks_asked -= b->chunks_asked > 0;
-    return remaining == 0 || b->chunks_asked == 0 ? fetch_missing(b, from, err) : YZ_OK;
-}
-
-void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f)
-{
-    struct object o;
-    if (yzi_object_parse(f->header, &o) < 0) {
-        yzi_metric_add(&b->metrics.messages_bad, 1);
-        return;
-    }
-    struct connection_id id = k->id;
-    char node[YZ_ID_MAX + 1];
-    snprintf(node, sizeof node, "%s", k->node);
-    yz_error err = {0};
-    int rc = YZ_OK;
-    if (o.found && o.what == FETCH_MANIFEST) {
-        rc = on_manifest(b, &id, f->payload, &err);
-    } else if (o.found && o.what == FETCH_CHUNK) {
-        rc = on_chunk(b, &id, f->payload, &err);
-    }
-    if (rc < 0) {
-        err.code = rc;
-        yzi_log_error(&EV_DIRECTORY_REFUSED, &err,
-                      (struct log_field[]){log_str("peer", node), {0}});
     }
 }

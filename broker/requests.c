@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Admission and routing of requests, in the order of docs/protocol.md, "Admission": who sent it;
- * the ladder's first step (header, sender, times); replay; the ladder's second step (signature,
- * payload digest); the coarse grant; rate and limits. What passes becomes an exchange and goes to
- * the least loaded live adapter among the slots.
+ * the ladder's first step (header, sender, times); replay; the sender's share (rate, exchanges
+ * under way); the ladder's second step (signature, payload digest); the coarse grant; limits on
+ * all. What passes becomes an exchange and goes to the least loaded live adapter among the slots.
  */
 #include "broker/broker.h"
 
 #define RETRY_AFTER_BUSY_MS 100u
 #define PARK_MS 1000u
+#define PARKED_SHARE 4u /* what is parked may hold this part of the bytes in flight */
 
 static struct outcome_words words(enum outcome_status status, const char *reason)
 {
@@ -33,12 +34,14 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
     if (yzi_request_header_peek_id(x->request.frame.header, &id)) {
         yzi_broker_outcome(b, &k->id, &id, &digest, w);
     }
-    yzi_log(&EV_REQUEST_REFUSED,
-            (struct log_field[]){log_str("peer", k->node),
-                                 log_str("status", yzi_outcome_status_name(w->status)),
-                                 log_bytes("reason", w->reason),
-                                 log_bytes("rule", w->rule),
-                                 {0}});
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_REQUEST_REFUSED,
+                (struct log_field[]){log_str("peer", k->node),
+                                     log_str("status", yzi_outcome_status_name(w->status)),
+                                     log_bytes("reason", w->reason),
+                                     log_bytes("rule", w->rule),
+                                     {0}});
+    }
     yzi_exchange_end(&b->exchanges, x);
 }
 
@@ -51,43 +54,80 @@ static void forget_id(struct broker *b, const struct exchange *x)
     }
 }
 
-/* A token bucket that holds one second's worth. */
-static bool rate_is_exceeded(const struct broker *b, struct connection *k)
+/* -- parking -- */
+
+static unsigned parked_of(const struct broker *b, const uint8_t key[32])
 {
-    double rate = (double)b->config->limits.rate_per_peer;
-    if (rate <= 0) {
+    unsigned n = 0;
+    for (size_t i = 0; i < b->parked_n; i++) {
+        n += yzi_bytes_eq(yzi_bytes(b->parked[i].key, 32), yzi_bytes(key, 32));
+    }
+    return n;
+}
+
+bool yzi_broker_park(struct broker *b, const struct connection *k, struct message *m)
+{
+    size_t room = b->exchanges.bytes_max / PARKED_SHARE;
+    if (b->parked_n == BROKER_PARKED_MAX || b->parked_bytes > room ||
+        m->bytes.n > room - b->parked_bytes || parked_of(b, k->key) >= BROKER_PARKED_PER_PEER) {
         return false;
     }
-    if (k->tokens_mono == 0) {
-        k->tokens = rate;
-    } else {
-        k->tokens += rate * (double)(b->mono - k->tokens_mono) / 1000.0;
-        k->tokens = k->tokens > rate ? rate : k->tokens;
+    struct parked *p = &b->parked[b->parked_n++];
+    *p = (struct parked){.from = k->id, .until_mono = b->mono + PARK_MS};
+    memcpy(p->key, k->key, sizeof p->key);
+    yzi_message_move(&p->message, m);
+    b->parked_bytes += p->message.bytes.n;
+    return true;
+}
+
+static void move_parked(struct parked *to, struct parked *from)
+{
+    *to = (struct parked){.from = from->from, .until_mono = from->until_mono};
+    memcpy(to->key, from->key, sizeof to->key);
+    yzi_message_move(&to->message, &from->message);
+}
+
+static void judge_parked(struct broker *b, struct parked *p)
+{
+    struct connection *k = yzi_connection_find(&b->connections, &p->from);
+    b->parked_bytes -= p->message.bytes.n;
+    if (k && yzi_bytes_eq(yzi_bytes(k->key, 32), yzi_bytes(p->key, 32)) &&
+        yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
+        yzi_broker_on_request(b, k, &p->message, true);
     }
-    k->tokens_mono = b->mono;
-    if (k->tokens < 1.0) {
-        return true;
+    yzi_message_fini(&p->message);
+}
+
+void yzi_broker_unpark(struct broker *b, bool all)
+{
+    size_t kept = 0; /* nothing is parked meanwhile: each is parked once */
+    for (size_t i = 0; i < b->parked_n; i++) {
+        struct parked *p = &b->parked[i];
+        if (all || p->until_mono <= b->mono) {
+            judge_parked(b, p);
+        } else if (kept++ != i) {
+            move_parked(&b->parked[kept - 1], p);
+        }
     }
-    k->tokens -= 1.0;
-    return false;
+    b->parked_n = kept;
 }
 
 /* The sender knows a newer directory: ask for it and look at the request again when it is here. */
 static bool park(struct broker *b, struct connection *k, struct exchange *x)
 {
     uint64_t version = x->request.header.directory_version;
-    if (!b->directory || version <= yzi_directory_version(b->directory) ||
-        b->parked_n == BROKER_PARKED_MAX) {
+    if (version <= yzi_directory_version(b->directory)) {
         return false;
     }
-    yzi_broker_ask_directory(b, k, version);
-    struct parked *p = &b->parked[b->parked_n++];
-    *p = (struct parked){.from = k->id, .until_mono = b->mono + PARK_MS};
-    memcpy(p->key, k->key, sizeof p->key);
-    yzi_message_move(&p->message, &x->message);
+    yzi_broker_heard_version(b, k, version);
+    if (!yzi_broker_park(b, k, &x->message)) {
+        return false;
+    }
     yzi_exchange_end(&b->exchanges, x);
     return true;
 }
+
+/* -- admission -- */
 
 /* Has this id been seen? True when the request goes on to be judged; otherwise it was dealt with.
  */
@@ -121,11 +161,6 @@ static bool passes_replay(struct broker *b, struct connection *k, struct exchang
     /* The sender reconnected: the answer goes where it now listens. That is safe before the
      * signature is checked, because the peer is the very node whose verified request this is, byte
      * for byte. */
-    struct connection *before = yzi_connection_find(&b->connections, &running->consumer);
-    if (before) {
-        before->in_flight--;
-    }
-    k->in_flight++;
     running->consumer = k->id;
     yzi_exchange_end(&b->exchanges, x);
     return false;
@@ -142,11 +177,13 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
         yz_ignore(yzi_coarse_rule(&decision, &rule), "the reason stands without it");
         struct outcome_words w = words(decision.status, decision.reason);
         w.rule = yzi_bytes_buf(&rule);
+        forget_id(b, x);
         refuse(b, k, x, &w);
         return false;
     }
     if (decision.strict || decision.service->mode != SERVICE_READ) {
         struct outcome_words w = words(OUTCOME_UNAVAILABLE, "needs-evidence-log");
+        forget_id(b, x);
         refuse(b, k, x, &w);
         return false;
     }
@@ -156,25 +193,35 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
     return true;
 }
 
-static bool passes_limits(struct broker *b, struct connection *k, struct exchange *x)
+/* What the node asks for too much of, before any public-key work is done for it: who is refused
+ * here costs next to nothing. The peer is the node it says, so nobody uses up another's share. */
+static bool passes_share(struct broker *b, struct connection *k, struct exchange *x)
 {
+    const struct broker_limits *limits = &b->config->limits;
+    double rate = (double)limits->rate_per_peer;
     const char *limit = NULL;
-    if (rate_is_exceeded(b, k)) {
+    if (rate > 0 && !yzi_bucket_take(&k->load->requests, 1, rate, rate, b->mono)) {
         limit = "rate-per-peer";
-    } else if (k->in_flight >= b->config->limits.in_flight_per_peer) {
+    } else if (k->load->in_flight >= limits->in_flight_per_peer) {
         limit = "in-flight-per-peer";
-    } else {
-        const struct request_header *h = &x->request.header;
-        uint64_t life = h->expires_at - h->issued_at;
-        x->arrival_mono = b->mono;
-        x->deadline_mono = b->mono + life;
-        if (yzi_exchange_track(&b->exchanges, x, &limit) < 0 && !limit) {
-            limit = "memory";
-        }
     }
     if (limit) {
-        forget_id(b, x);
         struct outcome_words w = busy(limit);
+        forget_id(b, x);
+        refuse(b, k, x, &w);
+    }
+    return !limit;
+}
+
+static bool passes_limits(struct broker *b, struct connection *k, struct exchange *x)
+{
+    const struct request_header *h = &x->request.header;
+    const char *limit = "memory";
+    x->arrival_mono = b->mono;
+    x->deadline_mono = b->mono + (h->expires_at - h->issued_at);
+    if (yzi_exchange_track(&b->exchanges, x, k->load, &limit) < 0) {
+        struct outcome_words w = busy(limit);
+        forget_id(b, x);
         refuse(b, k, x, &w);
         return false;
     }
@@ -235,7 +282,7 @@ static bool passes_second_step(struct broker *b, struct connection *k, struct ex
 void yzi_broker_on_request(struct broker *b, struct connection *k, struct message *m,
                            bool parked_before)
 {
-    yzi_metric_add(&b->metrics.requests, 1);
+    yzi_metric_add(&b->metrics.requests, parked_before ? 0 : 1);
     struct exchange *x;
     if (yzi_exchange_new(m, &x) < 0) {
         return; /* no memory even for a refusal: a local time-out at the sender */
@@ -249,9 +296,9 @@ void yzi_broker_on_request(struct broker *b, struct connection *k, struct messag
     x->directory = b->directory;
     yzi_directory_ref(b->directory);
     if (passes_first_step(b, k, x, parked_before) && passes_replay(b, k, x) &&
-        passes_second_step(b, k, x) && passes_grant(b, k, x) && passes_limits(b, k, x)) {
-        k->in_flight++;
-        yzi_broker_forward(b, x);
+        passes_share(b, k, x) && passes_second_step(b, k, x) && passes_grant(b, k, x) &&
+        passes_limits(b, k, x)) {
+        yzi_broker_forward(b, x, &(struct outcome_words){0});
     }
 }
 
@@ -267,20 +314,29 @@ static bool hosts(const struct offered_service *service, yz_node_id adapter)
     return false;
 }
 
+/* The adapter of a slot, when it may have the request now: the owner named it, its member lets it
+ * serve the subsystem, and it is here. */
+static struct connection *usable_adapter(struct broker *b, const struct exchange *x, unsigned slot)
+{
+    const struct request_header *h = &x->request.header;
+    yz_node_id adapter = h->slots[slot].adapter;
+    if (x->tried & (1u << slot) || !hosts(x->service, adapter)) {
+        return NULL;
+    }
+    struct connection *k = yzi_connection_of_node(&b->connections, adapter);
+    bool usable = k && yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono) &&
+                  k->role == ROLE_ADAPTER &&
+                  yzi_directory_speaks_for(&k->peer, yzi_service_subsystem(h->service));
+    return usable ? k : NULL;
+}
+
 /* The untried slot whose live adapter has the least outstanding; -1 when there is none. */
 static int choose_slot(struct broker *b, const struct exchange *x, struct connection **out)
 {
-    const struct request_header *h = &x->request.header;
     int best = -1;
-    for (unsigned i = 0; i < h->slots_n; i++) {
-        if (x->tried & (1u << i) || !hosts(x->service, h->slots[i].adapter)) {
-            continue;
-        }
-        struct connection *k = yzi_connection_of_node(&b->connections, h->slots[i].adapter);
-        if (!k || !yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
-            continue;
-        }
-        if (best < 0 || k->outstanding < (*out)->outstanding) {
+    for (unsigned i = 0; i < x->request.header.slots_n; i++) {
+        struct connection *k = usable_adapter(b, x, i);
+        if (k && (best < 0 || k->outstanding < (*out)->outstanding)) {
             best = (int)i;
             *out = k;
         }
@@ -288,48 +344,52 @@ static int choose_slot(struct broker *b, const struct exchange *x, struct connec
     return best;
 }
 
-/* Write the request with the time left; false when it could not be handed over. */
-static bool hand_over(struct broker *b, struct exchange *x, struct connection *k)
+/* Write the request with the time left and hand it to the adapter's connection: YZ_OK, YZ_EAGAIN
+ * (its queue is full), YZ_ECLOSED and what stopped us. */
+static int hand_over(struct broker *b, struct exchange *x, struct connection *k)
 {
     const struct frame *f = &x->request.frame;
     struct hop hop = {.has_time_left = true,
                       .time_left_ms = (uint32_t)(x->deadline_mono - b->mono)};
-    uint8_t hop_bytes[64];
-    yz_buf hop_buf = {hop_bytes, 0, sizeof hop_bytes, sizeof hop_bytes};
+    YZ_AUTO(yzi_buf_fini) yz_buf hop_buf;
+    yzi_buf_init(&hop_buf, YZ_HOP_MAX);
+    YZ_TRY(yzi_hop_write(&hop, &hop_buf));
     yzi_buf_clear(&b->out);
-    if (yzi_hop_write(&hop, &hop_buf) < 0 ||
-        yzi_frame_write(FRAME_REQUEST, f->header, f->block, f->payload, yzi_bytes_buf(&hop_buf),
-                        &b->out) < 0) {
-        return false;
-    }
+    YZ_TRY(yzi_frame_write(FRAME_REQUEST, f->header, f->block, f->payload, yzi_bytes_buf(&hop_buf),
+                           &b->out));
     int rc = yzi_server_send(b->server, &k->id, yzi_bytes_buf(&b->out));
     if (rc == YZ_ECLOSED) {
         yzi_broker_connection_lost(b, k, "gone");
     }
-    return rc == YZ_OK;
+    return rc;
 }
 
-void yzi_broker_forward(struct broker *b, struct exchange *x)
+void yzi_broker_forward(struct broker *b, struct exchange *x, const struct outcome_words *otherwise)
 {
-    bool full = false;
+    struct outcome_words w = *otherwise;
     for (;;) {
         struct connection *k = NULL;
-        int slot = choose_slot(b, x, &k);
+        int slot = x->deadline_mono > b->mono ? choose_slot(b, x, &k) : -1;
         if (slot < 0) {
-            struct outcome_words w =
-                full ? busy("adapter-queue") : words(OUTCOME_UNAVAILABLE, "no-live-adapter");
-            yzi_broker_finish(b, x, &w);
-            return;
+            break;
         }
         x->tried |= 1u << slot;
-        struct connection_id id = k->id;
-        if (hand_over(b, x, k)) {
-            x->adapter = id;
+        int rc = hand_over(b, x, k);
+        if (rc == YZ_OK) {
+            x->adapter = k->id;
             x->forwarded = true;
             k->outstanding++;
             yzi_metric_add(&b->metrics.forwarded, 1);
             return;
         }
-        full = full || yzi_connection_find(&b->connections, &id) != NULL;
+        if (rc != YZ_ECLOSED) {
+            w = busy("adapter-queue");
+        }
     }
+    if (x->deadline_mono <= b->mono) {
+        w = words(OUTCOME_TIMEOUT, "no-answer-in-time");
+    } else if (!w.status) {
+        w = words(OUTCOME_UNAVAILABLE, "no-live-adapter");
+    }
+    yzi_broker_finish(b, x, &w);
 }

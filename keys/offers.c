@@ -288,6 +288,19 @@ int yzi_offers_each(const struct offers *o, int (*visit)(void *ctx, const struct
     return 0;
 }
 
+void yzi_offers_prune(struct offers *o, const struct directory *d)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&o->by_subsystem); i; i = next) {
+        next = yzi_table_next(i);
+        struct opened *opened = yzi_table_value(i);
+        if (!yzi_directory_has_subsystem(d, opened->held.offer.subsystem)) {
+            yzi_table_remove(&o->by_subsystem, yzi_table_key(i));
+            yzi_offer_unref(&opened->held);
+        }
+    }
+}
+
 size_t yzi_offers_count(const struct offers *o)
 {
     return yzi_table_count(&o->by_subsystem);

@@ -33,6 +33,9 @@ YZ_MUST_USE int yzi_offers_put(struct offers *o, yz_bytes record, const struct d
 const struct held_offer *yzi_offers_get(const struct offers *o, yz_subsystem_id subsystem);
 YZ_MUST_USE int yzi_offers_each(const struct offers *o,
                                 int (*visit)(void *ctx, const struct held_offer *offer), void *ctx);
+/* Let go of the offers of subsystems the directory does not have: else a member that renames its
+ * subsystems again and again would fill the book. */
+void yzi_offers_prune(struct offers *o, const struct directory *d);
 size_t yzi_offers_count(const struct offers *o);
 
 struct coarse_decision {

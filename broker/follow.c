@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Following a peer's newer directory: its manifest, then the chunks we lack, a few at a time, then
+ * adoption. Any number of peers may be asked for their manifest at once; chunks are fetched from
+ * one, because only a manifest that verified, and newer than the one pursued, moves us from whom we
+ * follow. What was not asked for is not looked at. A peer that claims what it does not give is not
+ * asked again for a while; others are.
+ */
+#include "broker/broker.h"
+
+#include <string.h>
+
+#define ARENA_MAX (1024u * 1024u)
+#define PROGRESS_MS 5000u /* for the next piece to come */
+#define ASK_AGAIN_MS 2000u
+#define MISTRUST_MS 60000u /* after something an honest peer does not do */
+
+static int fetch_from(struct broker *b, const struct connection_id *to, enum fetch_what what,
+                      yz_bytes name, uint32_t *out_token)
+{
+    if (++b->next_token == 0) {
+        b->next_token = 1;
+    }
+    struct fetch f = {.token = b->next_token, .what = what, .name = name};
+    yzi_buf_clear(&b->out);
+    YZ_TRY(yzi_fetch_write(&f, &b->out));
+    yzi_broker_send(b, to, yzi_bytes_buf(&b->out));
+    *out_token = f.token;
+    return YZ_OK;
+}
+
+void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t version)
+{
+    uint64_t ours = yzi_directory_version(b->directory);
+    bool followed = b->follow.active && version <= b->follow.version;
+    if (version <= ours || followed || b->mono < k->follow_after) {
+        return;
+    }
+    if (fetch_from(b, &k->id, FETCH_MANIFEST, (yz_bytes){0}, &k->manifest_token) == YZ_OK) {
+        k->follow_after = b->mono + ASK_AGAIN_MS;
+    }
+}
+
+static void stop(struct broker *b)
+{
+    b->follow = (struct follow){0};
+}
+
+static bool is_fetched(const struct follow *f, const yz_digest *digest)
+{
+    for (size_t i = 0; i < BROKER_FETCHES_MAX; i++) {
+        if (f->fetches[i].token && yzi_digest_eq(&f->fetches[i].digest, digest)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int fetch_chunks(struct broker *b, const yz_digest *missing, size_t n)
+{
+    struct follow *f = &b->follow;
+    size_t next = 0;
+    for (size_t slot = 0; slot < BROKER_FETCHES_MAX; slot++) {
+        while (next < n && is_fetched(f, &missing[next])) {
+            next++;
+        }
+        if (f->fetches[slot].token || next == n) {
+            continue;
+        }
+        f->fetches[slot].digest = missing[next];
+        YZ_TRY(fetch_from(b, &f->from, FETCH_CHUNK, yzi_bytes_digest(&missing[next]),
+                          &f->fetches[slot].token));
+    }
+    return YZ_OK;
+}
+
+/* Fetch what is missing of the pending directory; when nothing is, take it into force. */
+static int pursue(struct broker *b, yz_error *err)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, ARENA_MAX);
+    yz_digest *missing = NULL;
+    size_t n = 0;
+    YZ_TRY(yzi_trust_missing(b->trust, &arena, &missing, &n));
+    if (n > 0) {
+        b->follow.deadline = b->mono + PROGRESS_MS;
+        return fetch_chunks(b, missing, n);
+    }
+    stop(b);
+    int rc = yzi_trust_adopt(b->trust, err);
+    if (rc == YZ_ENOTFOUND) {
+        return YZ_OK; /* it came another way */
+    }
+    YZ_TRY(rc);
+    yzi_broker_directory_changed(b);
+    b->next_second = b->mono; /* readiness follows at once */
+    return YZ_OK;
+}
+
+/* -- what comes back -- */
+
+static int take_manifest(struct broker *b, struct connection *k, yz_bytes payload, yz_error *err)
+{
+    struct record manifest;
+    yz_reader r = yzi_reader(payload);
+    uint64_t version;
+    YZ_TRY(yzi_record_next(&r, &manifest));
+    YZ_TRY(yzi_directory_peek(manifest.raw, &version));
+    if (version <= yzi_directory_version(b->directory) ||
+        (b->follow.active && version <= b->follow.version)) {
+        return YZ_OK; /* there meanwhile, or under way */
+    }
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, ARENA_MAX);
+    yz_digest *missing = NULL;
+    size_t n = 0;
+    YZ_TRY(yzi_trust_offer_manifest(b->trust, manifest.raw, &arena, &missing, &n, err));
+    b->follow = (struct follow){.active = true, .from = k->id, .version = version};
+    return pursue(b, err);
+}
+
+static int on_manifest(struct broker *b, struct connection *k, const struct object *o,
+                       yz_bytes payload, yz_error *err)
+{
+    if (o->token == 0 || o->token != k->manifest_token) {
+        return YZ_OK; /* not asked for */
+    }
+    k->manifest_token = 0;
+    return o->found ? take_manifest(b, k, payload, err) : YZ_OK;
+}
+
+static int on_chunk(struct broker *b, struct connection *k, const struct object *o,
+                    yz_bytes payload, yz_error *err)
+{
+    struct follow *f = &b->follow;
+    if (!f->active || o->token == 0 ||
+        !yzi_bytes_eq(yzi_connection_bytes(&k->id), yzi_connection_bytes(&f->from))) {
+        return YZ_OK;
+    }
+    for (size_t i = 0; i < BROKER_FETCHES_MAX; i++) {
+        if (f->fetches[i].token != o->token) {
+            continue;
+        }
+        f->fetches[i].token = 0;
+        if (!o->found) { /* it moved on to another version, which it will tell */
+            stop(b);
+            return YZ_OK;
+        }
+        size_t remaining = 0;
+        int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
+        if (rc < 0 && rc != YZ_ENOTFOUND) {
+            return yzi_fail(err, rc, "a chunk does not fit the manifest");
+        }
+        return pursue(b, err);
+    }
+    return YZ_OK;
+}
+
+void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f)
+{
+    struct object o;
+    if (yzi_object_parse(f->header, &o) < 0) {
+        yzi_metric_add(&b->metrics.messages_bad, 1);
+        return;
+    }
+    yz_error err = {0};
+    int rc = YZ_OK;
+    if (o.what == FETCH_MANIFEST) {
+        rc = on_manifest(b, k, &o, f->payload, &err);
+    } else if (o.what == FETCH_CHUNK) {
+        rc = on_chunk(b, k, &o, f->payload, &err);
+    }
+    if (rc == YZ_OK || rc == YZ_EEXIST) {
+        return;
+    }
+    stop(b);
+    k->follow_after = b->mono + MISTRUST_MS;
+    if (yzi_broker_may_log(b, k->load)) {
+        err.code = rc;
+        yzi_log_error(&EV_DIRECTORY_REFUSED, &err,
+                      (struct log_field[]){log_str("peer", k->node), {0}});
+    }
+}
+
+void yzi_broker_follow_step(struct broker *b)
+{
+    if (!b->follow.active) {
+        return;
+    }
+    struct connection *k = yzi_connection_find(&b->connections, &b->follow.from);
+    bool overdue = b->mono >= b->follow.deadline;
+    if (k && !k->gone && !overdue) {
+        return;
+    }
+    if (k && overdue) {
+        k->follow_after = b->mono + MISTRUST_MS;
+    }
+    stop(b);
+}
