@@ -350,6 +350,7 @@ static void wrong_role(struct request_header *h)
 static void wrong_node(struct request_header *h)
 {
     as_a_stranger(h, NULL);
+    for_another_subsystem(h, NULL); /* of the same member, or it could not even be written */
 }
 static void wrong_instance(struct request_header *h)
 {
