@@ -71,7 +71,7 @@ int reserve_port(char endpoint[64]);
             if (yzi_mono_ms(&yzi_clock_system) >= end_) {                                          \
                 fail_msg("never came true: %s", #cond);                                            \
             }                                                                                      \
-            turn(f, 10);                                                                           \
+            turn(f, 1);                                                                            \
         }                                                                                          \
     } while (0)
 
