@@ -10,6 +10,7 @@
 
 #include "base/daemon.h"
 #include "base/file.h"
+#include "net/bundle.h"
 
 #define MESSAGES_PER_STEP 256u
 #define SECOND_MS 1000u
@@ -402,6 +403,26 @@ static void receive(struct broker *b, const struct connection_id *from, const ui
     dispatch(b, k, &f, m);
 }
 
+/* Each message of a bundle as if it had come alone. When the rest of it is no message, the whole is
+ * none either, and is refused as such in its sender's name. */
+static void receive_bundle(struct broker *b, const struct connection_id *from,
+                           const uint8_t key[32], struct message *whole)
+{
+    YZ_AUTO(yzi_bundle_fini) struct bundle bundle;
+    yzi_bundle_init(&bundle, whole);
+    int rc;
+    do {
+        YZ_AUTO(yzi_message_fini) struct message m = {0};
+        rc = yzi_bundle_next(&bundle, b->config->limits.message, &m);
+        if (rc == YZ_OK) {
+            receive(b, from, key, &m);
+        } else if (rc != YZ_EAGAIN) {
+            receive(b, from, key, &bundle.whole);
+        }
+        settle(b);
+    } while (rc == YZ_OK);
+}
+
 /* A bounded number, so that a flood cannot keep the timers from running. */
 static void receive_some(struct broker *b)
 {
@@ -412,9 +433,7 @@ static void receive_some(struct broker *b)
         if (yzi_server_recv(b->server, &from, key, &m) < 0) {
             return;
         }
-        receive(b, &from, key, &m);
-        yzi_message_fini(&m);
-        settle(b);
+        receive_bundle(b, &from, key, &m);
     }
 }
 

@@ -312,8 +312,7 @@ static void receive(struct session *s, struct message *m)
     struct frame f;
     int rc = yzi_frame_parse(m->bytes, YZ_MESSAGE_MAX, &f);
     if (rc < 0) {
-        complain(s, rc, "what is no message");
-        return;
+        return; /* next_message took it off a bundle: it parses */
     }
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (kinds[i].kind != f.kind) {
@@ -353,6 +352,26 @@ static bool answer_held(struct session *s)
     return true;
 }
 
+/* The next message: what is left of a bundle, then what the link has. */
+static int next_message(struct session *s, struct message *out)
+{
+    for (;;) {
+        if (s->incoming.whole.live) {
+            int rc = yzi_bundle_next(&s->incoming, YZ_MESSAGE_MAX, out);
+            if (rc == YZ_OK) {
+                return YZ_OK;
+            }
+            yzi_bundle_fini(&s->incoming);
+            if (rc != YZ_EAGAIN) {
+                complain(s, rc, "what is no message");
+            }
+        }
+        struct message whole = {0};
+        YZ_TRY(yzi_link_recv(s->link, &whole));
+        yzi_bundle_init(&s->incoming, &whole);
+    }
+}
+
 static bool receive_some(struct session *s)
 {
     for (unsigned i = 0; i < MESSAGES_PER_STEP; i++) {
@@ -360,7 +379,7 @@ static bool receive_some(struct session *s)
             return false;
         }
         struct message m = {0};
-        if (yzi_link_recv(s->link, &m) < 0) {
+        if (next_message(s, &m) < 0) {
             return false;
         }
         /* the last words of a lost connection are still heard, if it had been up */
@@ -481,6 +500,7 @@ void yzi_session_close(struct session *s)
     }
     yzi_link_close(s->link);
     yzi_message_fini(&s->held);
+    yzi_bundle_fini(&s->incoming);
     yzi_buf_fini(&s->out);
     free(s);
 }

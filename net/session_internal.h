@@ -6,6 +6,7 @@
 #ifndef YZ_NET_SESSION_INTERNAL_H
 #define YZ_NET_SESSION_INTERNAL_H
 
+#include "net/bundle.h"
 #include "net/session.h"
 
 #define SESSION_FETCHES_MAX 8u /* chunks asked for and not yet here */
@@ -37,7 +38,8 @@ struct session {
     uint32_t silence_ms; /* of the broker, before it is given up */
     size_t message_max;  /* what the broker takes */
     uint64_t heard_at, beat_at;
-    struct message held; /* a fetch of the broker's that found no room for its answer */
+    struct bundle incoming; /* being taken apart */
+    struct message held;    /* a fetch of the broker's that found no room for its answer */
     uint64_t held_until;
     bool complained; /* about what this broker sends against the protocol */
 
