@@ -60,17 +60,21 @@ struct adapter {
     struct root_memory roots; /* one for all: the brokers' consumers share it */
     struct memory memory;
     struct workers *workers;
-    size_t jobs_out; /* submitted, not yet taken back */
+    size_t jobs_out;    /* submitted, not yet taken back */
+    size_t imports_out; /* the same */
     struct admin_server *admin;
     struct parked_request parked[ADAPTER_PARKED_MAX];
-    size_t parked_n;
+    size_t parked_n, parked_bytes;
     yz_buf out;          /* scratch: the frame being written */
     uint64_t mono, wall; /* read once per wake-up */
     uint64_t next_second, next_minute;
     int ready_fd;
     bool said_ready, draining, stopped;
-    uint64_t drain_until;
+    bool all_sent;               /* draining: nothing is under way any more */
+    uint64_t drain_until;        /* for work under way, then for the last answers to leave */
     uint64_t answered, rejected; /* for status */
+    uint64_t logged_second;
+    unsigned logged; /* lines about rejected requests in that second */
 };
 
 /* -- runtime.c -- */
@@ -87,8 +91,10 @@ void yzi_adapter_put_everywhere(struct adapter *a, yz_bytes records);
 struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset); /* NULL: not here */
 
 /* -- requests.c -- */
-void yzi_adapter_on_request(struct adapter *a, unsigned upstream, const struct frame *f,
-                            struct message *m, bool parked_before);
+void yzi_adapter_on_request(struct adapter *a, unsigned upstream, struct message *m,
+                            bool parked_before);
+/* Look again at parked requests whose moment is over, or at all. */
+void yzi_adapter_unpark(struct adapter *a, bool all);
 /* A worker is done with a job, which is freed. */
 void yzi_adapter_on_answer(struct adapter *a, struct job *j);
 

@@ -90,14 +90,21 @@ static int write_datasets(struct adapter *a, yz_buf *out)
     return yzi_json_end(&j);
 }
 
-static void answer_json(struct adapter *a, struct admin_call *call,
+/* A list comes as the payload: a reply's text is cut at 3 KiB. */
+static void answer_json(struct adapter *a, struct admin_call *call, bool in_payload,
                         int (*write)(struct adapter *, yz_buf *))
 {
     YZ_AUTO(yzi_buf_fini) yz_buf out;
     yzi_buf_init(&out, REPLY_MAX);
     yz_error err = {0};
     int rc = write(a, &out);
-    reply_text(call, rc, &err, yzi_bytes_buf(&out));
+    if (rc < 0) {
+        reply_text(call, rc, &err, (yz_bytes){0});
+    } else if (in_payload) {
+        yzi_admin_reply(call, true, YZ_OK, (yz_bytes){0}, yzi_bytes_buf(&out));
+    } else {
+        reply_text(call, rc, &err, yzi_bytes_buf(&out));
+    }
 }
 
 /* -- records.put -- */
@@ -179,6 +186,9 @@ static int start_import(struct adapter *a, struct admin_call *call, const struct
         return yzi_fail(err, YZ_ENOTFOUND, "this adapter holds no data set '%.*s'", (int)dataset.n,
                         (const char *)dataset.p);
     }
+    if (a->draining) {
+        return yzi_fail(err, YZ_EUNAVAILABLE, "this adapter is about to end");
+    }
     if (*fd < 0) {
         return yzi_fail(err, YZ_EINVAL, "the file to import was not passed");
     }
@@ -195,8 +205,12 @@ static int start_import(struct adapter *a, struct admin_call *call, const struct
     }
     if (rc < 0) {
         yzi_import_job_free(j);
-        return yzi_fail(err, rc, "too many imports are waiting; try again when one has ended");
+        return yzi_fail(err, rc, "%s",
+                        rc == YZ_EBUSY
+                            ? "too many imports are waiting; try again when one has ended"
+                            : yz_err_name(rc));
     }
+    a->imports_out++;
     return YZ_OK;
 }
 
@@ -223,9 +237,9 @@ static void write_report(const struct import_job *i, struct json *j)
 
 void yzi_adapter_on_import(struct adapter *a, const struct finished *f)
 {
-    (void)a;
     struct import_job *i = f->import;
     bool done = f->kind == FINISHED_IMPORT;
+    a->imports_out -= done;
     YZ_AUTO(yzi_buf_fini) yz_buf text;
     yzi_buf_init(&text, REPLY_MAX);
     struct json j;
@@ -262,9 +276,9 @@ void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_re
     struct adapter *a = ctx;
     yz_error err = {0};
     if (yzi_bytes_eq_str(q->verb, "status")) {
-        answer_json(a, call, write_status);
+        answer_json(a, call, false, write_status);
     } else if (yzi_bytes_eq_str(q->verb, "data.list")) {
-        answer_json(a, call, write_datasets);
+        answer_json(a, call, true, write_datasets);
     } else if (yzi_bytes_eq_str(q->verb, "records.put")) {
         verb_records_put(a, call, payload);
     } else if (yzi_bytes_eq_str(q->verb, "data.import")) {

@@ -34,6 +34,7 @@ void yzi_job_free(struct job *j)
     yzi_directory_unref(j->directory);
     yzi_policy_unref(j->policy);
     yzi_buf_fini(&j->answer);
+    free(j->done);
     free(j);
 }
 
@@ -56,14 +57,20 @@ void yzi_answering_fini(struct answering *a)
     yzi_buf_fini(&a->sealed);
 }
 
+static void wipe(yz_buf *b)
+{
+    if (b->n) {
+        sodium_memzero(b->p, b->n);
+    }
+    yzi_buf_clear(b);
+}
+
 /* Plaintext must not outlive its exchange; the memory itself is kept for the next. */
 static void wipe_scratch(struct answering *a)
 {
-    yz_buf *const plain[] = {&a->plain, &a->rows, &a->head};
-    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
-        sodium_memzero(plain[i]->p, plain[i]->n);
-        yzi_buf_clear(plain[i]);
-    }
+    wipe(&a->plain);
+    wipe(&a->rows);
+    wipe(&a->head);
     yzi_arena_clear(&a->arena);
     yzi_buf_clear(&a->sealed);
 }
@@ -146,8 +153,7 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
         }
     }
     if (r->head.code != ANSWER_OK) {
-        sodium_memzero(a->rows.p, a->rows.n);
-        yzi_buf_clear(&a->rows);
+        wipe(&a->rows);
     }
 }
 
@@ -191,7 +197,8 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
         return;
     }
     if ((plain.type != PLAIN_QUERY && plain.type != PLAIN_HTTP) ||
-        yzi_request_head_parse(plain.head, &a->arena, &head) < 0) {
+        yzi_request_head_parse(plain.head, &a->arena, &head) < 0 ||
+        head.has_query != (plain.type == PLAIN_QUERY)) {
         say_no(r, ANSWER_BAD_QUERY, "malformed");
         return;
     }
@@ -216,6 +223,16 @@ static enum response_status status_of(enum answer_code code)
     }
 }
 
+/* As long as the request may be repeated its answer must be good; the parser bounds how long that
+ * may be. */
+static uint64_t answer_expiry(uint64_t now, const struct request_header *request)
+{
+    uint64_t least = now + YZ_EXPIRY_DEFAULT_MS;
+    uint64_t most = now + YZ_EXPIRY_MAX_MS;
+    uint64_t at = request->expires_at > least ? request->expires_at : least;
+    return at < most ? at : most;
+}
+
 static void start_header(struct response_header *out, yz_node_id node, uint64_t now,
                          const struct verified_request *request, unsigned slot,
                          const struct directory *directory)
@@ -226,7 +243,7 @@ static void start_header(struct response_header *out, yz_node_id node, uint64_t 
                                     .node = node,
                                     .slot = slot,
                                     .issued_at = now,
-                                    .expires_at = now + YZ_EXPIRY_DEFAULT_MS,
+                                    .expires_at = answer_expiry(now, &request->header),
                                     .directory_version = yzi_directory_version(directory),
                                     .trace = request->header.trace};
 }
@@ -272,10 +289,9 @@ static int seal(struct answering *a, const struct job *j, struct response_header
 static int write_answer(struct answering *a, struct job *j, struct reply *r)
 {
     r->head.fields = r->fields;
-    yzi_buf_clear(&a->head);
+    wipe(&a->head);
     YZ_TRY(yzi_answer_head_write(&r->head, &a->head));
-    sodium_memzero(a->plain.p, a->plain.n); /* the request is done with */
-    yzi_buf_clear(&a->plain);
+    wipe(&a->plain); /* the request is done with */
     YZ_TRY(
         yzi_plain_write(PLAIN_ANSWER, yzi_bytes_buf(&a->head), yzi_bytes_buf(&a->rows), &a->plain));
     struct response_header h;
@@ -285,8 +301,9 @@ static int write_answer(struct answering *a, struct job *j, struct reply *r)
     h.data_version = r->data_version;
     uint8_t wrapped[YZ_WRAPPED_KEY_BYTES];
     YZ_TRY(seal(a, j, &h, wrapped));
-    j->status = h.status;
     size_t size = yzi_frame_size(YZ_HEADER_MAX, YZ_BLOCK_MAX, a->sealed.n, 0);
+    YZ_ENSURE(size <= a->message_max, YZ_ETOOBIG);
+    j->status = h.status;
     yzi_buf_init(&j->answer, size);
     return sign_frame(a->signing, &h, yzi_bytes_buf(&a->sealed), &j->answer);
 }
@@ -299,7 +316,7 @@ void yzi_answer(struct answering *a, struct job *j)
     j->rc = write_answer(a, j, &reply);
     if (j->rc == YZ_ETOOBIG || j->rc == YZ_ELIMIT) {
         yzi_buf_fini(&j->answer);
-        yzi_buf_clear(&a->rows);
+        wipe(&a->rows);
         yzi_buf_clear(&a->sealed);
         say_no(&reply, ANSWER_TOO_LARGE, "message");
         j->reason = "message";

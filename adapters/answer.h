@@ -12,6 +12,7 @@
 #include "keys/verify.h"
 #include "net/message.h"
 
+struct finished;
 struct job {
     struct message message;
     struct verified_request request;
@@ -26,7 +27,8 @@ struct job {
     int rc; /* YZ_OK: `answer` is the response frame; otherwise no answer could be made */
     yz_buf answer;
     enum response_status status;
-    const char *reason; /* static; for the log */
+    const char *reason;    /* static; for the log */
+    struct finished *done; /* what it comes back as; the workers' */
 };
 void yzi_job_free(struct job *j); /* wipes keys; NULL allowed */
 

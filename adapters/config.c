@@ -33,10 +33,10 @@ static const struct config_field limit_fields[] = {
      .help = "The largest message taken or sent."},
     {"queue", CONFIG_U64, AT(queue), false, "1024", 1, 1000000,
      .help = "Requests waiting for a worker; more are handed back as busy."},
-    {"answers", CONFIG_U64, AT(answers), false, "65536", 16, 100000000,
-     .help = "Answers remembered for retries; when full, requests are handed back as busy."},
+    {"answers", CONFIG_U64, AT(answers), false, "1000000", 16, 100000000,
+     .help = "Requests remembered until they expire; when full, they are handed back as busy."},
     {"answer_bytes", CONFIG_SIZE, AT(answer_bytes), false, "256MiB", 65536, 1ull << 40,
-     .help = "Bytes of answers remembered."},
+     .help = "Bytes of answers kept for retries; beyond it the oldest are let go."},
     {"rows", CONFIG_U64, AT(rows), false, "10000", 1, 1000000, .help = "Rows in one answer."},
     {"query_time", CONFIG_DURATION, AT(query_time), false, "5s", 1, 300000,
      .help = "How long one query may run."},
@@ -78,6 +78,35 @@ const struct config_field yzi_adapter_config_fields[] = {
     {0}};
 #undef AT
 
+static bool is_named_twice(const struct adapter_broker *brokers, size_t i)
+{
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(brokers[k].node, brokers[i].node) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_brokers(const struct adapter_config *c, const char *path, yz_error *err)
+{
+    const struct adapter_broker *brokers = c->brokers.items;
+    for (size_t i = 0; i < c->brokers.n; i++) {
+        yz_node_id node;
+        if (yzi_node_id_parse(yzi_bytes_str(brokers[i].node), &node) < 0 ||
+            !yzi_node_is_broker(node)) {
+            return yzi_config_fault(err, path, brokers[i].at,
+                                    "brokers: '%s' is not a broker's id; write INSTANCE/@code",
+                                    brokers[i].node);
+        }
+        if (is_named_twice(brokers, i)) { /* each connection would put an end to the other */
+            return yzi_config_fault(err, path, brokers[i].at, "brokers: '%s' is named twice",
+                                    brokers[i].node);
+        }
+    }
+    return YZ_OK;
+}
+
 static int check(struct adapter_config *c, const char *path, yz_error *err)
 {
     yz_node_id node;
@@ -87,15 +116,7 @@ static int check(struct adapter_config *c, const char *path, yz_error *err)
                                 "example CN/GOV/MCA/@a1",
                                 c->node);
     }
-    const struct adapter_broker *brokers = c->brokers.items;
-    for (size_t i = 0; i < c->brokers.n; i++) {
-        if (yzi_node_id_parse(yzi_bytes_str(brokers[i].node), &node) < 0 ||
-            !yzi_node_is_broker(node)) {
-            return yzi_config_fault(err, path, brokers[i].at,
-                                    "brokers: '%s' is not a broker's id; write INSTANCE/@code",
-                                    brokers[i].node);
-        }
-    }
+    YZ_TRY(check_brokers(c, path, err));
     if (!c->admin) {
         YZ_AUTO(yzi_free_ptr) char *admin = NULL;
         YZ_TRY(yzi_path_join(c->home, "admin.sock", &admin));

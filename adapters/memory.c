@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A table and a heap of times to forget.
+ * A table, a heap of times to forget, and a list of the answered by age.
  */
 #include "adapters/memory.h"
 
@@ -42,7 +42,8 @@ static struct remembered *find(const struct memory *m, yz_node_id node, const yz
 }
 
 enum memory_verdict yzi_memory_look(struct memory *m, yz_node_id node, const yz_uuid *id,
-                                    const yz_digest *digest, const struct remembered **out)
+                                    const yz_digest *digest, unsigned who,
+                                    const struct remembered **out)
 {
     struct remembered *r = find(m, node, id);
     if (out) {
@@ -54,14 +55,54 @@ enum memory_verdict yzi_memory_look(struct memory *m, yz_node_id node, const yz_
     if (!yzi_digest_eq(&r->digest, digest)) {
         return MEMORY_CONFLICT;
     }
-    return r->answered ? MEMORY_ANSWERED : MEMORY_RUNNING;
+    switch (r->state) {
+    case REMEMBERED_ANSWERED:
+        return MEMORY_ANSWERED;
+    case REMEMBERED_LET_GO:
+        return MEMORY_LET_GO;
+    case REMEMBERED_RUNNING:
+    default:
+        r->asked |= 1u << who;
+        return MEMORY_RUNNING;
+    }
 }
+
+/* -- the answered, by age -- */
+
+static void append(struct memory *m, struct remembered *r)
+{
+    r->older = m->newest;
+    r->newer = NULL;
+    if (m->newest) {
+        m->newest->newer = r;
+    } else {
+        m->oldest = r;
+    }
+    m->newest = r;
+    m->bytes += r->answer.n;
+    r->state = REMEMBERED_ANSWERED;
+}
+
+static void let_go(struct memory *m, struct remembered *r)
+{
+    if (r->state != REMEMBERED_ANSWERED) {
+        return;
+    }
+    *(r->older ? &r->older->newer : &m->oldest) = r->newer;
+    *(r->newer ? &r->newer->older : &m->newest) = r->older;
+    r->older = r->newer = NULL;
+    m->bytes -= r->answer.n;
+    yzi_buf_fini(&r->answer);
+    r->state = REMEMBERED_LET_GO;
+}
+
+/* -- entries -- */
 
 static void forget(struct memory *m, struct remembered *r)
 {
+    let_go(m, r);
     yzi_deadlines_remove(&m->forget, &r->forget);
     yzi_table_remove(&m->entries, yzi_bytes_buf(&r->key));
-    m->bytes -= r->answer.n;
     free_remembered(r);
 }
 
@@ -78,12 +119,20 @@ static int add(struct memory *m, struct remembered *r, yz_bytes key, uint64_t un
 }
 
 int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id, const yz_digest *digest,
-                     uint64_t until)
+                     unsigned who, uint64_t until)
 {
-    YZ_ENSURE(yzi_table_count(&m->entries) < m->entries_max && m->bytes < m->bytes_max, YZ_EBUSY);
-    struct remembered *r;
+    struct remembered *r = find(m, node, id);
+    if (r) {
+        YZ_ENSURE(r->state == REMEMBERED_LET_GO && yzi_digest_eq(&r->digest, digest), YZ_EEXIST);
+        r->state = REMEMBERED_RUNNING;
+        r->asked = 1u << who;
+        return YZ_OK;
+    }
+    YZ_ENSURE(yzi_table_count(&m->entries) < m->entries_max, YZ_EBUSY);
     YZ_TRY(yzi_alloc(1, sizeof *r, &r));
     r->digest = *digest;
+    r->state = REMEMBERED_RUNNING;
+    r->asked = 1u << who;
     uint8_t space[KEY_MAX];
     int rc = add(m, r, key_of(node, id, space), until);
     if (rc < 0) {
@@ -92,31 +141,40 @@ int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id, const
     return rc;
 }
 
-void yzi_memory_answer(struct memory *m, yz_node_id node, const yz_uuid *id, yz_bytes answer)
+unsigned yzi_memory_answer(struct memory *m, yz_node_id node, const yz_uuid *id, yz_bytes answer)
 {
     struct remembered *r = find(m, node, id);
-    if (!r || r->answered) {
-        return;
+    if (!r || r->state != REMEMBERED_RUNNING) {
+        return 0;
     }
-    yzi_buf_init(&r->answer, answer.n);
-    if (yzi_buf_put(&r->answer, answer) == YZ_OK) {
-        r->answered = true;
-        m->bytes += answer.n;
+    r->state = REMEMBERED_LET_GO;
+    if (answer.n <= m->bytes_max) {
+        while (answer.n > m->bytes_max - m->bytes) {
+            let_go(m, m->oldest);
+        }
+        yzi_buf_init(&r->answer, answer.n);
+        if (yzi_buf_put(&r->answer, answer) == YZ_OK) {
+            append(m, r);
+        }
     }
+    return r->asked;
 }
 
-void yzi_memory_cancel(struct memory *m, yz_node_id node, const yz_uuid *id)
+unsigned yzi_memory_cancel(struct memory *m, yz_node_id node, const yz_uuid *id)
 {
     struct remembered *r = find(m, node, id);
-    if (r) {
-        forget(m, r);
+    if (!r) {
+        return 0;
     }
+    unsigned asked = r->asked;
+    forget(m, r);
+    return asked;
 }
 
 void yzi_memory_expire(struct memory *m, uint64_t mono)
 {
     struct remembered *r;
-    while ((r = yzi_deadlines_take(&m->forget, mono)) != NULL) {
+    while (mono > 0 && (r = yzi_deadlines_take(&m->forget, mono - 1)) != NULL) {
         forget(m, r);
     }
 }

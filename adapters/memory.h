@@ -3,8 +3,9 @@
  * The answer memory: keyed by (consumer node, message id), it holds for each request either that it
  * is being answered or the answer itself, until the id can no longer be accepted. A retry gets the
  * stored answer, the same id with other bytes is a conflict, and when the memory is full new
- * requests are handed back as busy: an unexpired id is never forgotten. For reads it lives in
- * memory (decision 0007). Link thread only.
+ * requests are handed back as busy: an unexpired id is never forgotten. Answers are bounded in
+ * bytes, and the oldest are let go first: a retry of such a one runs again, which harms nobody for
+ * a read (decision 0007). Link thread only.
  */
 #ifndef YZ_ADAPTERS_MEMORY_H
 #define YZ_ADAPTERS_MEMORY_H
@@ -14,16 +15,24 @@
 #include "base/uuid.h"
 #include "proto/id.h"
 
+enum remembered_state {
+    REMEMBERED_RUNNING = 1,
+    REMEMBERED_ANSWERED, /* `answer` is the response frame */
+    REMEMBERED_LET_GO    /* answered, and the answer not kept */
+};
 struct remembered {
     yz_digest digest; /* of the request */
-    bool answered;
-    yz_buf answer; /* the response frame, when answered */
+    enum remembered_state state;
+    unsigned asked; /* who waits for the answer, a bit each */
+    yz_buf answer;
+    struct remembered *older, *newer; /* among the answered */
     struct deadline forget;
     yz_buf key; /* in the table */
 };
 struct memory {
     struct table entries;
     struct deadlines forget;
+    struct remembered *oldest, *newest; /* answered */
     size_t bytes, bytes_max, entries_max;
 };
 
@@ -31,23 +40,26 @@ enum memory_verdict {
     MEMORY_NEW = 1,
     MEMORY_RUNNING,  /* being answered */
     MEMORY_ANSWERED, /* *out->answer holds the response */
+    MEMORY_LET_GO,   /* was answered: yzi_memory_begin runs it again */
     MEMORY_CONFLICT  /* the same id, other bytes */
 };
 
 void yzi_memory_init(struct memory *m, size_t entries_max, size_t bytes_max);
 void yzi_memory_fini(struct memory *m);
-/* What is known of this request; nothing is remembered yet. *out (may be NULL) is borrowed until
- * the next call. */
+/* What is known of this request; nothing is remembered yet. `who` (below 32) is noted as waiting
+ * when it is running. *out (may be NULL) is borrowed until the next call. */
 enum memory_verdict yzi_memory_look(struct memory *m, yz_node_id node, const yz_uuid *id,
-                                    const yz_digest *digest, const struct remembered **out);
-/* Remember that it is being answered, until `until` (monotonic ms). YZ_EBUSY when full, YZ_ENOMEM.
- */
+                                    const yz_digest *digest, unsigned who,
+                                    const struct remembered **out);
+/* Remember that it is being answered, for `who`, until `until` (monotonic ms) is past. YZ_EBUSY
+ * when full, YZ_EEXIST unless new or let go, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id,
-                                 const yz_digest *digest, uint64_t until);
-/* Store the answer; without room for it the id is kept and the retry answered as running. */
-void yzi_memory_answer(struct memory *m, yz_node_id node, const yz_uuid *id, yz_bytes answer);
-/* Forget a request that could not be answered after all, so that it may be tried again. */
-void yzi_memory_cancel(struct memory *m, yz_node_id node, const yz_uuid *id);
+                                 const yz_digest *digest, unsigned who, uint64_t until);
+/* Store the answer as far as there is room. Who waits for it, a bit each. */
+unsigned yzi_memory_answer(struct memory *m, yz_node_id node, const yz_uuid *id, yz_bytes answer);
+/* Forget a request that could not be answered after all, so that it may be tried again. Who waits.
+ */
+unsigned yzi_memory_cancel(struct memory *m, yz_node_id node, const yz_uuid *id);
 void yzi_memory_expire(struct memory *m, uint64_t mono);
 size_t yzi_memory_count(const struct memory *m);
 

@@ -5,12 +5,14 @@
 #include "adapters/policy.h"
 
 #include <dirent.h>
+#include <sodium.h>
 #include <stdatomic.h>
 
 #include "base/file.h"
 #include "base/table.h"
 
 #define TERMS_ARENA_MAX (8u * 1024u * 1024u)
+#define NAME_SHOWN_MAX 150u
 
 struct policies {
     char *dir;
@@ -142,15 +144,22 @@ static int check_order(const struct policies *book, const struct policy *p, yz_e
 
 /* -- files -- */
 
-/* dir/<subsystem with '/' as '+'>.policy: '+' is in no canonical identifier */
+/* dir/<subsystem with '/' as '+'>.policy: '+' is in no canonical identifier. An id too long for a
+ * file's name is cut, and its digest says whose it is. */
 static int file_of(const struct policies *book, yz_bytes subsystem, char **out)
 {
-    char name[YZ_ID_MAX + 16];
-    YZ_ENSURE(subsystem.n < YZ_ID_MAX, YZ_EINVAL);
-    for (size_t i = 0; i < subsystem.n; i++) {
+    char name[NAME_SHOWN_MAX + 2 * sizeof(yz_digest) + 16];
+    size_t n = subsystem.n <= NAME_SHOWN_MAX ? subsystem.n : NAME_SHOWN_MAX;
+    for (size_t i = 0; i < n; i++) {
         name[i] = subsystem.p[i] == '/' ? '+' : (char)subsystem.p[i];
     }
-    snprintf(name + subsystem.n, sizeof name - subsystem.n, ".policy");
+    char hex[2 * sizeof(yz_digest) + 1] = "";
+    if (n < subsystem.n) {
+        yz_digest digest;
+        crypto_generichash(digest.b, sizeof digest.b, subsystem.p, subsystem.n, NULL, 0);
+        sodium_bin2hex(hex, sizeof hex, digest.b, sizeof digest.b);
+    }
+    snprintf(name + n, sizeof name - n, "%s%s.policy", hex[0] ? "+" : "", hex);
     return yzi_path_join(book->dir, name, out);
 }
 
@@ -236,6 +245,37 @@ int yzi_policies_load(struct policies *book, const struct directory *d,
     }
     closedir(dir);
     return result;
+}
+
+/* Out of memory says nothing about the owner. */
+static bool stands(const struct policy *p, const struct directory *d,
+                   const struct directory_node *self, uint64_t now)
+{
+    const struct held_offer *again = NULL;
+    yz_error ignored;
+    int rc = yzi_offer_open(p->offer->raw, d, now, &again, &ignored);
+    if (rc == YZ_OK) {
+        yzi_offer_unref(again);
+    }
+    return (rc == YZ_OK && yzi_directory_speaks_for(self, p->offer->offer.subsystem)) ||
+           rc == YZ_ENOMEM;
+}
+
+size_t yzi_policies_recheck(struct policies *book, const struct directory *d,
+                            const struct directory_node *self, uint64_t now)
+{
+    size_t withdrawn = 0;
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = next) {
+        next = yzi_table_next(i);
+        struct policy *p = yzi_table_value(i);
+        if (!stands(p, d, self, now)) {
+            yzi_table_remove(&book->by_subsystem, yzi_table_key(i));
+            yzi_policy_unref(p);
+            withdrawn++;
+        }
+    }
+    return withdrawn;
 }
 
 int yzi_policies_offers(const struct policies *book, yz_buf *out)

@@ -37,6 +37,11 @@ YZ_MUST_USE int yzi_policies_put(struct policies *p, const struct directory *d,
  * verifies; the others are in force all the same. */
 YZ_MUST_USE int yzi_policies_load(struct policies *p, const struct directory *d,
                                   const struct directory_node *self, uint64_t now, yz_error *err);
+/* Withdraw those the owner or its member no longer stands by: key run out or revoked, subsystem
+ * gone, or not this node's to serve. How many. What was kept stays, and counts again if the
+ * directory of another day says so (yzi_policies_load). */
+size_t yzi_policies_recheck(struct policies *p, const struct directory *d,
+                            const struct directory_node *self, uint64_t now);
 /* Borrowed until the book changes; NULL when there is none. */
 struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem);
 /* The raw offers in force, concatenated: what brokers are given. */

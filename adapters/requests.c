@@ -9,22 +9,22 @@
 #include <sodium.h>
 
 #define PARK_MS 1000u
+#define LINES_PER_SECOND 20u /* about rejected requests */
+#define PARKED_BYTES_MAX (64u * 1024u * 1024u)
 #define RETRY_AFTER_BUSY_MS 100u
 
-static void reject(struct adapter *a, unsigned upstream, const struct verified_request *r,
-                   enum outcome_status status, const char *reason)
+static void send_reject(struct adapter *a, unsigned upstream, const struct verified_request *r,
+                        enum outcome_status status, const char *reason)
 {
     struct reject m = {.message_id = r->header.message_id,
                        .request_digest = r->digest,
                        .status = status,
                        .reason = yzi_bytes_str(reason),
                        .retry_after_ms = status == OUTCOME_BUSY ? RETRY_AFTER_BUSY_MS : 0};
-    a->rejected++;
-    yzi_log(&ADAPTER_REQUEST_REJECTED,
-            (struct log_field[]){log_bytes("consumer", r->header.consumer.v),
-                                 log_str("status", yzi_outcome_status_name(status)),
-                                 log_str("reason", reason),
-                                 {0}});
+    if (!yzi_uuid_is_v7(&m.message_id) && /* the header did not parse */
+        !yzi_request_header_peek_id(r->frame.header, &m.message_id)) {
+        return;
+    }
     yzi_buf_clear(&a->out);
     if (yzi_reject_write(&m, &a->out) == YZ_OK) {
         yz_ignore(yzi_session_send(a->upstreams[upstream].session, yzi_bytes_buf(&a->out)),
@@ -32,10 +32,38 @@ static void reject(struct adapter *a, unsigned upstream, const struct verified_r
     }
 }
 
-static void send_answer(struct adapter *a, unsigned upstream, yz_bytes frame)
+/* Whoever can cause a rejection could otherwise fill the log. */
+static bool may_log(struct adapter *a)
+{
+    uint64_t second = a->mono / 1000;
+    if (a->logged_second != second) {
+        a->logged_second = second;
+        a->logged = 0;
+    }
+    return a->logged++ < LINES_PER_SECOND;
+}
+
+static void reject(struct adapter *a, unsigned upstream, const struct verified_request *r,
+                   enum outcome_status status, const char *reason)
+{
+    a->rejected++;
+    if (may_log(a)) {
+        yzi_log(&ADAPTER_REQUEST_REJECTED,
+                (struct log_field[]){log_bytes("consumer", r->header.consumer.v),
+                                     log_str("status", yzi_outcome_status_name(status)),
+                                     log_str("reason", reason),
+                                     {0}});
+    }
+    send_reject(a, upstream, r, status, reason);
+}
+
+static void send_answer(struct adapter *a, unsigned upstream, const struct verified_request *r,
+                        yz_bytes frame)
 {
     int rc = yzi_session_send(a->upstreams[upstream].session, frame);
-    if (rc < 0) {
+    if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
+        reject(a, upstream, r, OUTCOME_TOO_LARGE, "answer");
+    } else if (rc < 0) {
         /* it stays in memory: the retry gets it */
         yzi_log(
             &ADAPTER_ANSWER_FAILED,
@@ -116,38 +144,67 @@ static void answer_stale_key(struct adapter *a, const struct job *j)
     if (yzi_epochs_current(a->epochs, &current, NULL) == YZ_OK &&
         yzi_answer_stale_key(a->node, &a->signing, a->wall, &j->request, j->slot, j->directory,
                              yzi_bytes_buf(&current->record), &a->out) == YZ_OK) {
-        send_answer(a, j->session, yzi_bytes_buf(&a->out));
+        send_answer(a, j->session, &j->request, yzi_bytes_buf(&a->out));
     }
 }
 
-/* -- admission -- */
+/* -- parking -- */
 
 static bool park(struct adapter *a, unsigned upstream, struct job *j)
 {
     uint64_t version = j->request.header.directory_version;
-    if (!a->directory || version <= yzi_directory_version(a->directory) ||
-        a->parked_n == ADAPTER_PARKED_MAX) {
+    if (version <= yzi_directory_version(a->directory) || a->parked_n == ADAPTER_PARKED_MAX ||
+        a->parked_bytes > PARKED_BYTES_MAX ||
+        j->message.bytes.n > PARKED_BYTES_MAX - a->parked_bytes) {
         return false;
     }
     struct parked_request *p = &a->parked[a->parked_n++];
     *p = (struct parked_request){.upstream = upstream, .until_mono = a->mono + PARK_MS};
     yzi_message_move(&p->message, &j->message);
+    a->parked_bytes += p->message.bytes.n;
     return true;
 }
 
-/* Known already? True when the request is new; otherwise it was dealt with. */
+static void judge_parked(struct adapter *a, struct parked_request *p)
+{
+    a->parked_bytes -= p->message.bytes.n;
+    yzi_adapter_on_request(a, p->upstream, &p->message, true);
+    yzi_message_fini(&p->message);
+}
+
+void yzi_adapter_unpark(struct adapter *a, bool all)
+{
+    size_t kept = 0; /* nothing is parked meanwhile: each is parked once */
+    for (size_t i = 0; i < a->parked_n; i++) {
+        struct parked_request *p = &a->parked[i];
+        if (all || p->until_mono <= a->mono) {
+            judge_parked(a, p);
+        } else if (kept++ != i) {
+            struct parked_request *to = &a->parked[kept - 1];
+            *to = (struct parked_request){.upstream = p->upstream, .until_mono = p->until_mono};
+            yzi_message_move(&to->message, &p->message);
+        }
+    }
+    a->parked_n = kept;
+}
+
+/* -- admission -- */
+
+/* Known already? True when the request is to be answered; otherwise it was dealt with. */
 static bool passes_memory(struct adapter *a, unsigned upstream, const struct job *j)
 {
     const struct request_header *h = &j->request.header;
     const struct remembered *known;
-    switch (yzi_memory_look(&a->memory, h->node, &h->message_id, &j->request.digest, &known)) {
+    switch (yzi_memory_look(&a->memory, h->node, &h->message_id, &j->request.digest, upstream,
+                            &known)) {
     case MEMORY_NEW:
+    case MEMORY_LET_GO:
         return true;
     case MEMORY_ANSWERED:
-        send_answer(a, upstream, yzi_bytes_buf(&known->answer));
+        send_answer(a, upstream, &j->request, yzi_bytes_buf(&known->answer));
         return false;
     case MEMORY_RUNNING:
-        return false; /* its answer goes out when it is ready */
+        return false; /* its answer goes out when it is ready, here too */
     case MEMORY_CONFLICT:
     default:
         reject(a, upstream, &j->request, OUTCOME_ID_CONFLICT, "other-bytes");
@@ -199,15 +256,17 @@ static bool submit(struct adapter *a, unsigned upstream, struct job *j)
     const struct request_header *h = &j->request.header;
     uint64_t life = h->expires_at + a->config->limits.skew;
     uint64_t until = a->mono + (life > a->wall ? life - a->wall : 0);
-    if (a->jobs_out >= a->config->limits.queue ||
-        yzi_memory_begin(&a->memory, h->node, &h->message_id, &j->request.digest, until) < 0) {
+    if (a->jobs_out >= a->config->limits.queue) {
         reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
         return false;
     }
-    yz_node_id node = h->node;
-    yz_uuid id = h->message_id;
+    if (yzi_memory_begin(&a->memory, h->node, &h->message_id, &j->request.digest, upstream, until) <
+        0) {
+        reject(a, upstream, &j->request, OUTCOME_BUSY, "memory");
+        return false;
+    }
     if (yzi_workers_submit(a->workers, j) < 0) {
-        yzi_memory_cancel(&a->memory, node, &id);
+        yzi_memory_cancel(&a->memory, h->node, &h->message_id);
         reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
         return false;
     }
@@ -240,39 +299,68 @@ static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, s
     return submit(a, upstream, j);
 }
 
-void yzi_adapter_on_request(struct adapter *a, unsigned upstream, const struct frame *f,
-                            struct message *m, bool parked_before)
+/* Can anything be judged at all? Handed back otherwise, so that another adapter is asked. */
+static bool is_able(const struct adapter *a)
 {
-    (void)f; /* parsed again below: the job owns the bytes then */
-    if (!a->directory || !a->listed || yzi_trust_state(a->trust, NULL) == TRUST_EXPIRED) {
-        return; /* nothing can be judged; the broker's deadline ends it */
-    }
+    return a->directory && a->listed && yzi_trust_state(a->trust, NULL) != TRUST_EXPIRED;
+}
+
+void yzi_adapter_on_request(struct adapter *a, unsigned upstream, struct message *m,
+                            bool parked_before)
+{
     struct job *j;
     if (yzi_alloc(1, sizeof *j, &j) < 0) {
         return;
     }
     yzi_message_move(&j->message, m);
+    struct frame frame; /* a full message and the broker's hop */
+    if (yzi_frame_parse(j->message.bytes, a->config->limits.message + YZ_HOP_MAX, &frame) < 0) {
+        yzi_job_free(j);
+        return;
+    }
+    if (!is_able(a)) {
+        j->request.frame = frame;
+        yzi_frame_digest(frame.header, frame.block, &j->request.digest);
+        reject(a, upstream, &j->request, OUTCOME_STALE_DIRECTORY, "directory");
+        yzi_job_free(j);
+        return;
+    }
     j->directory = a->directory;
     yzi_directory_ref(j->directory);
-    struct frame frame;
-    if (yzi_frame_parse(j->message.bytes, a->config->limits.message, &frame) < 0 ||
-        !admit(a, upstream, &frame, j, parked_before)) {
+    if (!admit(a, upstream, &frame, j, parked_before)) {
         yzi_job_free(j);
     }
 }
 
 /* -- answers -- */
 
+static void reject_all(struct adapter *a, unsigned asked, const struct job *j, const char *reason)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        if (asked & (1u << i)) {
+            reject(a, i, &j->request, OUTCOME_UNAVAILABLE, reason);
+        }
+    }
+}
+
+static void send_all(struct adapter *a, unsigned asked, const struct job *j)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        if (asked & (1u << i)) {
+            send_answer(a, i, &j->request, yzi_bytes_buf(&j->answer));
+        }
+    }
+}
+
 void yzi_adapter_on_answer(struct adapter *a, struct job *j)
 {
     const struct request_header *h = &j->request.header;
     a->jobs_out--;
     if (j->rc < 0) {
-        yzi_memory_cancel(&a->memory, h->node, &h->message_id);
         yzi_log(&ADAPTER_ANSWER_FAILED, (struct log_field[]){log_str("error", yz_err_name(j->rc)),
                                                              log_str("at", "answering"),
                                                              {0}});
-        reject(a, j->session, &j->request, OUTCOME_UNAVAILABLE, "no-answer");
+        reject_all(a, yzi_memory_cancel(&a->memory, h->node, &h->message_id), j, "no-answer");
     } else {
         a->answered++;
         yzi_log(&ADAPTER_REQUEST_ANSWERED,
@@ -281,8 +369,8 @@ void yzi_adapter_on_answer(struct adapter *a, struct job *j)
                                      log_str("status", yzi_response_status_name(j->status)),
                                      log_str("reason", j->reason),
                                      {0}});
-        send_answer(a, j->session, yzi_bytes_buf(&j->answer));
-        yzi_memory_answer(&a->memory, h->node, &h->message_id, yzi_bytes_buf(&j->answer));
+        yz_bytes answer = yzi_bytes_buf(&j->answer);
+        send_all(a, yzi_memory_answer(&a->memory, h->node, &h->message_id, answer), j);
     }
     yzi_job_free(j);
 }

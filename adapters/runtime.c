@@ -14,6 +14,7 @@
 #define SECOND_MS 1000u
 #define MINUTE_MS 60000u
 #define PAIR_KEYS 4096u
+#define FAREWELL_MS 200u
 
 /* -- session callbacks -- */
 
@@ -70,7 +71,7 @@ static void on_frame(void *ctx, struct session *s, const struct frame *f, struct
     struct upstream *u = ctx;
     (void)s;
     if (f->kind == FRAME_REQUEST) {
-        yzi_adapter_on_request(u->adapter, (unsigned)(u - u->adapter->upstreams), f, m, false);
+        yzi_adapter_on_request(u->adapter, (unsigned)(u - u->adapter->upstreams), m, false);
     }
 }
 
@@ -319,21 +320,15 @@ struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset)
     return NULL;
 }
 
-static void receive_parked_again(struct adapter *a, bool all)
+/* Policies whose owner no longer stands by them are withdrawn: the broker may not have heard. */
+static void recheck_policies(struct adapter *a)
 {
-    size_t n = a->parked_n;
-    a->parked_n = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct parked_request p = a->parked[i];
-        if (!all && p.until_mono > a->mono) {
-            a->parked[a->parked_n++] = p;
-            continue;
-        }
-        struct frame f;
-        if (yzi_frame_parse(p.message.bytes, a->config->limits.message, &f) == YZ_OK) {
-            yzi_adapter_on_request(a, p.upstream, &f, &p.message, true);
-        }
-        yzi_message_fini(&p.message);
+    size_t n = yzi_policies_recheck(a->policies, a->directory, &a->self, a->wall);
+    if (n > 0) {
+        yzi_log(&ADAPTER_POLICY_WITHDRAWN,
+                (struct log_field[]){log_num("count", (int64_t)n),
+                                     log_str("reason", "the owner's key or the subsystem is gone"),
+                                     {0}});
     }
 }
 
@@ -352,10 +347,13 @@ void yzi_adapter_directory_changed(struct adapter *a)
                                  log_str("listed", a->listed ? "yes" : "no"),
                                  {0}});
     yz_error err = {0};
+    if (a->listed) {
+        recheck_policies(a);
+    }
     if (a->listed && yzi_policies_load(a->policies, a->directory, &a->self, a->wall, &err) < 0) {
         yzi_log_error(&ADAPTER_POLICY_REFUSED, &err, NULL);
     }
-    receive_parked_again(a, true);
+    yzi_adapter_unpark(a, true);
 }
 
 /* -- timers -- */
@@ -399,12 +397,15 @@ static void run_timers(struct adapter *a)
     yzi_memory_expire(&a->memory, a->mono);
     if (a->mono >= a->next_second) {
         a->next_second = a->mono + SECOND_MS;
-        receive_parked_again(a, false);
+        yzi_adapter_unpark(a, false);
         say_ready(a);
     }
     if (a->mono >= a->next_minute) {
         a->next_minute = a->mono + MINUTE_MS;
         renew_epoch(a);
+        if (a->listed) {
+            recheck_policies(a); /* keys run out */
+        }
         yzi_seal_cache_expire(a->pair_keys, a->wall);
     }
 }
@@ -428,6 +429,7 @@ static uint64_t next_due(const struct adapter *a)
     uint64_t due = a->next_second;
     uint64_t admin = yzi_admin_deadline(a->admin);
     due = admin < due ? admin : due;
+    due = a->draining && a->drain_until < due ? a->drain_until : due;
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         uint64_t session = yzi_session_deadline(a->upstreams[i].session);
         due = session < due ? session : due;
@@ -457,6 +459,17 @@ static int wait(struct adapter *a, int wake_fd, int64_t timeout)
     return yzi_poll(entries, n, timeout);
 }
 
+/* What was sent last gets a moment to leave before the sessions are closed. */
+static void go_on_draining(struct adapter *a)
+{
+    if (a->all_sent) {
+        a->stopped = a->mono >= a->drain_until;
+    } else if ((a->jobs_out == 0 && a->imports_out == 0) || a->mono >= a->drain_until) {
+        a->all_sent = true;
+        a->drain_until = a->mono + FAREWELL_MS;
+    }
+}
+
 int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
 {
     read_clock(a);
@@ -470,13 +483,15 @@ int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         rc = yzi_session_step(a->upstreams[i].session, NULL);
         if (rc < 0) {
-            return yzi_fail(err, rc, "the session with %s failed", a->config->node);
+            return yzi_fail(err, rc, "the session with %.*s failed",
+                            (int)a->upstreams[i].broker.v.n,
+                            (const char *)a->upstreams[i].broker.v.p);
         }
     }
     yzi_admin_step(a->admin);
     run_timers(a);
-    if (a->draining && (a->jobs_out == 0 || a->mono >= a->drain_until)) {
-        a->stopped = true;
+    if (a->draining) {
+        go_on_draining(a);
     }
     return YZ_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Threads, and the queues between them and the link thread. The queue of finished work is large
- * enough for every job its submitter may have out at once (workers_options.queue), so handing back
- * an answer never fails; import progress is dropped when there is no room.
+ * Threads, and the queues between them and the link thread. What a job or an import comes back as
+ * is allocated when it is submitted, and the queue of finished work has room for all that may be
+ * out at once, so that handing back never fails: the submitter's count of what is out would be
+ * wrong for ever. Import progress is dropped when there is no room.
  */
 #include "adapters/workers.h"
 
@@ -19,7 +20,6 @@ struct worker {
 
 struct workers {
     struct queue *jobs, *imports, *finished;
-    size_t progress_max; /* finished work beyond which progress is dropped */
     struct worker workers[WORKERS_MAX];
     unsigned started;
     pthread_t writer;
@@ -33,6 +33,7 @@ void yzi_import_job_free(struct import_job *j)
             close(j->fd);
         }
         free(j->name);
+        free(j->done);
         free(j);
     }
 }
@@ -63,11 +64,7 @@ static void *run_worker(void *arg)
     struct worker *me = arg;
     for (struct job *j; (j = yzi_queue_pop(me->owner->jobs)) != NULL;) {
         yzi_answer(&me->answering, j);
-        struct finished *f;
-        if (yzi_alloc(1, sizeof *f, &f) < 0) {
-            yzi_job_free(j); /* the consumer gets a time-out, the memory keeps the id */
-            continue;
-        }
+        struct finished *f = YZ_TAKE(j->done);
         *f = (struct finished){.kind = FINISHED_ANSWER, .job = j};
         hand_back(me->owner, f);
     }
@@ -84,7 +81,7 @@ struct import_context {
 static void report(struct import_context *c, const struct finished *what)
 {
     struct finished *f;
-    if (yzi_queue_count(c->workers->finished) >= c->workers->progress_max ||
+    if (yzi_queue_count(c->workers->finished) >= PROGRESS_WAITING ||
         yzi_alloc(1, sizeof *f, &f) < 0) {
         free(what->fault);
         return;
@@ -123,11 +120,7 @@ static void *run_writer(void *arg)
                                        .progress = on_progress,
                                        .ctx = &context};
         j->rc = yzi_store_import_csv(j->store, &source, &j->report, &j->err);
-        struct finished *f;
-        if (yzi_alloc(1, sizeof *f, &f) < 0) {
-            yzi_import_job_free(j);
-            continue;
-        }
+        struct finished *f = YZ_TAKE(j->done);
         *f = (struct finished){.kind = FINISHED_IMPORT, .import = j};
         hand_back(w, f);
     }
@@ -140,8 +133,8 @@ static int start_threads(struct workers *w, const struct workers_options *o)
 {
     YZ_TRY(yzi_queue_new(o->queue, &w->jobs));
     YZ_TRY(yzi_queue_new(IMPORTS_WAITING, &w->imports));
-    w->progress_max = o->queue + PROGRESS_WAITING;
-    YZ_TRY(yzi_queue_new(w->progress_max + WORKERS_MAX + IMPORTS_WAITING, &w->finished));
+    /* progress (checked, then pushed by the one writer), jobs, imports waiting and under way */
+    YZ_TRY(yzi_queue_new(PROGRESS_WAITING + o->queue + IMPORTS_WAITING + 1, &w->finished));
     for (unsigned i = 0; i < o->threads && i < WORKERS_MAX; i++) {
         struct worker *me = &w->workers[i];
         me->owner = w;
@@ -184,17 +177,25 @@ static void free_finished_item(void *item)
     yzi_finished_free(item);
 }
 
+/* Nothing more goes in, and what waits is not begun. */
+static void close_queue(struct queue *q, void (*drop)(void *item))
+{
+    if (!q) {
+        return;
+    }
+    yzi_queue_close(q);
+    for (void *item; (item = yzi_queue_try_pop(q)) != NULL;) {
+        drop(item);
+    }
+}
+
 void yzi_workers_stop(struct workers *w)
 {
     if (!w) {
         return;
     }
-    if (w->jobs) {
-        yzi_queue_close(w->jobs);
-    }
-    if (w->imports) {
-        yzi_queue_close(w->imports);
-    }
+    close_queue(w->jobs, free_job_item);
+    close_queue(w->imports, free_import_item);
     for (unsigned i = 0; i < w->started; i++) {
         pthread_join(w->workers[i].thread, NULL);
         yzi_answering_fini(&w->workers[i].answering);
@@ -210,11 +211,17 @@ void yzi_workers_stop(struct workers *w)
 
 int yzi_workers_submit(struct workers *w, struct job *j)
 {
+    if (!j->done) {
+        YZ_TRY(yzi_alloc(1, sizeof *j->done, &j->done));
+    }
     return yzi_queue_push(w->jobs, j);
 }
 
 int yzi_workers_import(struct workers *w, struct import_job *j)
 {
+    if (!j->done) {
+        YZ_TRY(yzi_alloc(1, sizeof *j->done, &j->done));
+    }
     return yzi_queue_push(w->imports, j);
 }
 

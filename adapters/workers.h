@@ -24,6 +24,7 @@ struct import_job {
     struct import_report report;
     int rc;
     yz_error err;
+    struct finished *done; /* what it comes back as; the workers' */
 };
 void yzi_import_job_free(struct import_job *j);
 
@@ -45,9 +46,11 @@ struct workers_options {
     struct answering answering; /* copied for each thread, scratch uninitialised */
 };
 YZ_MUST_USE int yzi_workers_start(const struct workers_options *o, struct workers **out);
-/* Let running work end, join all threads, free everything. NULL is allowed. */
+/* Let work under way end (what waits is not begun), join all threads, free everything. NULL is
+ * allowed. */
 void yzi_workers_stop(struct workers *w);
-/* On 0 the workers own the job. YZ_EBUSY: the queue is full. */
+/* On 0 the workers own the job, and it comes back unless they are stopped. YZ_EBUSY: the queue is
+ * full; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_workers_submit(struct workers *w, struct job *j);
 YZ_MUST_USE int yzi_workers_import(struct workers *w, struct import_job *j);
 int yzi_workers_fd(const struct workers *w);          /* readable when something is finished */

@@ -116,15 +116,16 @@ static int verb_records_put(struct broker *b, const struct admin_request *q, yz_
     return result;
 }
 
+/* A list comes as the payload: a reply's text is cut at 3 KiB. */
 static int verb_peers(struct broker *b, const struct admin_request *q, yz_bytes payload,
                       yz_buf *text, yz_buf *out, yz_error *err)
 {
     (void)q;
     (void)payload;
-    (void)out;
+    (void)text;
     (void)err;
     struct json j;
-    yzi_json_init(&j, text, true);
+    yzi_json_init(&j, out, true);
     yzi_json_array(&j);
     for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = yzi_table_next(i)) {
         const struct connection *k = yzi_table_value(i);

@@ -141,6 +141,10 @@ int yzi_replay_check(struct replay *r, yz_node_id node, const yz_uuid *id, const
     uint8_t key[16];
     key_of(r, node, id, key);
     uint32_t *link = find(r, key);
+    if (*link != NONE && r->pool[*link].until < now) {
+        release(r, link); /* it may be used again: the sweep was not here yet */
+        link = find(r, key);
+    }
     if (*link != NONE) {
         struct entry *e = &r->pool[*link];
         if (!yzi_bytes_eq(yzi_bytes(e->digest, sizeof e->digest),

@@ -349,15 +349,17 @@ static int list_table(struct cli *c, const json_t *list)
 static int run_list(struct cli *c)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf text;
+    YZ_AUTO(yzi_buf_fini) yz_buf answer;
     yzi_buf_init(&text, ADMIN_MESSAGE_MAX);
+    yzi_buf_init(&answer, ADMIN_MESSAGE_MAX);
     struct home_call call = {.socket = yzi_cli_option(c, "admin"), .verb = "data.list", .fd = -1};
-    YZ_TRY(yzi_home_call(c, &call, &text, NULL));
+    YZ_TRY(yzi_home_call(c, &call, &text, &answer));
     if (yzi_cli_json(c)) {
-        yzi_cli_write(c, yzi_bytes_buf(&text));
+        yzi_cli_write(c, yzi_bytes_buf(&answer));
         return YZ_OK;
     }
     json_error_t wrong;
-    json_t *list = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &wrong);
+    json_t *list = json_loadb((const char *)answer.p, answer.n, JSON_REJECT_DUPLICATES, &wrong);
     int rc = json_is_array(list) ? list_table(c, list)
                                  : yzi_fail(yzi_cli_error(c), YZ_EMALFORMED,
                                             "%s: the adapter's answer is not JSON", call.socket);
