@@ -29,6 +29,10 @@
 #define WORDS_MAX 48
 #define END_WAIT_MS 30000
 
+/* Daemons started again, which sandbox.json does not know. */
+static pid_t restarted[16];
+static size_t restarted_n;
+
 /* -- running -- */
 
 static pid_t spawn(const char *program, const char *const *words, int out_fd)
@@ -156,6 +160,9 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 
 void sandbox_down(struct sandbox *s)
 {
+    while (restarted_n > 0) {
+        kill_daemon(restarted[restarted_n - 1], SIGTERM); /* which takes it off the list */
+    }
     EXPECT_YZ(0, "sandbox", "down", s->dir);
     while (waitpid(-1, NULL, WNOHANG) > 0) { /* what the subreaper inherited */
     }
@@ -181,6 +188,11 @@ pid_t adapter_pid(const struct sandbox *s, const char *name)
 
 void kill_daemon(pid_t pid, int signal_number)
 {
+    for (size_t i = 0; i < restarted_n; i++) {
+        if (restarted[i] == pid) {
+            restarted[i] = restarted[--restarted_n];
+        }
+    }
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     assert_true(fd >= 0);
     assert_int_equal(syscall(SYS_pidfd_send_signal, fd, signal_number, NULL, 0), 0);
@@ -216,6 +228,8 @@ pid_t start_again(const struct sandbox *s, const char *name)
         text[n] = '\0';
     }
     close(ready[0]);
+    assert_true(restarted_n < sizeof restarted / sizeof restarted[0]);
+    restarted[restarted_n++] = pid;
     return pid;
 }
 

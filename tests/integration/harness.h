@@ -20,7 +20,7 @@ struct sandbox {
 
 /* Bring one up; fails the test when that fails. */
 void sandbox_up(struct sandbox *s);
-/* Stop it and remove everything; true when every daemon ended by itself on SIGTERM. */
+/* Stop it, what was started again included, and remove everything. */
 void sandbox_down(struct sandbox *s);
 /* A path inside the sandbox: "civil/admin.sock"; up to eight live at a time. */
 const char *in_sandbox(const struct sandbox *s, const char *fmt, ...)
