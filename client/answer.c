@@ -50,7 +50,15 @@ static int text(yz_answer *a, yz_bytes b, const char **out)
 
 /* -- values -- */
 
-static bool is_number(yz_bytes v, bool fraction)
+static bool is_integer(yz_bytes v)
+{
+    bool negative = v.n && v.p[0] == '-';
+    uint64_t magnitude, limit = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+    yz_bytes digits = negative ? yzi_bytes(v.p + 1, v.n - 1) : v;
+    return yzi_u64_parse(digits, limit, &magnitude) == YZ_OK && (magnitude || !negative);
+}
+
+static bool is_decimal(yz_bytes v)
 {
     size_t i = v.n && v.p[0] == '-';
     size_t whole = i;
@@ -60,7 +68,7 @@ static bool is_number(yz_bytes v, bool fraction)
     if (i == whole || (v.p[whole] == '0' && i - whole > 1)) {
         return false;
     }
-    if (fraction && i < v.n && v.p[i] == '.') {
+    if (i < v.n && v.p[i] == '.') {
         size_t point = i++;
         while (i < v.n && v.p[i] >= '0' && v.p[i] <= '9') {
             i++;
@@ -97,9 +105,9 @@ static bool value_is_of(yz_bytes v, enum yz_type type)
 {
     switch (type) {
     case YZ_TYPE_INTEGER:
-        return is_number(v, false);
+        return is_integer(v);
     case YZ_TYPE_DECIMAL:
-        return is_number(v, true);
+        return is_decimal(v);
     case YZ_TYPE_BOOLEAN:
         return yzi_bytes_eq_str(v, "true") || yzi_bytes_eq_str(v, "false");
     case YZ_TYPE_DATE:

@@ -50,14 +50,6 @@ void yzi_engine_recheck(struct engine *e, uint64_t at)
 
 /* -- the end of a call -- */
 
-static void stop_waiting_for_service(struct call *c)
-{
-    if (c->service) {
-        c->service->users--;
-        c->service = NULL;
-    }
-}
-
 static void drop_parked(struct call *c)
 {
     for (unsigned i = 0; i < YZ_BROKERS_MAX; i++) {
@@ -89,7 +81,7 @@ void yzi_call_finish(struct engine *e, struct call *c, int rc, yz_answer *answer
                      const yz_error *err)
 {
     uint64_t elapsed = yzi_engine_now(e) - c->submitted;
-    stop_waiting_for_service(c);
+    yzi_service_leave(c);
     drop_message(e, c);
     yzi_deadlines_remove(&e->timers, &c->timer);
     list_remove(list_of(e, c), c);
@@ -284,72 +276,6 @@ static void make_and_send(struct engine *e, struct call *c, struct service *s)
     }
 }
 
-/* -- services -- */
-
-/* Ask the next broker. False when each that is up said it does not hold it. */
-static bool fetch(struct engine *e, struct service *s)
-{
-    struct peer *p = yzi_peers_first(e, s->not_found | s->silent);
-    if (!p && s->silent) {
-        s->silent = 0;
-        p = yzi_peers_first(e, s->not_found);
-    }
-    if (!p) {
-        return false;
-    }
-    int rc = yzi_session_fetch(p->session, FETCH_SERVICE, s->id.v, &s->token);
-    if (rc < 0) {
-        yzi_engine_recheck(e, yzi_engine_now(e) + RETRY_MS);
-        return true;
-    }
-    e->counters.fetched++;
-    s->fetching = true;
-    s->peer = p->index;
-    s->fetch_until = yzi_engine_now(e) + FETCH_MS;
-    yzi_engine_recheck(e, s->fetch_until);
-    return true;
-}
-
-static void fail_for_service(struct engine *e, struct call *c, struct service *s, int code)
-{
-    char id[YZ_ID_MAX + 1];
-    snprintf(id, sizeof id, "%.*s", (int)s->id.v.n, (const char *)s->id.v.p);
-    bool untrue = code != YZ_EUNAVAILABLE && code != YZ_ENOTFOUND && code != YZ_ENOMEM;
-    yzi_call_fail(e, c, untrue ? YZ_ESIGNATURE : code, "%s: %s", id, s->trouble_text);
-}
-
-/* Its service is not known well enough: wait for the answer of the fetch under way, start one, or
- * give up by what came. */
-static void wait_for_service(struct engine *e, struct call *c, struct service *s)
-{
-    uint64_t now = yzi_engine_now(e);
-    bool news = c->service != NULL; /* it has waited for this already */
-    if (!news) {
-        c->service = s;
-        s->users++;
-    }
-    if (s->fetching) {
-        return;
-    }
-    if (news && s->trouble < 0 && now >= s->lag_until) {
-        fail_for_service(e, c, s, s->trouble);
-        return;
-    }
-    if (s->trouble < 0 && now < s->lag_until) {
-        yzi_engine_recheck(e, s->lag_until);
-        return; /* a newer directory may make it true; its coming asks again */
-    }
-    if (!news) {
-        s->trouble = YZ_OK;
-        s->not_found = s->silent = 0;
-    }
-    if (!fetch(e, s)) {
-        s->trouble = YZ_ENOTFOUND;
-        snprintf(s->trouble_text, sizeof s->trouble_text, "no broker holds an offer of it");
-        fail_for_service(e, c, s, YZ_ENOTFOUND);
-    }
-}
-
 /* -- the way of a call -- */
 
 /* Is there a directory to act by? Calls that cannot be told yes wait; those that can be told no end
@@ -397,10 +323,10 @@ static void advance(struct engine *e, struct call *c)
         return;
     }
     if (!yzi_service_is_fresh(s, yzi_engine_now(e))) {
-        wait_for_service(e, c, s);
+        yzi_service_wait(e, c, s);
         return;
     }
-    stop_waiting_for_service(c);
+    yzi_service_leave(c);
     make_and_send(e, c, s);
 }
 
@@ -479,16 +405,6 @@ static void on_up(void *ctx, struct session *session, const struct welcome *w)
     e->dirty = true;
 }
 
-static void strand_services(struct engine *e, unsigned peer)
-{
-    for (struct table_item *i = yzi_table_first(&e->services.by_id); i; i = yzi_table_next(i)) {
-        struct service *s = yzi_table_value(i);
-        if (s->fetching && s->peer == peer) {
-            s->fetching = false;
-        }
-    }
-}
-
 static void on_down(void *ctx, struct session *session, const char *reason)
 {
     (void)session;
@@ -500,7 +416,7 @@ static void on_down(void *ctx, struct session *session, const char *reason)
     p->alarm[0] = 0; /* it was about the connection that is gone */
     e->dirty = true;
     e->stranded = true;
-    strand_services(e, p->index);
+    yzi_services_lost(e, p->index);
     for (struct call *c = e->sent.head; c; c = c->next) {
         c->asked &= ~bit;
     }
@@ -513,51 +429,12 @@ static void on_frame(void *ctx, struct session *session, const struct frame *f, 
     yzi_engine_on_frame(p->engine, p, f, m);
 }
 
-static struct service *find_fetch(const struct engine *e, const struct peer *p, uint32_t token)
-{
-    for (struct table_item *i = yzi_table_first(&e->services.by_id); i; i = yzi_table_next(i)) {
-        struct service *s = yzi_table_value(i);
-        if (s->fetching && s->peer == p->index && s->token == token) {
-            return s;
-        }
-    }
-    return NULL;
-}
-
-/* What a newer directory may turn from false to true. */
-static bool may_be_lag(int rc)
-{
-    return rc == YZ_ESIGNATURE || rc == YZ_EUNKNOWNKEY || rc == YZ_EEXPIRED;
-}
-
 static void on_object(void *ctx, struct session *session, const struct object *o, yz_bytes payload)
 {
     (void)session;
     struct peer *p = ctx;
-    struct engine *e = p->engine;
-    struct service *s = o->what == FETCH_SERVICE ? find_fetch(e, p, o->token) : NULL;
-    if (!s || !e->directory) {
-        return;
-    }
-    s->fetching = false;
-    s->trouble = YZ_OK;
-    e->dirty = true;
-    if (!o->found) {
-        s->not_found |= 1u << p->index;
-        return;
-    }
-    struct judge j = yzi_engine_judge(e);
-    yz_error err = {0};
-    uint64_t now = yzi_engine_now(e);
-    int rc = yzi_service_load(s, payload, &j, now, &err);
-    if (rc == YZ_OK) {
-        return;
-    }
-    s->trouble = rc;
-    snprintf(s->trouble_text, sizeof s->trouble_text, "%.120s: %.170s", p->node,
-             err.text[0] ? err.text : yz_err_name(rc));
-    if (may_be_lag(rc) && s->lag_until == 0) {
-        s->lag_until = now + LAG_MS;
+    if (o->what == FETCH_SERVICE) {
+        yzi_services_object(p->engine, p, o, payload);
     }
 }
 
@@ -566,16 +443,6 @@ static void on_put_result(void *ctx, struct session *session, const struct put_r
     (void)ctx;
     (void)session;
     (void)r; /* a client puts nothing of its own */
-}
-
-static void forget_lag(struct engine *e)
-{
-    for (struct table_item *i = yzi_table_first(&e->services.by_id); i; i = yzi_table_next(i)) {
-        struct service *s = yzi_table_value(i);
-        if (s->lag_until) {
-            s->trouble = YZ_OK; /* ask again, and judge by what is true now */
-        }
-    }
 }
 
 static void on_trust_changed(void *ctx, struct session *session)
@@ -591,8 +458,7 @@ static void on_trust_changed(void *ctx, struct session *session)
     if (!other) {
         return; /* freshness alone */
     }
-    yzi_services_distrust(&e->services);
-    forget_lag(e);
+    yzi_services_directory_changed(e);
     yzi_peers_rekey(e);
     struct call *next;
     for (struct call *c = e->sent.head; c; c = next) {
@@ -620,19 +486,6 @@ const struct session_handler yzi_engine_session_handler = {
 };
 
 /* -- time -- */
-
-static void expire_fetches(struct engine *e, uint64_t now)
-{
-    for (struct table_item *i = yzi_table_first(&e->services.by_id); i; i = yzi_table_next(i)) {
-        struct service *s = yzi_table_value(i);
-        if (s->fetching && now >= s->fetch_until) {
-            s->fetching = false;
-            s->silent |= 1u << s->peer;
-        } else if (s->fetching) {
-            yzi_engine_recheck(e, s->fetch_until);
-        }
-    }
-}
 
 static void run_timers(struct engine *e, uint64_t now)
 {
@@ -746,19 +599,19 @@ static void step_peer(struct peer *p, bool *out_more)
 void yzi_engine_step(struct engine *e, bool *out_more)
 {
     *out_more = false;
+    uint64_t now = yzi_engine_now(e);
+    if (now >= e->recheck_at) { /* whoever still wants one says so again below */
+        e->recheck_at = UINT64_MAX;
+        e->dirty = true;
+        yzi_services_expire(e, now);
+    }
     yzi_peers_renew(e);
     for (unsigned i = 0; i < e->peers_n; i++) {
         bool more = false;
         step_peer(&e->peers[i], &more);
         *out_more = *out_more || more;
     }
-    uint64_t now = yzi_engine_now(e);
-    if (now >= e->recheck_at) {
-        e->recheck_at = UINT64_MAX;
-        e->dirty = true;
-        expire_fetches(e, now);
-    }
-    run_timers(e, now);
+    run_timers(e, yzi_engine_now(e));
     if (e->dirty) {
         e->dirty = false;
         if (e->stranded) {

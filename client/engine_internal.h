@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the engine's files share: engine.c keeps sessions, time and the way of a call up to sending;
- * judge.c deals with what comes back; peers.c finds brokers' keys and opens sessions.
+ * What the engine's files share: engine.c keeps time and the way of a call up to its being sent;
+ * fetch.c finds out about services; judge.c deals with what comes back; peers.c finds brokers' keys
+ * and opens sessions.
  */
 #ifndef YZ_CLIENT_ENGINE_INTERNAL_H
 #define YZ_CLIENT_ENGINE_INTERNAL_H
@@ -108,6 +109,17 @@ void yzi_call_restart(struct engine *e, struct call *c);
  * there is none, or none could take it. */
 bool yzi_call_send(struct engine *e, struct call *c);
 void yzi_call_set_timer(struct engine *e, struct call *c);
+
+/* -- fetch.c -- */
+/* The call's service is not fresh: wait for it, or end. Leaving is for calls that need not. */
+void yzi_service_wait(struct engine *e, struct call *c, struct service *s);
+void yzi_service_leave(struct call *c);
+/* The answer to a fetch; what nobody asked for is dropped. */
+void yzi_services_object(struct engine *e, const struct peer *p, const struct object *o,
+                         yz_bytes payload);
+void yzi_services_lost(struct engine *e, unsigned peer); /* the fetches it was to answer */
+void yzi_services_expire(struct engine *e, uint64_t now);
+void yzi_services_directory_changed(struct engine *e);
 
 /* -- judge.c -- */
 void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f,

@@ -175,6 +175,7 @@ void yzi_peers_renew(struct engine *e)
     for (unsigned i = 0; i < e->peers_n; i++) {
         struct peer *p = &e->peers[i];
         if (p->session ? !p->renew || p->up : yzi_engine_now(e) < p->retry_at) {
+            yzi_engine_recheck(e, p->session ? UINT64_MAX : p->retry_at);
             continue;
         }
         if (p->session) {

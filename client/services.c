@@ -186,8 +186,9 @@ static void adopt(struct service *s, const struct held_offer *offer,
     s->providers_n = l->n;
     s->loaded_at = mono;
     s->stale = false;
-    s->not_found = 0;
+    s->tried = s->silent = 0;
     s->lag_until = 0;
+    s->trouble = YZ_OK;
 }
 
 static int load_checked(struct service *s, const struct held_offer *offer, yz_reader *rest,

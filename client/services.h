@@ -42,10 +42,10 @@ struct service {
     unsigned peer; /* asked */
     uint32_t token;
     uint64_t fetch_until; /* monotonic ms */
-    unsigned not_found;   /* bit per peer that holds no such service, since last asked for */
+    unsigned tried;       /* bit per peer whose answer was no use, since last asked for */
     unsigned silent;      /* bit per peer that did not answer, since last asked for */
     uint64_t lag_until;   /* 0, or until when a newer directory may explain the trouble */
-    int trouble;          /* YZ_E* of what came and did not verify; 0 */
+    int trouble;          /* YZ_E* of the worst that came; 0 */
     char trouble_text[300];
     unsigned users; /* calls that wait for it: it stays */
 };

@@ -500,3 +500,65 @@ void outcome_fini(struct outcome_of_call *c)
     yz_answer_free(c->answer);
     *c = (struct outcome_of_call){0};
 }
+
+/* -- what tests of the engine share -- */
+
+int stage_one_broker(void **state)
+{
+    *state = stage_new(false);
+    return 0;
+}
+
+int stage_two_brokers(void **state)
+{
+    *state = stage_new(true);
+    return 0;
+}
+
+int stage_tear_down(void **state)
+{
+    stage_free(*state);
+    return 0;
+}
+
+struct engine_counters stage_counters(const struct stage *s)
+{
+    struct engine_counters c;
+    yzi_engine_counters(s->engine, &c);
+    return c;
+}
+
+void stage_call_sent(struct stage *s)
+{
+    stage_call(s, &s->call);
+    stage_run_until_requests(s, &s->b1, s->b1.requests_n + 1);
+}
+
+void expect_record(const struct outcome_of_call *c, const char *value)
+{
+    if (c->rc < 0) {
+        fail_msg("%s", c->err.text);
+    }
+    assert_int_equal(c->ended, 1);
+    const void *p;
+    size_t n;
+    assert_int_equal(yz_answer_origin(c->answer), YZ_ORIGIN_PROVIDER);
+    assert_int_equal(yz_answer_status(c->answer), YZ_STATUS_OK);
+    assert_int_equal(yz_answer_rows(c->answer), 1);
+    assert_string_equal(yz_answer_field_name(c->answer, 0), "status");
+    assert_int_equal(yz_answer_value(c->answer, 0, 0, &p, &n), 0);
+    assert_int_equal(n, strlen(value));
+    assert_memory_equal(p, value, n);
+}
+
+void expect_broker_says(const struct outcome_of_call *c, enum yz_status status, const char *reason,
+                        const char *broker)
+{
+    if (c->rc < 0) {
+        fail_msg("%s", c->err.text);
+    }
+    assert_int_equal(yz_answer_origin(c->answer), YZ_ORIGIN_BROKER);
+    assert_int_equal(yz_answer_status(c->answer), status);
+    assert_string_equal(yz_answer_reason(c->answer), reason);
+    assert_string_equal(yz_answer_node(c->answer), broker);
+}

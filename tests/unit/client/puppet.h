@@ -96,4 +96,16 @@ void stage_answer(struct stage *s, struct puppet *p, const struct world_response
 void expect_error(const struct outcome_of_call *c, int rc, const char *says);
 void outcome_fini(struct outcome_of_call *c);
 
+/* -- what tests of the engine share -- */
+int stage_one_broker(void **state); /* set-up and tear-down of a test */
+int stage_two_brokers(void **state);
+int stage_tear_down(void **state);
+struct engine_counters stage_counters(const struct stage *s);
+/* Call into s->call, and wait until the first broker has the request. */
+void stage_call_sent(struct stage *s);
+/* The call ended with the provider's one record {"status": value}; with this word of a broker. */
+void expect_record(const struct outcome_of_call *c, const char *value);
+void expect_broker_says(const struct outcome_of_call *c, enum yz_status status, const char *reason,
+                        const char *broker);
+
 #endif

@@ -238,15 +238,27 @@ static void test_answer__values_are_of_their_type(void **state)
         enum field_type type;
         const char *value;
     } bad[] = {
-        {FIELD_INTEGER, ""},        {FIELD_INTEGER, "-"},
-        {FIELD_INTEGER, "01"},      {FIELD_INTEGER, "1.0"},
-        {FIELD_INTEGER, "1e3"},     {FIELD_INTEGER, "+1"},
-        {FIELD_DECIMAL, "1."},      {FIELD_DECIMAL, ".5"},
-        {FIELD_DECIMAL, "NaN"},     {FIELD_DECIMAL, "1.5,\"x\":1"},
-        {FIELD_BOOLEAN, "yes"},     {FIELD_BOOLEAN, "1"},
-        {FIELD_DATE, "1980-1-1"},   {FIELD_DATE, "1980-01-01T00:00:00Z"},
-        {FIELD_TIME, "1980-01-01"}, {FIELD_TIME, "1980-01-01T00:00:00+01:00"},
-        {FIELD_TEXT, "\xff"},       {FIELD_CODE, "\xc3"},
+        {FIELD_INTEGER, ""},
+        {FIELD_INTEGER, "-"},
+        {FIELD_INTEGER, "01"},
+        {FIELD_INTEGER, "1.0"},
+        {FIELD_INTEGER, "1e3"},
+        {FIELD_INTEGER, "+1"},
+        {FIELD_INTEGER, "-0"},
+        {FIELD_INTEGER, "9223372036854775808"},
+        {FIELD_INTEGER, "-9223372036854775809"},
+        {FIELD_DECIMAL, "1."},
+        {FIELD_DECIMAL, ".5"},
+        {FIELD_DECIMAL, "NaN"},
+        {FIELD_DECIMAL, "1.5,\"x\":1"},
+        {FIELD_BOOLEAN, "yes"},
+        {FIELD_BOOLEAN, "1"},
+        {FIELD_DATE, "1980-1-1"},
+        {FIELD_DATE, "1980-01-01T00:00:00Z"},
+        {FIELD_TIME, "1980-01-01"},
+        {FIELD_TIME, "1980-01-01T00:00:00+01:00"},
+        {FIELD_TEXT, "\xff"},
+        {FIELD_CODE, "\xc3"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct answer_field f = field("x", bad[i].type);
