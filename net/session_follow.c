@@ -168,6 +168,7 @@ static int ask_missing(struct session *s, const yz_digest *missing, size_t n)
 static void adopt(struct session *s)
 {
     yz_error err = {0};
+    uint64_t conflicts = yzi_trust_conflicts(s->o.trust);
     int rc = yzi_trust_adopt(s->o.trust, &err);
     if (rc == YZ_ENOTFOUND) { /* another session was faster */
         stop_following(s, 0);
@@ -177,6 +178,9 @@ static void adopt(struct session *s)
     if (rc < 0) {
         fail_following(s, rc, "the broker's directory is not adopted", &err);
         return;
+    }
+    if (yzi_trust_conflicts(s->o.trust) > conflicts) {
+        yzi_session_alarm(s, YZ_EROLLBACK, "a member signed two member sets of one version", NULL);
     }
     stop_following(s, 0);
     tell_change(s);

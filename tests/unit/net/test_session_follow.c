@@ -333,6 +333,28 @@ static void test_follow__takes_pushed_member_sets(void **state)
     expect_alarm(o, 3, YZ_EMALFORMED);
 }
 
+/* The operator published one, the member had given us another of that version. */
+static void test_follow__raises_alarm_at_a_member_set_published_otherwise(void **state)
+{
+    struct owner *o = *state;
+    know_directory(o);
+    come_up(o);
+    YZ_AUTO(yzi_buf_fini) yz_buf set;
+    yz_world_buf(&set);
+    struct world_member *m = yz_world_member(w, "CN/GOV/MCA");
+    yz_world_add_node(m, "a3", ROLE_ADAPTER, "civil");
+    yz_world_put_set(m, &set);
+    assert_int_equal(yzi_trust_put_member_set(o->trust, yzi_bytes_buf(&set), NULL), 0);
+    m->set_version--;
+    yz_world_add_node(m, "a4", ROLE_ADAPTER, "civil");
+    yz_world_publish(w);
+    puppet_adopts(&o->b1, w->directory);
+    say_heartbeat(&o->b1);
+    UNTIL(o, version(o) == 2);
+    expect_alarm(o, 1, YZ_EROLLBACK);
+    assert_non_null(strstr(o->alarm.text, "two member sets"));
+}
+
 static void test_follow__fetches_member_sets_when_welcomed_and_after_a_directory(void **state)
 {
     struct owner *o = *state;
@@ -538,6 +560,7 @@ int main(void)
         TEST(test_follow__raises_alarm_at_another_chunk),
         TEST(test_follow__bounds_its_alarms),
         TEST(test_follow__takes_pushed_member_sets),
+        TEST(test_follow__raises_alarm_at_a_member_set_published_otherwise),
         TEST(test_follow__fetches_member_sets_when_welcomed_and_after_a_directory),
         TEST(test_follow__keeps_freshness),
         TEST(test_follow__offers_its_newer_directory),
