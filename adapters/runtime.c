@@ -332,6 +332,16 @@ static void recheck_policies(struct adapter *a)
     }
 }
 
+/* What was kept comes into force only with a directory, which may be later than the welcome. */
+static void put_offers(struct adapter *a)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf offers;
+    yzi_buf_init(&offers, a->config->limits.message);
+    if (a->listed && yzi_policies_offers(a->policies, &offers) == YZ_OK) {
+        yzi_adapter_put_everywhere(a, yzi_bytes_buf(&offers));
+    }
+}
+
 void yzi_adapter_directory_changed(struct adapter *a)
 {
     const struct directory *before = a->directory;
@@ -353,7 +363,9 @@ void yzi_adapter_directory_changed(struct adapter *a)
     if (a->listed && yzi_policies_load(a->policies, a->directory, &a->self, a->wall, &err) < 0) {
         yzi_log_error(&ADAPTER_POLICY_REFUSED, &err, NULL);
     }
+    put_offers(a);
     yzi_adapter_unpark(a, true);
+    a->next_second = a->mono; /* readiness follows at once */
 }
 
 /* -- timers -- */
