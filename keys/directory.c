@@ -410,6 +410,7 @@ static int add_member(struct dir_base *b, const struct record *r, struct dir_pla
     struct dir_member *m;
     YZ_TRY(yzi_arena_new(&b->arena, 1, sizeof *m, &m));
     YZ_TRY(yzi_member_record_parse(r->body, &b->arena, &m->record));
+    m->raw = r->raw;
     out->id = m->record.member.v;
     YZ_TRY(check_instance(b, out->id, err));
     YZ_TRY(add_keys(b, &m->record.keys, KEY_MEMBER, NULL, out->id, err));
@@ -570,12 +571,14 @@ static int build(struct dir_base *b, yz_bytes trusted_root, size_t chunks_n, yz_
     return check_tree(b, err);
 }
 
-int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record, const yz_bytes *chunks,
-                         size_t chunks_n, const struct directory **out, yz_error *err)
+int yzi_dir_verify_after(const struct directory *known, yz_bytes trusted_root,
+                         yz_bytes manifest_record, const yz_bytes *chunks, size_t chunks_n,
+                         const struct directory **out, yz_error *err)
 {
     YZ_AUTO(base_unref_ptr) struct dir_base *b = NULL;
     YZ_TRY(yzi_alloc(1, sizeof *b, &b));
     atomic_init(&b->refs, 1);
+    b->known = known ? known->base : NULL;
     yz_error detail = {0};
     int rc = copy_bytes(b, manifest_record, chunks, chunks_n, &detail);
     if (rc == 0) {
@@ -584,5 +587,12 @@ int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record, const 
     if (rc < 0) {
         return yzi_fail(err, rc, "%s", detail.text[0] ? detail.text : yz_err_name(rc));
     }
+    b->known = NULL;
     return yzi_dir_of_base(YZ_TAKE(b), out);
+}
+
+int yzi_directory_verify(yz_bytes trusted_root, yz_bytes manifest_record, const yz_bytes *chunks,
+                         size_t chunks_n, const struct directory **out, yz_error *err)
+{
+    return yzi_dir_verify_after(NULL, trusted_root, manifest_record, chunks, chunks_n, out, err);
 }

@@ -59,6 +59,7 @@ struct dir_set {
 
 struct dir_member {
     struct member_record record;
+    yz_bytes raw;
     struct dir_set *set; /* NULL: none published */
 };
 
@@ -78,7 +79,8 @@ struct dir_record {
 struct dir_base {
     atomic_uint refs;
     struct arena arena;
-    uint8_t *bytes; /* manifest and chunks */
+    const struct dir_base *known; /* while it is built: signatures verified before; else NULL */
+    uint8_t *bytes;               /* manifest and chunks */
     yz_bytes manifest_raw, manifest_body;
     struct manifest manifest;
     yz_bytes *chunks;           /* manifest.chunks_n */
@@ -93,6 +95,12 @@ struct dir_base {
     struct table chunk_of;    /* digest -> yz_bytes in chunks */
     struct table revoked_nodes, revoked_keys, revoked_members; /* -> struct revocation */
 };
+
+/* yzi_directory_verify when `known` (may be NULL) is in force: a member set that is the same byte
+ * for byte, of a member whose record is the same, is not verified a second time. */
+YZ_MUST_USE int yzi_dir_verify_after(const struct directory *known, yz_bytes trusted_root,
+                                     yz_bytes manifest_record, const yz_bytes *chunks,
+                                     size_t chunks_n, const struct directory **out, yz_error *err);
 
 /* -- a snapshot -- */
 

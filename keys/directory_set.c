@@ -81,6 +81,15 @@ static int check_signatures(const struct record *r, const struct key_list *signe
     return yzi_record_verify(r, (const uint8_t(*)[32])keys, signers->n, 1);
 }
 
+/* Whether the very same set of the very same member, signatures and keys, was verified before. */
+static bool was_verified(const struct dir_base *known, const struct dir_member *m, yz_bytes set_raw)
+{
+    const struct dir_member *was =
+        known ? yzi_table_get(&known->members, m->record.member.v) : NULL;
+    return was && was->set && yzi_bytes_eq(was->raw, m->raw) &&
+           yzi_bytes_eq(was->set->raw, set_raw);
+}
+
 int yzi_dir_set_init(const struct dir_base *base, const struct record *r, struct arena *arena,
                      struct dir_set *out, struct dir_member **out_member, yz_error *err)
 {
@@ -98,7 +107,7 @@ int yzi_dir_set_init(const struct dir_base *base, const struct record *r, struct
     out->raw = r->raw;
     out->body = r->body;
     YZ_TRY(find_signers(&m->record, r, arena, &out->signers));
-    rc = check_signatures(r, &out->signers);
+    rc = was_verified(base->known, m, r->raw) ? 0 : check_signatures(r, &out->signers);
     if (rc < 0) {
         return yzi_fail(err, rc, "the member set of %.*s is not signed by a key of that member",
                         YZ_V(id));
@@ -227,22 +236,41 @@ static size_t count_keys(const struct dir_set *s)
     return n;
 }
 
-/* The keys of the other overlays as they are in `from`, those of `s` added, in order. */
+/* The keys of `s`, in order. */
+static int own_keys(const struct dir_set *s, struct overlay_key **out)
+{
+    struct directory tmp = {0};
+    YZ_TRY(yzi_alloc(count_keys(s), sizeof *tmp.keys, &tmp.keys));
+    put_keys(&tmp, &s->set.owner_keys, KEY_OWNER, NULL, s);
+    for (size_t i = 0; i < s->set.nodes_n; i++) {
+        put_keys(&tmp, s->nodes[i].view.signing, KEY_SIGNING, &s->nodes[i], s);
+        put_keys(&tmp, s->nodes[i].view.transport, KEY_TRANSPORT, &s->nodes[i], s);
+    }
+    qsort(tmp.keys, tmp.keys_n, sizeof *tmp.keys, overlay_key_cmp);
+    *out = tmp.keys;
+    return 0;
+}
+
+/* The keys of the overlays in `from`, less those of the set replaced, merged with those of `s`. */
 static int copy_keys(struct directory *to, const struct directory *from, const struct dir_set *s,
                      const struct dir_set *replaced)
 {
-    YZ_TRY(yzi_alloc(from->keys_n + count_keys(s), sizeof *to->keys, &to->keys));
+    YZ_AUTO(yzi_free_ptr) struct overlay_key *own = NULL;
+    size_t own_n = count_keys(s), at = 0;
+    YZ_TRY(own_keys(s, &own));
+    YZ_TRY(yzi_alloc(from->keys_n + own_n, sizeof *to->keys, &to->keys));
     for (size_t i = 0; i < from->keys_n; i++) {
-        if (from->keys[i].set != replaced) {
-            to->keys[to->keys_n++] = from->keys[i];
+        if (from->keys[i].set == replaced) {
+            continue;
         }
+        while (at < own_n && overlay_key_cmp(&own[at], &from->keys[i]) < 0) {
+            to->keys[to->keys_n++] = own[at++];
+        }
+        to->keys[to->keys_n++] = from->keys[i];
     }
-    put_keys(to, &s->set.owner_keys, KEY_OWNER, NULL, s);
-    for (size_t i = 0; i < s->set.nodes_n; i++) {
-        put_keys(to, s->nodes[i].view.signing, KEY_SIGNING, &s->nodes[i], s);
-        put_keys(to, s->nodes[i].view.transport, KEY_TRANSPORT, &s->nodes[i], s);
+    while (at < own_n) {
+        to->keys[to->keys_n++] = own[at++];
     }
-    qsort(to->keys, to->keys_n, sizeof *to->keys, overlay_key_cmp);
     return 0;
 }
 

@@ -391,8 +391,8 @@ int yzi_trust_adopt(struct trust *t, yz_error *err)
     for (size_t i = 0; i < p->manifest.chunks_n; i++) {
         chunks[i] = yzi_bytes_buf(&p->chunks[i]);
     }
-    int rc = yzi_directory_verify(t->root, yzi_bytes_buf(&p->record), chunks, p->manifest.chunks_n,
-                                  &d, err);
+    int rc = yzi_dir_verify_after(t->directory, t->root, yzi_bytes_buf(&p->record), chunks,
+                                  p->manifest.chunks_n, &d, err);
     rc = rc < 0 ? rc : adopt_directory(t, d, err);
     if (rc == 0 || yz_err_class(rc) == YZ_CLASS_AUTH || yz_err_class(rc) == YZ_CLASS_PROTOCOL) {
         yzi_trust_pending_fini(&t->pending); /* done, or it will never verify */
@@ -414,7 +414,7 @@ int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error *err)
     if (rc < 0) {
         return yzi_fail(err, rc, "this is no directory bundle (%s)", yz_err_name(rc));
     }
-    YZ_TRY(yzi_directory_verify(t->root, manifest, chunks, n, &d, err));
+    YZ_TRY(yzi_dir_verify_after(t->directory, t->root, manifest, chunks, n, &d, err));
     if (t->directory && yzi_bytes_eq(d->base->manifest_body, t->directory->base->manifest_body)) {
         yzi_directory_unref(d);
         return yzi_fail(err, YZ_EEXIST, "directory version %llu is in force",

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "keys/directory_internal.h"
 #include "tests/support/world.h"
 
 #define NOW WORLD_TIME
@@ -481,6 +482,92 @@ static void test_verify__refuses_what_a_lying_operator_signed(void **state)
         assert_says(lies[i].words);
         yzi_directory_parts_fini(&p);
     }
+}
+
+/* An operator who alters records after the members signed them: digests, root hash and manifest are
+ * made to fit. */
+static struct directory_parts *forged;
+
+static void fit(struct manifest *m)
+{
+    static yz_digest leaves[64];
+    size_t n = 0;
+    for (size_t i = 0; i < forged->chunks_n; i++) {
+        yz_reader reader = yzi_reader(yzi_bytes_buf(&forged->chunks[i]));
+        struct record r;
+        crypto_hash_sha256(m->chunks[i].digest.b, forged->chunks[i].p, forged->chunks[i].n);
+        while (reader.left && yzi_record_next(&reader, &r) == 0) {
+            yzi_merkle_leaf(r.raw, &leaves[n++]);
+        }
+    }
+    yzi_merkle_root(leaves, n, &m->root_hash);
+}
+
+static int verify_forged(const struct directory *known)
+{
+    yz_bytes chunks[64];
+    const struct directory *d = NULL;
+    lie(forged, fit);
+    for (size_t i = 0; i < forged->chunks_n; i++) {
+        chunks[i] = yzi_bytes_buf(&forged->chunks[i]);
+    }
+    last = (yz_error){0};
+    int rc = yzi_dir_verify_after(known, yzi_bytes_buf(&w->root), yzi_bytes_buf(&forged->manifest),
+                                  chunks, forged->chunks_n, &d, &last);
+    yzi_directory_unref(d);
+    return rc;
+}
+
+/* The chunk that has a record of this kind, and the record in it. */
+static yz_bytes forged_record(enum record_kind kind, const char *id)
+{
+    for (size_t i = 0; i < forged->chunks_n; i++) {
+        yz_reader reader = yzi_reader(yzi_bytes_buf(&forged->chunks[i]));
+        struct record r;
+        while (reader.left && yzi_record_next(&reader, &r) == 0) {
+            if (r.kind == kind && memmem(r.raw.p, r.raw.n, id, strlen(id))) {
+                return r.raw;
+            }
+        }
+    }
+    fail_msg("no such record");
+    return (yz_bytes){0};
+}
+
+static void test_verify__refuses_member_sets_that_operators_altered(void **state)
+{
+    (void)state;
+    struct directory_parts p;
+    assert_int_equal(assemble(NULL, 0, 2, &p), 0);
+    forged = &p;
+    assert_int_equal(verify_forged(NULL), 0);
+    yz_bytes set = forged_record(RECORD_MEMBER_SET, "CN/GOV/MCA");
+    for (size_t i = 0; i < set.n; i++) {
+        ((uint8_t *)set.p)[i] ^= 1;
+        assert_true(verify_forged(i % 2 ? NULL : w->directory) < 0);
+        ((uint8_t *)set.p)[i] ^= 1;
+    }
+    assert_int_equal(verify_forged(w->directory), 0);
+    yzi_directory_parts_fini(&p);
+}
+
+/* What was verified before is believed again only for the same keys. */
+static void test_verify__checks_known_sets_again_when_their_member_changed(void **state)
+{
+    (void)state;
+    struct directory_parts p;
+    const uint8_t *key = yz_world_member(w, "CN/GOV/MCA")->key.public_key;
+    assert_int_equal(assemble(NULL, 0, 2, &p), 0);
+    forged = &p;
+    yz_bytes member = forged_record(RECORD_MEMBER, "CN/GOV/MCA");
+    uint8_t *at = memmem(member.p, member.n, key, 32);
+    assert_non_null(at);
+    at[5] ^= 1;
+    assert_int_equal(verify_forged(w->directory), YZ_ESIGNATURE);
+    assert_says("is not signed by a key of that member");
+    at[5] ^= 1;
+    assert_int_equal(verify_forged(w->directory), 0);
+    yzi_directory_parts_fini(&p);
 }
 
 static void test_verify__needs_the_operators_at_their_threshold(void **state)
@@ -1196,6 +1283,8 @@ int main(void)
         T(test_verify__refuses_any_changed_byte),
         T(test_verify__refuses_swapped_missing_and_extra_chunks),
         T(test_verify__refuses_what_a_lying_operator_signed),
+        T(test_verify__refuses_member_sets_that_operators_altered),
+        T(test_verify__checks_known_sets_again_when_their_member_changed),
         T(test_verify__needs_the_operators_at_their_threshold),
         T(test_assemble__refuses_what_does_not_belong_together),
         T(test_assemble__refuses_a_member_set_of_another_key),

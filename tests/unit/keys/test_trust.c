@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -836,6 +837,60 @@ static void test_home__is_shared_without_losing_what_another_has_seen(void **sta
     assert_int_equal(set_version("CN/GOV/HB"), 20);
 }
 
+/* -- many readers, one writer -- */
+
+struct reader {
+    pthread_t thread;
+    _Atomic bool *stop;
+    uint64_t looked, highest;
+    bool wrong;
+};
+
+static void *read_on(void *arg)
+{
+    struct reader *r = arg;
+    struct world_node *w1 = yz_world_node(w, "CN/GOV/HB/@w1");
+    while (!*r->stop) {
+        const struct directory *d = yzi_trust_directory(t);
+        struct directory_node n;
+        uint64_t v = yzi_directory_version(d);
+        r->wrong = r->wrong || v < r->highest ||
+                   yzi_directory_node(d, w1->node, WORLD_TIME, &n, NULL) != 0 ||
+                   yzi_directory_may_sign(d, &n, w1->signing.public_key, WORLD_TIME) != 0 ||
+                   yzi_trust_state(t, NULL) != TRUST_FRESH;
+        r->highest = v;
+        r->looked++;
+        yzi_directory_unref(d);
+    }
+    return NULL;
+}
+
+static void test_trust__is_read_while_it_changes(void **state)
+{
+    (void)state;
+    _Atomic bool stop = false;
+    struct reader readers[3] = {0};
+    struct world_member *mca = yz_world_member(w, "CN/GOV/MCA");
+    open_home();
+    assert_int_equal(put_bundle(), 0);
+    for (size_t i = 0; i < 3; i++) {
+        readers[i].stop = &stop;
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+    }
+    for (int i = 0; i < 20; i++) {
+        yz_world_change(mca);
+        assert_int_equal(put_set(mca), 0);
+        yz_world_publish(w);
+        assert_int_equal(put_bundle(), 0);
+        assert_int_equal(put_freshness(WORLD_TIME + (uint64_t)i), 0);
+    }
+    stop = true;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_false(readers[i].wrong);
+    }
+}
+
 /* -- killed at any write -- */
 
 /* Do it in a child that is killed at step `at`; whether the child got to the end. */
@@ -988,6 +1043,7 @@ int main(void)
         T(test_sets__of_expired_or_departed_members_do_no_harm),
         T(test_home__says_which_file_was_tampered_with),
         T(test_home__is_shared_without_losing_what_another_has_seen),
+        T(test_trust__is_read_while_it_changes),
         T(test_crash__at_any_write_of_an_adoption_leaves_a_whole_home),
         T(test_crash__at_any_write_of_freshness_forgets_nothing_used),
     };
