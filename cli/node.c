@@ -3,6 +3,7 @@
  * yz node: adapters and clients. The node makes its keys and asks; its member admits it into the
  * member set and takes it out again; the operator can revoke it for good.
  */
+#include "cli/offer.h"
 #include "cli/operator.h"
 
 #define DAY_MS UINT64_C(86400000)
@@ -159,6 +160,29 @@ static int run_admit(struct cli *c)
 
 /* -- revoke -- */
 
+/* Services that name the node as their adapter: they stay as they are until published again. What
+ * cannot be read is not in the way of a revocation. */
+static void note_services(struct cli *c, const char *dir, const struct member_set *set,
+                          yz_node_id node)
+{
+    for (size_t i = 0; i < set->subsystems_n; i++) {
+        struct home_offer o = {0};
+        if (yzi_home_offer_load(c, dir, set, set->subsystems[i].code, &o) < 0) {
+            yzi_cli_exit_with(c, EXIT_OK);
+            continue;
+        }
+        for (size_t k = 0; k < o.offer.services_n; k++) {
+            const struct offered_service *s = &o.offer.services[k];
+            for (size_t a = 0; a < s->adapters.n; a++) {
+                if (yzi_bytes_eq(s->adapters.items[a], node.v)) {
+                    yzi_cli_say(c, "%.*s/%.*s/%.*s still names it: publish that service again\n",
+                                CLI_V(o.offer.subsystem.v), CLI_V(s->code), CLI_V(s->version));
+                }
+            }
+        }
+    }
+}
+
 static int revoke_in_set(struct cli *c, yz_node_id node)
 {
     const char *dir;
@@ -182,6 +206,7 @@ static int revoke_in_set(struct cli *c, yz_node_id node)
         c, "%.*s is out of the member set, version %llu%s\n", CLI_V(node.v),
         (unsigned long long)set.version,
         yzi_cli_flag(c, "admin") ? "" : "; it counts once a daemon has that (yz member publish)");
+    note_services(c, dir, &set, node);
     return yzi_home_push_member_set(c, dir);
 }
 
