@@ -234,15 +234,16 @@ static void print_verbs(FILE *to, const char *only_noun)
     }
 }
 
-static int print_help(void)
+static void print_help(FILE *to)
 {
-    puts("Usage: yz NOUN VERB [OPTION...] [ARGUMENT...]\n"
-         "Yizhan: ask other agencies' services, and run the parts that answer.\n");
-    print_verbs(stdout, NULL);
-    puts(
-        "\n`yz NOUN VERB --help` explains one. Reading verbs take --json.\n"
-        "Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 unavailable or timeout, 5 not verified.");
-    return EXIT_OK;
+    fputs("Usage: yz NOUN VERB [OPTION...] [ARGUMENT...]\n"
+          "Yizhan: ask other agencies' services, and run the parts that answer.\n\n",
+          to);
+    print_verbs(to, NULL);
+    fputs("\n`yz NOUN VERB --help` explains one. Reading verbs take --json.\n"
+          "Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 unavailable or timeout, "
+          "5 not verified.\n",
+          to);
 }
 
 static int complain_of_verb(const char *noun, const char *verb, bool noun_exists)
@@ -412,8 +413,8 @@ static int run_verb(const struct cli_verb *v, int argc, char **argv, bool quiet)
 int yzi_cli_run(int argc, char **argv, bool quiet)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        int code = print_help();
-        return argc < 2 ? EXIT_USAGE : code;
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? EXIT_USAGE : EXIT_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
         puts("yz " YZ_VERSION);

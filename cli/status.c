@@ -23,15 +23,16 @@ static void say_array(struct cli *c, const char *key, const json_t *array)
     {
         const char *name;
         json_t *v;
+        const char *gap = "";
         yzi_cli_say(c, "%-18s", key);
         if (!json_is_object(item)) {
             say_value(c, item);
         }
         json_object_foreach(item, name, v)
         {
-            yzi_cli_say(c, "%s=", name);
+            yzi_cli_say(c, "%s%s=", gap, name);
             say_value(c, v);
-            yzi_cli_say(c, " ");
+            gap = " ";
         }
         yzi_cli_say(c, "\n");
     }
