@@ -278,20 +278,26 @@ static void test_import__tells_faults_and_fails(void **state)
 static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
 {
     (void)state;
+    static const char list[] = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978}]";
     struct daemon d;
+    yz_buf reply;
+    yzi_buf_init(&reply, 4096);
+    assert_int_equal(yzi_buf_put_str(&reply, list), 0);
     start(&d, "a.sock");
-    d.text = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978}]";
+    d.reply = &reply;
     EXPECT(0, "data", "list", "--admin", "a.sock");
     assert_string_equal(yz_cli_out(), "DATA SET  RECORDS  SEQUENCE\nareas     2978     2978\n");
     EXPECT(0, "data", "list", "--admin", "a.sock", "--json");
-    assert_int_equal(strncmp(yz_cli_out(), d.text, strlen(d.text)), 0);
-    d.text = "{}";
+    assert_int_equal(strncmp(yz_cli_out(), list, sizeof list - 1), 0);
+    yzi_buf_clear(&reply);
+    assert_int_equal(yzi_buf_put_str(&reply, "{}"), 0);
     EXPECT(EXIT_FAILED, "data", "list", "--admin", "a.sock");
     d.code = YZ_EUNSUPPORTED;
     d.text = "a broker has no verb 'data.list'";
     EXPECT(EXIT_FAILED, "data", "list", "--admin", "a.sock");
     yz_cli_said("a.sock: a broker has no verb");
     stop(&d);
+    yzi_buf_fini(&reply);
 }
 
 static void test_status__is_lines_or_what_the_daemon_said(void **state)
