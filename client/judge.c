@@ -53,13 +53,16 @@ static void unverified(struct engine *e, struct call *c, struct peer *p, const c
 static void on_stale_key(struct engine *e, struct call *c, struct peer *p,
                          const struct response_header *h)
 {
+    struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
     if (c->resealed) {
+        if (s) {
+            s->stale = true; /* the next call asks who has which key */
+        }
         yzi_call_fail(e, c, YZ_ESTALEKEY,
                       "the adapter changed its sealing key twice during the call");
         return;
     }
     struct judge j = yzi_engine_judge(e);
-    struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
     int rc = s ? yzi_service_update(s, h->announcement, h->node, &j) : YZ_OK;
     if (rc == YZ_EROLLBACK || rc == YZ_ENOTFOUND) {
         /* somebody else learned more in the meantime, or the broker orders others now */
