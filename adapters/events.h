@@ -12,6 +12,7 @@
     X(READY, "adapter.ready", LOG_LEVEL_INFO)                                                      \
     X(DRAINING, "adapter.draining", LOG_LEVEL_INFO)                                                \
     X(STOPPED, "adapter.stopped", LOG_LEVEL_INFO)                                                  \
+    X(FAILED, "adapter.failed", LOG_LEVEL_ERROR)                                                   \
     X(RELOADED, "adapter.reloaded", LOG_LEVEL_INFO)                                                \
     X(RELOAD_FAILED, "adapter.reload-failed", LOG_LEVEL_ERROR)                                     \
     X(BROKER_UP, "broker.up", LOG_LEVEL_INFO)                                                      \

@@ -75,9 +75,13 @@ static int run(struct adapter_config *config, const struct daemon_arguments *a, 
         rc = yzi_adapter_step(adapter, signals, err);
         handle_signals(adapter, signals, config, a->config);
     }
+    if (rc < 0) {
+        yzi_log_error(&ADAPTER_FAILED, err, NULL);
+    } else {
+        yzi_log(&ADAPTER_STOPPED, NULL);
+    }
     yzi_adapter_free(adapter);
     close(signals);
-    yzi_log(&ADAPTER_STOPPED, NULL);
     return rc;
 }
 

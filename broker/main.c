@@ -84,9 +84,13 @@ static int run(struct broker_config *config, const struct daemon_arguments *a, y
         rc = yzi_broker_step(b, signals, err);
         handle_signals(b, signals, config, a->config);
     }
+    if (rc < 0) {
+        yzi_log_error(&EV_FAILED, err, NULL);
+    } else {
+        yzi_log(&EV_STOPPED, NULL);
+    }
     yzi_broker_free(b);
     close(signals);
-    yzi_log(&EV_STOPPED, NULL);
     return rc;
 }
 
