@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What text on the wire may look like, private to proto/: one place, so that a purpose in a request
- * and the same purpose in a grant obey the same rule. All return YZ_EMALFORMED, or YZ_ETOOBIG when
- * longer than max. Any thread.
+ * What text on the wire may look like, for proto/ and for whoever makes such text: one place, so
+ * that a purpose in a request and the same purpose in a grant obey the same rule. All return
+ * YZ_EMALFORMED, or YZ_ETOOBIG when longer than max. Any thread.
  */
 #ifndef YZ_PROTO_CHECK_H
 #define YZ_PROTO_CHECK_H
