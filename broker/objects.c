@@ -201,6 +201,9 @@ void yzi_broker_freshen(struct broker *b)
     yzi_buf_init(&record, YZ_RECORD_MAX);
     yz_error err = {0};
     int rc = sign_freshness(b, &record, &err);
+    if (rc == YZ_EEXIST) {
+        return; /* signed in this very millisecond */
+    }
     if (rc < 0) {
         err.code = rc;
         yzi_log_error(&EV_FRESHNESS_FAILED, &err, NULL);

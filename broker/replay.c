@@ -10,6 +10,7 @@
 
 #define FIRST_POOL 1024u
 #define SWEEP_CHAINS 4u
+#define SWEEP_WHEN_FULL 1024u /* before an id is refused */
 #define NONE UINT32_MAX
 
 struct entry {
@@ -110,9 +111,9 @@ static void release(struct replay *r, uint32_t *link)
     r->used--;
 }
 
-static void sweep(struct replay *r, uint64_t now)
+static void sweep(struct replay *r, unsigned chains, uint64_t now)
 {
-    for (unsigned i = 0; i < SWEEP_CHAINS; i++) {
+    for (unsigned i = 0; i < chains; i++) {
         uint32_t *link = &r->heads[r->sweep++ & (r->heads_n - 1)];
         while (*link != NONE) {
             if (r->pool[*link].until < now) {
@@ -137,7 +138,7 @@ static uint32_t *find(struct replay *r, const uint8_t key[16])
 int yzi_replay_check(struct replay *r, yz_node_id node, const yz_uuid *id, const yz_digest *digest,
                      uint64_t until, uint64_t now, enum replay_verdict *out)
 {
-    sweep(r, now);
+    sweep(r, SWEEP_CHAINS, now);
     uint8_t key[16];
     key_of(r, node, id, key);
     uint32_t *link = find(r, key);
@@ -155,10 +156,13 @@ int yzi_replay_check(struct replay *r, yz_node_id node, const yz_uuid *id, const
         }
         return YZ_OK;
     }
+    if (r->free_list == NONE && r->pool_n == r->capacity) {
+        sweep(r, SWEEP_WHEN_FULL, now);
+    }
     if (r->free_list == NONE) {
         YZ_TRY(grow(r));
-        link = find(r, key);
     }
+    link = find(r, key); /* sweeping and growing move chains */
     uint32_t i = r->free_list;
     struct entry *e = &r->pool[i];
     r->free_list = e->next;

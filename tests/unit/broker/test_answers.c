@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How exchanges end at the broker: who gets the request, what becomes of it when its adapter says
+ * no, says something wrong, says nothing or goes away, and who may hear the answer.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/broker/fixture.h"
+
+#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
+
+struct cast {
+    struct puppet *client, *a1, *a2;
+};
+
+static struct cast cast_all(struct rig *r)
+{
+    rig_offer(r, 1);
+    struct cast c;
+    c.a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    c.a2 = rig_join(r, "CN/GOV/MCA/@a2");
+    c.client = rig_join(r, "CN/GOV/HB/@w1");
+    return c;
+}
+
+static size_t outstanding(struct rig *r, const struct puppet *p)
+{
+    const struct connection *k = yzi_connection_of_node(&r->b->connections, p->node->node);
+    return k ? k->outstanding : SIZE_MAX;
+}
+
+static void nothing_is_left(struct rig *r)
+{
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 0);
+    assert_int_equal(r->b->exchanges.bytes, 0);
+    assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
+    for (struct table_item *i = yzi_table_first(&r->b->connections.loads); i;
+         i = yzi_table_next(i)) {
+        assert_int_equal(((struct node_load *)yzi_table_value(i))->in_flight, 0);
+    }
+    for (struct table_item *i = yzi_table_first(&r->b->connections.by_id); i;
+         i = yzi_table_next(i)) {
+        assert_int_equal(((struct connection *)yzi_table_value(i))->outstanding, 0);
+    }
+}
+
+static void test_forward__goes_to_the_least_outstanding(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    unsigned to_a1 = 0;
+    for (int i = 0; i < 6; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){0});
+        puppet_send(c.client, yzi_bytes_buf(&q.raw));
+        assert_true(puppet_is_heard(c.client));
+        to_a1 += puppet_count(c.a1, FRAME_REQUEST);
+    }
+    assert_int_equal(to_a1, 3);
+    assert_int_equal(outstanding(r, c.a1), 3);
+    assert_int_equal(outstanding(r, c.a2), 3);
+}
+
+static void test_forward__goes_only_to_adapters_the_owner_named_and_the_request_lists(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    struct world_request only_a2 = {.slots = {c.a2->node}};
+    MESSAGE(q) = make_request(r, &only_a2);
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a2, &q);
+    /* a third adapter, of the member but not named in the offer */
+    yz_world_add_node(yz_world_member(r->w, "CN/GOV/MCA"), "a3", ROLE_ADAPTER, "civil");
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *a3 = rig_join(r, "CN/GOV/MCA/@a3");
+    MESSAGE(other) = make_request(r, &(struct world_request){.slots = {a3->node}});
+    puppet_send(c.client, yzi_bytes_buf(&other.raw));
+    puppet_expect_outcome(c.client, &other, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    assert_int_equal(puppet_count(a3, FRAME_REQUEST), 0);
+}
+
+static void test_forward__without_a_live_adapter_is_unavailable(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_outcome(client, &q, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    /* connected is not enough: it said no hello */
+    struct puppet *silent = rig_puppet(r, "CN/GOV/MCA/@a1");
+    assert_true(puppet_connects(silent));
+    assert_true(puppet_is_heard(silent));
+    MESSAGE(again) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&again.raw));
+    puppet_expect_outcome(client, &again, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    nothing_is_left(r);
+}
+
+static void test_timeout__is_told_and_a_late_answer_is_not(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 1500, .slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_int_equal(puppet_expect_request(c.a1, &q), 1500);
+    rig_advance(r, 1499);
+    assert_int_equal(puppet_count(c.client, FRAME_OUTCOME), 0);
+    rig_advance(r, 1);
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "no-answer-in-time");
+    nothing_is_left(r);
+    MESSAGE(a);
+    puppet_answer(c.a1, &q, &a);
+    assert_true(puppet_is_heard(c.a1));
+    assert_int_equal(puppet_count(c.client, FRAME_RESPONSE), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_late), 1);
+}
+
+static void test_timeout__has_no_second_adapter_begin_too_late(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 1500});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(c.client));
+    struct puppet *first = outstanding(r, c.a1) ? c.a1 : c.a2;
+    puppet_expect_request(first, &q);
+    /* the rejection is read in the very step in which the time is over */
+    puppet_reject(first, &q, OUTCOME_BUSY);
+    struct poll_entry entries[SERVER_POLL_ENTRIES];
+    size_t n = yzi_server_poll_entries(r->b->server, entries);
+    assert_int_equal(yzi_poll(entries, n, WAIT_MS), YZ_OK);
+    rig_advance(r, 1500);
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "no-answer-in-time");
+    assert_int_equal(puppet_count(c.a1, FRAME_REQUEST) + puppet_count(c.a2, FRAME_REQUEST), 0);
+    nothing_is_left(r);
+}
+
+static void test_reject__sends_the_request_to_the_other_slot_then_says_busy(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(c.client));
+    struct puppet *first = outstanding(r, c.a1) ? c.a1 : c.a2;
+    struct puppet *second = first == c.a1 ? c.a2 : c.a1;
+    puppet_expect_request(first, &q);
+    rig_advance(r, 400);
+    puppet_reject(first, &q, OUTCOME_BUSY);
+    assert_int_equal(puppet_expect_request(second, &q), YZ_EXPIRY_DEFAULT_MS - 400);
+    assert_int_equal(outstanding(r, first), 0);
+    puppet_reject(second, &q, OUTCOME_BUSY);
+    puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, "adapter-busy");
+    nothing_is_left(r);
+}
+
+static void test_reject__says_busy_also_when_the_other_slot_is_not_there(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(a1, &q);
+    puppet_reject(a1, &q, OUTCOME_BUSY);
+    puppet_expect_outcome(client, &q, OUTCOME_BUSY, "adapter-busy");
+    /* any other word of it is the broker's "unavailable" */
+    MESSAGE(two) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&two.raw));
+    puppet_expect_request(a1, &two);
+    puppet_reject(a1, &two, OUTCOME_DENIED);
+    puppet_expect_outcome(client, &two, OUTCOME_UNAVAILABLE, "adapter-refused");
+    nothing_is_left(r);
+}
+
+static void test_response__of_another_adapter_is_not_heard(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(c.client));
+    struct puppet *asked = outstanding(r, c.a1) ? c.a1 : c.a2;
+    struct puppet *other = asked == c.a1 ? c.a2 : c.a1;
+    puppet_expect_request(asked, &q);
+    /* an answer in its own name, the rejection of what it was not asked, the other's own words */
+    MESSAGE(theirs);
+    puppet_answer(other, &q, &theirs);
+    puppet_reject(other, &q, OUTCOME_BUSY);
+    MESSAGE(stolen);
+    yz_world_response(r->w, &(struct world_response){.adapter = asked->node}, &q.frame, &stolen);
+    puppet_send(other, yzi_bytes_buf(&stolen.raw));
+    puppet_send(c.client, yzi_bytes_buf(&stolen.raw)); /* and from the consumer itself */
+    assert_true(puppet_is_heard(other));
+    assert_int_equal(puppet_count(c.client, FRAME_RESPONSE), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_bad), 4);
+    MESSAGE(a);
+    puppet_answer(asked, &q, &a);
+    puppet_expect_response(c.client, &a);
+    nothing_is_left(r);
+}
+
+static void name_another_request(struct response_header *h, void *ctx)
+{
+    (void)ctx;
+    h->message_id = yzi_uuid_v7(h->issued_at);
+}
+
+static void take_the_other_slot(struct response_header *h, void *ctx)
+{
+    (void)ctx;
+    h->slot ^= 1;
+}
+
+static void test_response__that_does_not_verify_lets_the_other_slot_answer(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    struct world_response wrong[] = {
+        {.sign_with = &c.client->node->signing},
+        {.spoil = name_another_request},
+        {.spoil = take_the_other_slot},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){0});
+        puppet_send(c.client, yzi_bytes_buf(&q.raw));
+        assert_true(puppet_is_heard(c.client));
+        struct puppet *first = outstanding(r, c.a1) ? c.a1 : c.a2;
+        struct puppet *second = first == c.a1 ? c.a2 : c.a1;
+        puppet_expect_request(first, &q);
+        MESSAGE(bad);
+        wrong[i].adapter = first->node;
+        yz_world_response(r->w, &wrong[i], &q.frame, &bad);
+        puppet_send(first, yzi_bytes_buf(&bad.raw));
+        puppet_expect_request(second, &q);
+        wrong[i].adapter = second->node;
+        MESSAGE(worse);
+        yz_world_response(r->w, &wrong[i], &q.frame, &worse);
+        puppet_send(second, yzi_bytes_buf(&worse.raw));
+        puppet_expect_outcome(c.client, &q, OUTCOME_UNAVAILABLE, "bad-answer");
+    }
+    nothing_is_left(r);
+}
+
+static void test_response__with_a_stale_key_reaches_the_consumer(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    MESSAGE(a);
+    yz_world_response(r->w, &(struct world_response){.status = RESPONSE_STALE_KEY}, &q.frame, &a);
+    puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+    puppet_expect_response(c.client, &a);
+    nothing_is_left(r);
+}
+
+static void test_response__reaches_nobody_when_the_consumer_was_revoked(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    yz_world_revoke_node(r->w, "CN/GOV/HB/@w1", yz_world_now(r->w));
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    MESSAGE(a);
+    puppet_answer(c.a1, &q, &a);
+    assert_true(puppet_is_heard(c.a1));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses), 0);
+    assert_false(puppet_is_heard(c.client)); /* though its connection stands */
+    MESSAGE(more) = make_request(r, &(struct world_request){0});
+    puppet_send(c.client, yzi_bytes_buf(&more.raw));
+    assert_false(puppet_is_heard(c.client));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.outcomes[OUTCOME_WRONG_SENDER]), 0);
+    nothing_is_left(r);
+}
+
+static void test_adapters__lost_have_their_requests_go_elsewhere(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    struct world_message q[8];
+    for (int i = 0; i < 8; i++) {
+        q[i] = make_request(r, &(struct world_request){0});
+        puppet_send(c.client, yzi_bytes_buf(&q[i].raw));
+    }
+    assert_true(puppet_is_heard(c.client));
+    assert_int_equal(puppet_count(c.a1, FRAME_REQUEST), 4);
+    assert_int_equal(puppet_count(c.a2, FRAME_REQUEST), 4);
+    YZ_AUTO(yzi_buf_fini) yz_buf bye;
+    yz_world_buf(&bye);
+    assert_int_equal(yzi_bye_write(yzi_bytes_str("closing"), &bye), YZ_OK);
+    puppet_send(c.a1, yzi_bytes_buf(&bye));
+    assert_int_equal(puppet_count(c.a1, FRAME_REQUEST), 0); /* the goodbye was read */
+    assert_int_equal(puppet_count(c.a2, FRAME_REQUEST), 4);
+    assert_int_equal(outstanding(r, c.a2), 8);
+    /* a2 falls silent: nobody is left */
+    rig_advance(r, 3000);
+    assert_true(puppet_is_heard(c.client));
+    rig_advance(r, 3001);
+    rig_advance(r, 1000);
+    for (int i = 0; i < 8; i++) {
+        const struct frame *f = puppet_expect(c.client, FRAME_OUTCOME);
+        struct outcome_header h;
+        assert_int_equal(yzi_outcome_header_parse(f->header, &h), YZ_OK);
+        assert_int_equal(h.status, OUTCOME_UNAVAILABLE);
+        assert_true(yzi_bytes_eq_str(h.reason, "adapter-lost"));
+        yz_world_message_fini(&q[i]);
+    }
+    nothing_is_left(r);
+}
+
+static void test_adapters__revoked_have_their_requests_go_elsewhere_at_once(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(c.client));
+    struct puppet *first = outstanding(r, c.a1) ? c.a1 : c.a2;
+    struct puppet *second = first == c.a1 ? c.a2 : c.a1;
+    puppet_expect_request(first, &q);
+    yz_world_revoke_node(r->w, first->node->id, yz_world_now(r->w));
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    puppet_expect_request(second, &q);
+    MESSAGE(a);
+    puppet_answer(second, &q, &a);
+    puppet_expect_response(c.client, &a);
+    nothing_is_left(r);
+}
+
+static void test_adapters__reconnected_are_asked_on_their_new_connection(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    struct puppet *again = rig_join(r, "CN/GOV/MCA/@a1"); /* the old connection still stands */
+    puppet_expect_outcome(c.client, &q, OUTCOME_UNAVAILABLE, "adapter-lost");
+    MESSAGE(two) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&two.raw));
+    puppet_expect_request(again, &two);
+    assert_int_equal(puppet_count(c.a1, FRAME_REQUEST), 0);
+    MESSAGE(a); /* what it says on the old connection does not count for the new */
+    puppet_answer(c.a1, &two, &a);
+    assert_true(puppet_is_heard(c.a1));
+    assert_int_equal(puppet_count(c.client, FRAME_RESPONSE), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_forward__goes_to_the_least_outstanding),
+        TEST(test_forward__goes_only_to_adapters_the_owner_named_and_the_request_lists),
+        TEST(test_forward__without_a_live_adapter_is_unavailable),
+        TEST(test_timeout__is_told_and_a_late_answer_is_not),
+        TEST(test_timeout__has_no_second_adapter_begin_too_late),
+        TEST(test_reject__sends_the_request_to_the_other_slot_then_says_busy),
+        TEST(test_reject__says_busy_also_when_the_other_slot_is_not_there),
+        TEST(test_response__of_another_adapter_is_not_heard),
+        TEST(test_response__that_does_not_verify_lets_the_other_slot_answer),
+        TEST(test_response__with_a_stale_key_reaches_the_consumer),
+        TEST(test_response__reaches_nobody_when_the_consumer_was_revoked),
+        TEST(test_adapters__lost_have_their_requests_go_elsewhere),
+        TEST(test_adapters__revoked_have_their_requests_go_elsewhere_at_once),
+        TEST(test_adapters__reconnected_are_asked_on_their_new_connection),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

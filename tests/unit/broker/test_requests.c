@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission at the broker: every reason for which a request is refused, with the status and reason
+ * its sender hears; what refused requests leave behind; limits.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/broker/fixture.h"
+
+#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
+
+static struct puppet *ready(struct rig *r, struct puppet **out_adapter)
+{
+    rig_offer(r, 1);
+    *out_adapter = rig_join(r, "CN/GOV/MCA/@a1");
+    return rig_join(r, "CN/GOV/HB/@w1");
+}
+
+static void refused(struct rig *r, struct puppet *p, const struct world_request *q,
+                    enum outcome_status status, const char *reason)
+{
+    MESSAGE(m) = make_request(r, q);
+    puppet_send(p, yzi_bytes_buf(&m.raw));
+    puppet_expect_outcome(p, &m, status, reason);
+}
+
+static void test_requests__are_forwarded_and_answered(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    assert_int_equal(puppet_expect_request(adapter, &q), YZ_EXPIRY_DEFAULT_MS);
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 1);
+    MESSAGE(a);
+    puppet_answer(adapter, &q, &a);
+    puppet_expect_response(client, &a);
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 0);
+    assert_int_equal(r->b->exchanges.bytes, 0);
+    assert_int_equal(puppet_count(client, FRAME_OUTCOME), 0);
+}
+
+/* -- the first step -- */
+
+static void test_requests__of_malformed_headers_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    yz_bytes cut = yzi_bytes(q.frame.header.p, q.frame.header.n - 5);
+    YZ_AUTO(yzi_buf_fini) yz_buf raw;
+    yz_world_buf(&raw);
+    assert_int_equal(
+        yzi_frame_write(FRAME_REQUEST, cut, q.frame.block, q.frame.payload, (yz_bytes){0}, &raw),
+        YZ_OK);
+    puppet_send(client, yzi_bytes_buf(&raw));
+    yzi_frame_digest(cut, q.frame.block, &q.digest);
+    puppet_expect_outcome(client, &q, OUTCOME_MALFORMED, "header");
+}
+
+static void test_requests__of_another_sender_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct world_node *w2 = yz_world_node(r->w, "CN/GOV/HB/@w2");
+    /* what w2 signed, over w1's connection; and what an adapter asks as itself */
+    refused(r, client, &(struct world_request){.client = w2}, OUTCOME_WRONG_SENDER, "peer");
+    refused(r, adapter, &(struct world_request){0}, OUTCOME_WRONG_SENDER, "peer");
+    refused(r, client, &(struct world_request){.consumer = "CN/GOV/HB/other"}, OUTCOME_WRONG_SENDER,
+            "subsystem");
+}
+
+static void name_another_broker(struct request_header *h, void *ctx)
+{
+    (void)ctx;
+    h->brokers[0].node.v = yzi_bytes_str("CN/@b2");
+    h->brokers_n = 1;
+}
+
+static void test_requests__for_another_broker_or_instance_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_WRONG_SENDER,
+            "other-broker");
+    refused(r, client, &(struct world_request){.service = "EE/GOV/MCA/civil/marriage/v1"},
+            OUTCOME_UNKNOWN_SERVICE, "instance");
+}
+
+static void spoil_id(struct request_header *h, void *ctx)
+{
+    (void)ctx;
+    h->message_id = yzi_uuid_v7(h->issued_at - YZ_SKEW_MS - 1);
+}
+
+static void test_requests__out_of_their_time_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    uint64_t now = yz_world_now(r->w);
+    refused(r, client, &(struct world_request){.issued_at = now + YZ_SKEW_MS + 1}, OUTCOME_EXPIRED,
+            "not-yet");
+    refused(r, client,
+            &(struct world_request){.issued_at = now - YZ_SKEW_MS - 1001, .life_ms = 1000},
+            OUTCOME_EXPIRED, "expired");
+    refused(r, client, &(struct world_request){.spoil = spoil_id}, OUTCOME_MALFORMED, "id-time");
+    /* at the very edges they pass */
+    MESSAGE(late) = make_request(
+        r, &(struct world_request){.issued_at = now - YZ_SKEW_MS - 1000, .life_ms = 1000});
+    puppet_send(client, yzi_bytes_buf(&late.raw));
+    puppet_expect_request(adapter, &late);
+    MESSAGE(early) = make_request(r, &(struct world_request){.issued_at = now + YZ_SKEW_MS});
+    puppet_send(client, yzi_bytes_buf(&early.raw));
+    puppet_expect_request(adapter, &early);
+}
+
+static void test_requests__are_refused_when_the_directory_is_too_old(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    yzi_key_pair_fini(&r->b->freshness);
+    r->b->has_freshness = false;
+    yzi_manual_clock_advance(&r->w->clock, r->config.directory.stop + 1);
+    refused(r, client, &(struct world_request){0}, OUTCOME_STALE_DIRECTORY, "freshness");
+    rig_advance(r, 1000);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 0);
+}
+
+/* -- replays -- */
+
+static void keep_id(struct request_header *h, void *ctx)
+{
+    h->message_id = *(const yz_uuid *)ctx;
+}
+
+static void test_requests__with_an_id_of_other_bytes_conflict(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    yz_uuid id = yzi_uuid_v7(yz_world_now(r->w));
+    struct world_request same_id = {.spoil = keep_id, .ctx = &id};
+    MESSAGE(q) = make_request(r, &same_id);
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    refused(r, client, &same_id, OUTCOME_ID_CONFLICT, "other-bytes");
+    /* of another node it is another id */
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    same_id.client = other->node;
+    MESSAGE(theirs) = make_request(r, &same_id);
+    puppet_send(other, yzi_bytes_buf(&theirs.raw));
+    puppet_expect_request(adapter, &theirs);
+}
+
+static void test_requests__repeated_are_answered_where_the_sender_now_listens(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    puppet_close(client);
+    struct puppet *again = rig_join(r, "CN/GOV/HB/@w1");
+    puppet_send(again, yzi_bytes_buf(&q.raw));
+    assert_int_equal(puppet_count(again, FRAME_OUTCOME), 0);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0); /* it has it */
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 1);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.retries), 1);
+    MESSAGE(a);
+    puppet_answer(adapter, &q, &a);
+    puppet_expect_response(again, &a);
+    /* and once more after the end: the adapter's memory answers */
+    puppet_send(again, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    puppet_send(adapter, yzi_bytes_buf(&a.raw));
+    puppet_expect_response(again, &a);
+    assert_int_equal(again->node == client->node, 1);
+    for (struct table_item *i = yzi_table_first(&r->b->connections.loads); i;
+         i = yzi_table_next(i)) {
+        assert_int_equal(((struct node_load *)yzi_table_value(i))->in_flight, 0);
+    }
+}
+
+static void test_requests__repeated_too_often_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    for (unsigned i = 0; i <= REPLAY_RETRIES_MAX; i++) {
+        puppet_send(client, yzi_bytes_buf(&q.raw));
+    }
+    assert_int_equal(puppet_count(client, FRAME_OUTCOME), 0);
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_outcome(client, &q, OUTCOME_REPLAYED, "too-often");
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 1);
+}
+
+/* -- the second step -- */
+
+static void test_requests__of_wrong_signatures_are_refused_and_leave_no_id(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    MESSAGE(other) = make_request(r, &(struct world_request){0});
+    MESSAGE(bad);
+    yz_world_reframe(&q.frame, &other.frame.block, NULL, &bad);
+    puppet_send(client, yzi_bytes_buf(&bad.raw));
+    puppet_expect_outcome(client, &bad, OUTCOME_BAD_SIGNATURE, "signature");
+    refused(r, client, &(struct world_request){.sign_with = &adapter->node->signing},
+            OUTCOME_BAD_SIGNATURE, "key");
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+    /* the genuine one of the same id is not held up by the forged one */
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+}
+
+static void test_requests__of_another_payload_are_refused(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    uint8_t payload[4096];
+    assert_in_range(q.frame.payload.n, 1, sizeof payload);
+    memcpy(payload, q.frame.payload.p, q.frame.payload.n);
+    payload[q.frame.payload.n / 2] ^= 1;
+    yz_bytes flipped = yzi_bytes(payload, q.frame.payload.n);
+    yz_bytes shorter = yzi_bytes(payload, q.frame.payload.n - 1);
+    MESSAGE(one);
+    yz_world_reframe(&q.frame, NULL, &flipped, &one);
+    puppet_send(client, yzi_bytes_buf(&one.raw));
+    puppet_expect_outcome(client, &one, OUTCOME_MALFORMED, "digest");
+    MESSAGE(two);
+    yz_world_reframe(&q.frame, NULL, &shorter, &two);
+    puppet_send(client, yzi_bytes_buf(&two.raw));
+    puppet_expect_outcome(client, &two, OUTCOME_MALFORMED, "length");
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+}
+
+/* -- grants -- */
+
+static void test_requests__without_a_right_are_denied_and_leave_no_id(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    refused(r, client, &(struct world_request){0}, OUTCOME_UNKNOWN_SERVICE, "no-such-service");
+    rig_offer(r, 1);
+    refused(r, client, &(struct world_request){.service = "CN/GOV/MCA/civil/marriage/v2"},
+            OUTCOME_UNKNOWN_SERVICE, "no-such-service");
+    struct world_member *hb = yz_world_member(r->w, "CN/GOV/HB");
+    yz_world_add_subsystem(hb, "attic");
+    yz_world_add_node(hb, "w3", ROLE_CLIENT, "attic");
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *attic = rig_join(r, "CN/GOV/HB/@w3");
+    refused(r, attic, &(struct world_request){.client = attic->node, .consumer = "CN/GOV/HB/attic"},
+            OUTCOME_DENIED, "no-grant");
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+}
+
+static void test_requests__denied_are_told_the_rule(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 3);
+    yz_world_add_subsystem(yz_world_member(r->w, "CN/GOV/HB"), "attic");
+    yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), "w3", ROLE_CLIENT, "attic");
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *attic = rig_join(r, "CN/GOV/HB/@w3");
+    MESSAGE(q) = make_request(
+        r, &(struct world_request){.client = attic->node, .consumer = "CN/GOV/HB/attic"});
+    puppet_send(attic, yzi_bytes_buf(&q.raw));
+    struct outcome_header h;
+    assert_int_equal(yzi_outcome_header_parse(puppet_expect(attic, FRAME_OUTCOME)->header, &h),
+                     YZ_OK);
+    assert_true(yzi_bytes_eq_str(h.rule, "CN/GOV/MCA/civil@3"));
+}
+
+/* -- limits -- */
+
+static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void **state)
+{
+    struct rig *r = *state;
+    r->config.limits.rate_per_peer = 3;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct puppet *second = rig_join(r, "CN/GOV/HB/@w1"); /* the same node */
+    for (int i = 0; i < 3; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){0});
+        puppet_send(i % 2 ? second : client, yzi_bytes_buf(&q.raw));
+        puppet_expect_request(adapter, &q);
+    }
+    refused(r, client, &(struct world_request){0}, OUTCOME_BUSY, "limit");
+    refused(r, second, &(struct world_request){0}, OUTCOME_BUSY, "limit");
+    puppet_close(client); /* a new connection brings no new share */
+    struct puppet *third = rig_join(r, "CN/GOV/HB/@w1");
+    refused(r, third, &(struct world_request){0}, OUTCOME_BUSY, "limit");
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    MESSAGE(theirs) = make_request(r, &(struct world_request){.client = other->node});
+    puppet_send(other, yzi_bytes_buf(&theirs.raw));
+    puppet_expect_request(adapter, &theirs);
+    rig_advance(r, 400); /* one token and a bit */
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(third, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    assert_int_equal(yzi_replay_count(r->b->replay), 5);
+}
+
+static void expect_limit(struct rig *r, struct puppet *p, const char *rule)
+{
+    MESSAGE(q) = make_request(r, &(struct world_request){.client = p->node});
+    puppet_send(p, yzi_bytes_buf(&q.raw));
+    struct outcome_header h;
+    assert_int_equal(yzi_outcome_header_parse(puppet_expect(p, FRAME_OUTCOME)->header, &h), YZ_OK);
+    assert_int_equal(h.status, OUTCOME_BUSY);
+    assert_true(yzi_bytes_eq_str(h.rule, rule));
+    assert_true(h.retry_after_ms > 0);
+}
+
+static void test_requests__under_way_are_limited_per_node_service_and_bytes(void **state)
+{
+    struct rig *r = *state;
+    r->config.limits.in_flight_per_peer = 2;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct puppet *second = rig_join(r, "CN/GOV/HB/@w1");
+    MESSAGE(one) = make_request(r, &(struct world_request){0});
+    MESSAGE(two) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&one.raw));
+    puppet_expect_request(adapter, &one);
+    puppet_send(second, yzi_bytes_buf(&two.raw));
+    puppet_expect_request(adapter, &two);
+    expect_limit(r, client, "in-flight-per-peer");
+    expect_limit(r, second, "in-flight-per-peer");
+    MESSAGE(a);
+    puppet_answer(adapter, &one, &a);
+    puppet_expect_response(client, &a); /* one ended: one more passes */
+
+    r->config.limits.in_flight_per_service = 1;
+    yzi_broker_limits_changed(r->b);
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    expect_limit(r, other, "in-flight-per-service");
+    r->config.limits.in_flight_per_service = 10;
+    r->config.limits.in_flight_bytes = r->b->exchanges.bytes + 100;
+    yzi_broker_limits_changed(r->b);
+    expect_limit(r, other, "in-flight-bytes");
+    r->config.limits.in_flight_bytes = 1; /* less than there is already */
+    yzi_broker_limits_changed(r->b);
+    expect_limit(r, other, "in-flight-bytes");
+    assert_int_equal(yzi_replay_count(r->b->replay), 2);
+    MESSAGE(b);
+    puppet_answer(adapter, &two, &b);
+    puppet_expect_response(second, &b);
+    assert_int_equal(r->b->exchanges.bytes, 0);
+    assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
+}
+
+static void test_requests__are_busy_when_no_more_ids_can_be_remembered(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    yzi_replay_free(r->b->replay);
+    assert_int_equal(yzi_replay_new(2, &r->b->replay), YZ_OK);
+    for (int i = 0; i < 2; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 1000});
+        puppet_send(client, yzi_bytes_buf(&q.raw));
+        puppet_expect_request(adapter, &q);
+    }
+    expect_limit(r, client, "remembered-ids");
+    for (unsigned ms = 0; ms <= YZ_SKEW_MS + 1000; ms += 1000) {
+        rig_advance(r, 1000);
+        assert_true(puppet_is_heard(adapter)); /* or it would be given up as silent */
+    }
+    /* both can no longer be accepted */
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+}
+
+/* -- a sender who knows more -- */
+
+static void claim_version(struct request_header *h, void *ctx)
+{
+    h->directory_version = *(const uint64_t *)ctx;
+}
+
+static void test_requests__of_a_newer_directory_wait_for_it_a_moment(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    uint64_t next = 99;
+    struct world_request claims = {.spoil = claim_version, .ctx = &next};
+    MESSAGE(q) = make_request(r, &claims);
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    struct fetch f;
+    assert_int_equal(yzi_fetch_parse(puppet_expect(client, FRAME_FETCH)->header, &f), YZ_OK);
+    assert_int_equal(f.what, FETCH_MANIFEST);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
+    assert_int_equal(r->b->parked_n, 1);
+    rig_advance(r, 1000); /* it did not come: judged by what there is */
+    puppet_expect_request(adapter, &q);
+    assert_int_equal(r->b->parked_n, 0);
+    assert_int_equal(r->b->parked_bytes, 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.requests), 1);
+}
+
+static void test_requests__are_parked_in_bounds(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    uint64_t next = 99;
+    struct world_request claims = {.spoil = claim_version, .ctx = &next};
+    for (unsigned i = 0; i < BROKER_PARKED_PER_PEER + 3; i++) {
+        MESSAGE(q) = make_request(r, &claims);
+        puppet_send(client, yzi_bytes_buf(&q.raw));
+    }
+    /* those beyond its share are judged at once */
+    assert_int_equal(puppet_count(client, FRAME_OUTCOME), 0);
+    assert_int_equal(r->b->parked_n, BROKER_PARKED_PER_PEER);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 3);
+    /* who is gone meanwhile is not brought back by what he left behind */
+    puppet_close(client);
+    yzi_broker_connection_lost(r->b, yzi_connection_of_node(&r->b->connections, client->node->node),
+                               "test");
+    rig_step(r);
+    size_t connections = yzi_connections_count(&r->b->connections);
+    rig_advance(r, 1000);
+    assert_int_equal(r->b->parked_n, 0);
+    assert_int_equal(r->b->parked_bytes, 0);
+    assert_int_equal(yzi_connections_count(&r->b->connections), connections);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_requests__are_forwarded_and_answered),
+        TEST(test_requests__of_malformed_headers_are_refused),
+        TEST(test_requests__of_another_sender_are_refused),
+        TEST(test_requests__for_another_broker_or_instance_are_refused),
+        TEST(test_requests__out_of_their_time_are_refused),
+        TEST(test_requests__are_refused_when_the_directory_is_too_old),
+        TEST(test_requests__with_an_id_of_other_bytes_conflict),
+        TEST(test_requests__repeated_are_answered_where_the_sender_now_listens),
+        TEST(test_requests__repeated_too_often_are_refused),
+        TEST(test_requests__of_wrong_signatures_are_refused_and_leave_no_id),
+        TEST(test_requests__of_another_payload_are_refused),
+        TEST(test_requests__without_a_right_are_denied_and_leave_no_id),
+        TEST(test_requests__denied_are_told_the_rule),
+        TEST(test_requests__beyond_the_rate_are_busy_whatever_the_connection),
+        TEST(test_requests__under_way_are_limited_per_node_service_and_bytes),
+        TEST(test_requests__are_busy_when_no_more_ids_can_be_remembered),
+        TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
+        TEST(test_requests__are_parked_in_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
