@@ -254,8 +254,11 @@ static int read_anchor(const struct trust *t, const char **out_path, yz_buf *out
         return 0;
     }
     YZ_TRY(rc);
-    if (yzi_record_dearmour(yzi_bytes_buf(&text), out_raw) < 0) {
-        return yzi_fail(err, YZ_ECORRUPT, "%s: this is no armoured root statement", path);
+    rc = yzi_record_dearmour(yzi_bytes_buf(&text), out_raw);
+    if (rc < 0) {
+        return rc == YZ_ENOMEM
+                   ? rc
+                   : yzi_fail(err, YZ_ECORRUPT, "%s: this is no armoured root statement", path);
     }
     rc = yzi_directory_check_anchor(yzi_bytes_buf(out_raw), err);
     if (rc < 0) {

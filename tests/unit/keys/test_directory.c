@@ -12,6 +12,7 @@
 #include <sodium.h>
 
 #include "keys/directory_internal.h"
+#include "tests/support/alloc_fail.h"
 #include "tests/support/world.h"
 
 #define NOW WORLD_TIME
@@ -1207,6 +1208,55 @@ static void test_each__visits_what_is_in_force_in_order(void **state)
     yzi_directory_parts_fini(&p);
 }
 
+/* -- memory -- */
+
+struct shortage {
+    yz_bytes set;
+};
+
+static int build_all(void *ctx)
+{
+    const struct shortage *s = ctx;
+    struct directory_parts p = {0};
+    const struct directory *d = NULL, *over = NULL;
+    yz_bytes chunks[64];
+    yz_error err;
+    yz_buf bundle;
+    yzi_buf_init(&bundle, 1u << 20);
+    yz_bytes records[64];
+    for (size_t i = 0; i < w->records_n; i++) {
+        records[i] = yzi_bytes_buf(&w->records[i]);
+    }
+    int rc = yzi_directory_assemble(records, w->records_n, 2, NOW, operators, 2, &p, &err);
+    for (size_t i = 0; i < p.chunks_n; i++) {
+        chunks[i] = yzi_bytes_buf(&p.chunks[i]);
+    }
+    rc = rc ? rc
+            : yzi_directory_verify(yzi_bytes_buf(&w->root), yzi_bytes_buf(&p.manifest), chunks,
+                                   p.chunks_n, &d, &err);
+    rc = rc ? rc : yzi_directory_overlay(d, s->set, NOW, &over, &err);
+    rc = rc ? rc : yzi_directory_bundle(over, &bundle);
+    rc = rc ? rc : yzi_directory_overlays(over, &bundle);
+    yzi_directory_unref(over);
+    yzi_directory_unref(d);
+    yzi_directory_parts_fini(&p);
+    yzi_buf_fini(&bundle);
+    return rc;
+}
+
+static void test_directory__running_out_of_memory_is_an_error_everywhere(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf set;
+    yz_world_buf(&set);
+    fill_keys();
+    yz_world_change(yz_world_member(w, "CN/GOV/MCA"));
+    yz_world_put_set(yz_world_member(w, "CN/GOV/MCA"), &set);
+    struct shortage s = {yzi_bytes_buf(&set)};
+    assert_int_equal(build_all(&s), 0);
+    assert_true(yz_alloc_fail_each(build_all, &s) > 100);
+}
+
 /* -- size -- */
 
 #define MANY 5000
@@ -1306,6 +1356,7 @@ int main(void)
         T(test_overlay__cannot_take_anybodys_key),
         T(test_overlay__by_a_revoked_key_need_not_be_surpassed),
         T(test_each__visits_what_is_in_force_in_order),
+        T(test_directory__running_out_of_memory_is_an_error_everywhere),
         T(test_assemble__a_small_change_is_a_small_difference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "keys/offers.h"
+#include "tests/support/alloc_fail.h"
 #include "tests/support/world.h"
 
 #define NOW WORLD_TIME
@@ -276,6 +277,33 @@ static void test_book__visits_all_until_stopped(void **state)
     assert_int_equal(sum, 13);
 }
 
+static int put_two(void *ctx)
+{
+    const yz_buf *records = ctx;
+    struct offers *o = NULL;
+    int rc = yzi_offers_new(&o);
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        rc = yzi_offers_put(o, yzi_bytes_buf(&records[i]), w->directory, NOW, NULL);
+    }
+    yzi_offers_free(o);
+    return rc;
+}
+
+static void test_book__running_out_of_memory_is_an_error_everywhere(void **state)
+{
+    (void)state;
+    yz_buf records[2];
+    for (int i = 0; i < 2; i++) {
+        yz_world_buf(&records[i]);
+        yz_world_simple_offer(w, WORLD_SERVICE, WORLD_CONSUMER, 1 + (uint64_t)i, NULL, &records[i],
+                              NULL);
+    }
+    assert_int_equal(put_two(records), 0);
+    assert_true(yz_alloc_fail_each(put_two, records) > 10);
+    yzi_buf_fini(&records[0]);
+    yzi_buf_fini(&records[1]);
+}
+
 /* -- decisions -- */
 
 static void test_decision__is_no_by_default(void **state)
@@ -424,6 +452,7 @@ int main(void)
         T(test_book__an_offer_of_a_key_taken_back_need_not_be_surpassed),
         T(test_book__an_expired_offer_still_has_to_be_surpassed),
         T(test_book__visits_all_until_stopped),
+        T(test_book__running_out_of_memory_is_an_error_everywhere),
         T(test_decision__is_no_by_default),
         T(test_decision__follows_the_time_of_grants),
         T(test_decision__of_several_grants_any_allows_and_any_is_strict),

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "keys/trust.h"
+#include "tests/support/alloc_fail.h"
 #include "tests/support/world.h"
 
 #define MINUTE 60000u
@@ -891,6 +892,73 @@ static void test_trust__is_read_while_it_changes(void **state)
     }
 }
 
+/* -- memory -- */
+
+struct life {
+    yz_buf first, set, freshness, second;
+    char dir[256];
+};
+
+static int live(const struct life *l)
+{
+    const struct trust_options o = {.anchor = anchor_path, .dir = l->dir, .clock = &w->clock.clock};
+    struct trust *lived = NULL;
+    yz_error err;
+    int rc = yzi_trust_open(&o, &lived, &err);
+    rc = rc ? rc : yzi_trust_put_bundle(lived, yzi_bytes_buf(&l->first), &err);
+    rc = rc ? rc : yzi_trust_put_freshness(lived, yzi_bytes_buf(&l->freshness), &err);
+    rc = rc ? rc : yzi_trust_put_member_set(lived, yzi_bytes_buf(&l->set), &err);
+    rc = rc ? rc : yzi_trust_put_bundle(lived, yzi_bytes_buf(&l->second), &err);
+    yzi_trust_close(lived);
+    return rc;
+}
+
+/* Every seventh allocation of a life fails; what is on disk then opens, and the life goes on. */
+static void test_trust__running_out_of_memory_loses_nothing(void **state)
+{
+    (void)state;
+    struct life l;
+    struct world_member *mca = yz_world_member(w, "CN/GOV/MCA");
+    yz_world_buf(&l.first);
+    yz_world_buf(&l.second);
+    yz_world_buf(&l.set);
+    yz_world_buf(&l.freshness);
+    assert_int_equal(yzi_buf_put(&l.first, yzi_bytes_buf(&w->bundle)), 0);
+    yz_world_put_freshness(w, WORLD_TIME, &l.freshness);
+    yz_world_publish(w);
+    assert_int_equal(yzi_buf_put(&l.second, yzi_bytes_buf(&w->bundle)), 0);
+    mca->set_version = 20;
+    yz_world_put_set(mca, &l.set);
+    size_t runs = 0;
+    for (bool done = false; !done; runs++) {
+        snprintf(l.dir, sizeof l.dir, "%s/life-%zu", home, runs);
+        yz_alloc_fail_start(1 + 7 * runs);
+        int rc = live(&l);
+        struct alloc_fail_result r = yz_alloc_fail_stop();
+        assert_int_equal(r.live, 0);
+        /* only what comes after a version is in force may fail without a word */
+        assert_true(r.failed ? rc == YZ_ENOMEM || rc == 0 : rc == 0);
+        done = !r.failed;
+        struct trust *again;
+        const struct trust_options o = {
+            .anchor = anchor_path, .dir = l.dir, .clock = &w->clock.clock};
+        assert_int_equal(yzi_trust_open(&o, &again, &last), 0);
+        const struct directory *d = yzi_trust_directory(again);
+        if (rc == 0) {
+            assert_non_null(d);
+            assert_int_equal(yzi_directory_version(d), 2);
+            assert_int_equal(yzi_directory_member_set(d, mca->member)->version, 20);
+        }
+        yzi_directory_unref(d);
+        yzi_trust_close(again);
+    }
+    assert_true(runs > 20);
+    yzi_buf_fini(&l.first);
+    yzi_buf_fini(&l.second);
+    yzi_buf_fini(&l.set);
+    yzi_buf_fini(&l.freshness);
+}
+
 /* -- killed at any write -- */
 
 /* Do it in a child that is killed at step `at`; whether the child got to the end. */
@@ -1044,6 +1112,7 @@ int main(void)
         T(test_home__says_which_file_was_tampered_with),
         T(test_home__is_shared_without_losing_what_another_has_seen),
         T(test_trust__is_read_while_it_changes),
+        T(test_trust__running_out_of_memory_loses_nothing),
         T(test_crash__at_any_write_of_an_adoption_leaves_a_whole_home),
         T(test_crash__at_any_write_of_freshness_forgets_nothing_used),
     };
