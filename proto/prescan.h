@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 
 struct ProtobufCMessageDescriptor;
+struct ProtobufCFieldDescriptor;
 
 #define YZ_PRESCAN_DEPTH_MAX 8u
 
@@ -36,12 +37,15 @@ enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32
 struct wire_field {
     uint32_t number;
     enum wire_type type;
-    uint64_t varint; /* WIRE_VARINT only */
+    uint64_t varint; /* of WIRE_VARINT */
     yz_bytes bytes;  /* the others: a view of the content (4 or 8 bytes when fixed) */
 };
 
 /* YZ_EMALFORMED: truncated, not minimal, a group, field number 0. */
 YZ_MUST_USE int yzi_wire_next(yz_reader *r, struct wire_field *out);
+/* The field of that number, NULL when the schema has none. */
+const struct ProtobufCFieldDescriptor *yzi_wire_field(const struct ProtobufCMessageDescriptor *type,
+                                                      uint32_t number);
 YZ_MUST_USE int yzi_wire_varint(yz_reader *r, uint64_t *out);
 
 #endif

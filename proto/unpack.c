@@ -75,7 +75,7 @@ static int take_lists(ProtobufCMessage *m, yz_bytes wire, struct room *room)
     for (yz_reader r = yzi_reader(wire); r.left;) {
         struct wire_field f;
         YZ_TRY(yzi_wire_next(&r, &f));
-        const ProtobufCFieldDescriptor *d = protobuf_c_message_descriptor_get_field(type, f.number);
+        const ProtobufCFieldDescriptor *d = yzi_wire_field(type, f.number);
         if (d && d->label == PROTOBUF_C_LABEL_REPEATED) {
             counts[d - type->fields] += elements_in(d, &f);
         }
@@ -168,8 +168,7 @@ static int fill(struct filling stack[YZ_PRESCAN_DEPTH_MAX], struct room *room)
         }
         struct wire_field f;
         YZ_TRY(yzi_wire_next(&at->left, &f));
-        const ProtobufCFieldDescriptor *d =
-            protobuf_c_message_descriptor_get_field(at->message->descriptor, f.number);
+        const ProtobufCFieldDescriptor *d = yzi_wire_field(at->message->descriptor, f.number);
         if (!d) {
             continue;
         }
