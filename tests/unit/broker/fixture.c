@@ -256,6 +256,7 @@ void puppet_hello(struct puppet *p, uint64_t directory_version, uint64_t boot)
                       .directory_version = directory_version,
                       .software = yzi_bytes_str("puppet"),
                       .boot = yzi_uuid_v7(WORLD_TIME)};
+    yzi_store_u16(h.boot.b + 6, 0x7000);
     yzi_store_u64(h.boot.b + 8, boot | UINT64_C(1) << 63);
     yz_buf *out = &p->rig->frame;
     yzi_buf_clear(out);

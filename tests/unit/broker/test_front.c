@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's front and what it keeps for others: who may connect and is listened to, hello,
+ * silence, the directory and how a newer one is followed, member sets, announcements, rationing,
+ * the end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/broker/fixture.h"
+
+#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
+#define OK(call) assert_int_equal((call), YZ_OK)
+#define BUFFER(name)                                                                               \
+    YZ_AUTO(yzi_buf_fini) yz_buf name;                                                             \
+    yz_world_buf(&name)
+
+/* -- who is listened to -- */
+
+static void test_front__without_a_directory_admits_nobody(void **state)
+{
+    struct rig *r = *state;
+    assert_null(r->b->directory);
+    struct puppet *p = rig_puppet(r, "CN/GOV/MCA/@a1");
+    assert_false(puppet_connects(p));
+    assert_int_equal(p->last, LINK_REFUSED);
+    rig_advance(r, 1000);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.handshakes_refused), 1);
+    assert_int_equal(yzi_connections_count(&r->b->connections), 0);
+}
+
+static void test_front__is_ready_once_it_is_given_one(void **state)
+{
+    struct rig *r = *state;
+    rig_give_directory(r);
+    rig_advance(r, 1000);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 1);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.directory_version), 1);
+    assert_true(puppet_is_heard(rig_join(r, "CN/GOV/MCA/@a1")));
+}
+
+static void test_front__has_its_directory_again_after_a_restart(void **state)
+{
+    struct rig *r = *state;
+    rig_stop(r);
+    rig_start(r);
+    assert_non_null(r->b->directory);
+    rig_join(r, "CN/GOV/MCA/@a1");
+}
+
+static void test_hello__of_another_node_or_role_is_not_welcomed(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_true(puppet_connects(p));
+    struct world_node *self = p->node;
+    p->node = yz_world_node(r->w, "CN/GOV/HB/@w2");
+    puppet_hello(p, 1, 1);
+    struct world_node liar = *self;
+    liar.role = ROLE_ADAPTER;
+    p->node = &liar;
+    puppet_hello(p, 1, 1);
+    p->node = self;
+    assert_int_equal(puppet_count(p, FRAME_WELCOME), 0);
+    assert_null(yzi_connection_of_node(&r->b->connections, self->node));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.messages_bad), 2);
+}
+
+static void test_hello__of_an_adapter_ends_its_older_connection_but_not_a_clients(void **state)
+{
+    struct rig *r = *state;
+    rig_join(r, "CN/GOV/MCA/@a1");
+    rig_join(r, "CN/GOV/MCA/@a1");
+    rig_join(r, "CN/GOV/HB/@w1");
+    rig_join(r, "CN/GOV/HB/@w1"); /* another process of the node */
+    assert_int_equal(yzi_connections_count(&r->b->connections), 3);
+    struct puppet *same = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_true(puppet_connects(same));
+    puppet_hello(same, 1, 4); /* the boot of the fourth, which reconnected */
+    puppet_expect(same, FRAME_WELCOME);
+    assert_int_equal(yzi_connections_count(&r->b->connections), 3);
+}
+
+static void test_connections__of_one_node_are_bounded(void **state)
+{
+    struct rig *r = *state;
+    for (unsigned i = 0; i < r->config.limits.connections_per_peer; i++) {
+        rig_join(r, "CN/GOV/HB/@w1");
+    }
+    struct puppet *more = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_false(puppet_connects(more));
+    rig_join(r, "CN/GOV/HB/@w2"); /* nobody else suffers */
+}
+
+static void test_connections__in_all_are_bounded(void **state)
+{
+    struct rig *r = *state;
+    r->config.limits.peers = 2;
+    yzi_broker_limits_changed(r->b);
+    rig_join(r, "CN/GOV/HB/@w1");
+    rig_join(r, "CN/GOV/HB/@w2");
+    struct puppet *more = rig_puppet(r, "CN/GOV/MCA/@a1");
+    assert_false(puppet_connects(more));
+}
+
+static void test_connections__that_fall_silent_are_given_up(void **state)
+{
+    struct rig *r = *state;
+    rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    rig_advance(r, 6001);
+    assert_int_equal(yzi_connections_count(&r->b->connections), 1);
+    for (int i = 0; i < 3; i++) {
+        rig_advance(r, 60000);
+        puppet_heartbeat(client, 1);
+        assert_true(puppet_is_heard(client));
+    }
+    rig_advance(r, 90001);
+    assert_int_equal(yzi_connections_count(&r->b->connections), 0);
+    rig_advance(r, 60001);
+    assert_int_equal(yzi_table_count(&r->b->connections.loads), 0);
+}
+
+static void test_connections__whose_peer_is_gone_are_found_so_by_sending(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    puppet_close(a1);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    /* until libzmq has noticed, the request may still be queued: then the next finds out */
+    for (unsigned i = 0; yzi_connections_count(&r->b->connections) > 1; i++) {
+        assert_in_range(i, 0, 2000);
+        yzi_broker_send_all(r->b, yzi_bytes_buf(&q.raw));
+        rig_wait(r);
+    }
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_outcome(client, &q, OUTCOME_UNAVAILABLE, "no-live-adapter");
+}
+
+static void test_messages__that_do_not_parse_or_are_no_peers_are_counted(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = rig_join(r, "CN/GOV/HB/@w1");
+    puppet_send(p, yzi_bytes_str("rubbish"));
+    puppet_send(p, (yz_bytes){0});
+    BUFFER(welcome);
+    struct welcome w = {.node = yz_world_node(r->w, "CN/@b1")->node,
+                        .directory_version = 1,
+                        .heartbeat_ms = 2000,
+                        .message_max = YZ_MESSAGE_MAX,
+                        .time = WORLD_TIME,
+                        .software = yzi_bytes_str("puppet")};
+    OK(yzi_welcome_write(&w, &welcome));
+    puppet_send(p, yzi_bytes_buf(&welcome));
+    for (int i = 0; i < 60; i++) {
+        puppet_send(p, yzi_bytes_str("more rubbish, of which not every one is worth a line"));
+    }
+    assert_true(puppet_is_heard(p));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.messages_bad), 63);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.lines_left_out), 53);
+}
+
+/* -- the directory -- */
+
+static void test_directory__revokes_at_once_though_the_connection_stands(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = rig_join(r, "CN/GOV/HB/@w1");
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    yz_world_revoke_node(r->w, "CN/GOV/HB/@w1", yz_world_now(r->w));
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    assert_false(puppet_is_heard(p));
+    assert_true(puppet_is_heard(other));
+    assert_int_equal(p->last, LINK_CONNECTED);
+    struct puppet *again = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_false(puppet_connects(again));
+    assert_int_equal(yzi_connections_count(&r->b->connections), 1); /* it occupies no place */
+}
+
+static void test_directory__revokes_when_the_time_has_come(void **state)
+{
+    struct rig *r = *state;
+    yz_world_revoke_node(r->w, "CN/GOV/HB/@w1", yz_world_now(r->w) + 5000);
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *p = rig_join(r, "CN/GOV/HB/@w1");
+    rig_advance(r, 4999);
+    assert_true(puppet_is_heard(p));
+    rig_advance(r, 1001); /* within a second */
+    assert_false(puppet_is_heard(p));
+}
+
+static void test_member_sets__pushed_by_a_peer_take_effect_at_once(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *w1 = rig_join(r, "CN/GOV/HB/@w1");
+    struct puppet *w2 = rig_join(r, "CN/GOV/HB/@w2");
+    struct world_member *hb = yz_world_member(r->w, "CN/GOV/HB");
+    w1->node->gone = true;
+    yz_world_change(hb);
+    BUFFER(set);
+    yz_world_put_set(hb, &set);
+    puppet_put(a1, yzi_bytes_buf(&set), YZ_OK); /* whoever brings it */
+    assert_false(puppet_is_heard(w1));
+    /* and everybody else is told */
+    struct object o;
+    do {
+        OK(yzi_object_parse(puppet_expect(w2, FRAME_OBJECT)->header, &o));
+    } while (o.what != FETCH_STATEMENTS);
+    assert_true(yzi_bytes_eq(w2->frame.payload, yzi_bytes_buf(&set)));
+    puppet_put(a1, yzi_bytes_buf(&set), YZ_OK); /* again changes nothing */
+    assert_int_equal(yzi_directory_overlays_n(r->b->directory), 1);
+    /* nor does one that another member signed */
+    yz_world_change(hb);
+    BUFFER(forged);
+    yz_world_put_set_by(hb, &yz_world_member(r->w, "CN/GOV/MCA")->key, &forged);
+    puppet_put(a1, yzi_bytes_buf(&forged), YZ_ESIGNATURE);
+}
+
+static void test_member_sets__that_strike_out_who_brings_them_are_survived(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct world_member *mca = yz_world_member(r->w, "CN/GOV/MCA");
+    a1->node->gone = true;
+    yz_world_change(mca);
+    BUFFER(records);
+    yz_world_put_set(mca, &records);
+    OK(yzi_buf_put(&records, yzi_bytes_buf(&yz_world_epoch(r->w, a1->node)->record)));
+    BUFFER(put);
+    OK(yzi_put_write(1, yzi_bytes_buf(&records), &put));
+    puppet_send(a1, yzi_bytes_buf(&put));
+    assert_false(puppet_is_heard(a1));
+}
+
+/* -- following -- */
+
+static struct puppet *claims_newer(struct rig *r, const char *node)
+{
+    struct puppet *p = rig_join(r, node);
+    yz_world_add_subsystem(yz_world_member(r->w, "CN/GOV/HB"), "cellar");
+    yz_world_publish(r->w);
+    puppet_heartbeat(p, r->w->version);
+    return p;
+}
+
+static struct fetch next_fetch(struct puppet *p)
+{
+    struct fetch f;
+    OK(yzi_fetch_parse(puppet_expect(p, FRAME_FETCH)->header, &f));
+    return f;
+}
+
+static void serve(struct puppet *p, uint32_t token, enum fetch_what what, const yz_bytes *payload)
+{
+    struct object o = {.token = token, .what = what, .found = payload != NULL};
+    BUFFER(frame);
+    OK(yzi_object_write(&o, payload ? *payload : (yz_bytes){0}, &frame));
+    puppet_send(p, yzi_bytes_buf(&frame));
+}
+
+/* The chunk that a fetch names, of the world's newest directory. */
+static yz_bytes chunk_of(struct rig *r, const struct fetch *f)
+{
+    yz_digest digest;
+    assert_int_equal(f->what, FETCH_CHUNK);
+    memcpy(digest.b, f->name.p, sizeof digest.b);
+    yz_bytes chunk = yzi_directory_chunk(r->w->directory, &digest);
+    assert_true(chunk.n > 0);
+    return chunk;
+}
+
+static void test_follow__fetches_a_peers_newer_directory(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = claims_newer(r, "CN/GOV/HB/@w1");
+    struct fetch f = next_fetch(p);
+    assert_int_equal(f.what, FETCH_MANIFEST);
+    yz_bytes manifest = yzi_bytes_buf(&r->w->parts.manifest);
+    serve(p, f.token, FETCH_MANIFEST, &manifest);
+    while (yzi_directory_version(r->b->directory) != r->w->version) {
+        f = next_fetch(p);
+        yz_bytes chunk = chunk_of(r, &f);
+        serve(p, f.token, FETCH_CHUNK, &chunk);
+        puppet_count(p, FRAME_WELCOME); /* until it was taken */
+    }
+    assert_false(r->b->follow.active);
+}
+
+static void test_follow__does_not_look_at_what_it_did_not_ask_for(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = claims_newer(r, "CN/GOV/HB/@w1");
+    struct fetch f = next_fetch(p);
+    yz_bytes manifest = yzi_bytes_buf(&r->w->parts.manifest);
+    serve(p, 0, FETCH_MANIFEST, &manifest);
+    serve(p, f.token + 1, FETCH_MANIFEST, &manifest);
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    serve(other, f.token, FETCH_MANIFEST, &manifest);
+    yz_bytes chunk = yzi_bytes_buf(&r->w->parts.chunks[0]);
+    serve(p, f.token, FETCH_CHUNK, &chunk);
+    assert_true(puppet_is_heard(p));
+    assert_true(puppet_is_heard(other));
+    assert_false(r->b->follow.active);
+    serve(p, f.token, FETCH_MANIFEST, &manifest);
+    f = next_fetch(p);
+    assert_true(r->b->follow.active);
+}
+
+static void test_follow__turns_to_another_peer_when_one_does_not_deliver(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = claims_newer(r, "CN/GOV/HB/@w1");
+    struct puppet *honest = rig_join(r, "CN/GOV/HB/@w2");
+    struct fetch f = next_fetch(p);
+    yz_bytes manifest = yzi_bytes_buf(&r->w->parts.manifest);
+    serve(p, f.token, FETCH_MANIFEST, &manifest);
+    next_fetch(p);                      /* a chunk, which it keeps */
+    puppet_expect(honest, FRAME_FETCH); /* asked too: its hello said so */
+    rig_advance(r, 5000);
+    assert_false(r->b->follow.active);
+    puppet_heartbeat(p, r->w->version); /* not asked again so soon */
+    assert_int_equal(puppet_count(p, FRAME_FETCH), 0);
+    puppet_heartbeat(honest, r->w->version);
+    f = next_fetch(honest);
+    serve(honest, f.token, FETCH_MANIFEST, &manifest);
+    while (yzi_directory_version(r->b->directory) != r->w->version) {
+        f = next_fetch(honest);
+        yz_bytes chunk = chunk_of(r, &f);
+        serve(honest, f.token, FETCH_CHUNK, &chunk);
+        puppet_count(honest, FRAME_WELCOME);
+    }
+}
+
+static void test_follow__survives_rubbish_and_claims_of_nothing(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = claims_newer(r, "CN/GOV/HB/@w1");
+    struct fetch f = next_fetch(p);
+    yz_bytes rubbish = yzi_bytes_str("this is no manifest");
+    serve(p, f.token, FETCH_MANIFEST, &rubbish);
+    assert_true(puppet_is_heard(p));
+    puppet_heartbeat(p, UINT64_MAX);
+    assert_int_equal(puppet_count(p, FRAME_FETCH), 0); /* mistrusted */
+    struct puppet *q = rig_join(r, "CN/GOV/HB/@w2");
+    f = next_fetch(q);
+    serve(q, f.token, FETCH_MANIFEST, NULL);
+    yz_bytes manifest = yzi_bytes_buf(&r->w->parts.manifest);
+    rig_advance(r, 2001);
+    puppet_heartbeat(q, r->w->version);
+    f = next_fetch(q);
+    serve(q, f.token, FETCH_MANIFEST, &manifest);
+    f = next_fetch(q);
+    serve(q, f.token, FETCH_CHUNK, &rubbish);
+    assert_true(puppet_is_heard(q));
+    assert_int_equal(yzi_directory_version(r->b->directory), 1);
+}
+
+static void test_follow__gives_up_with_the_connection(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *p = claims_newer(r, "CN/GOV/MCA/@a1");
+    struct fetch f = next_fetch(p);
+    yz_bytes manifest = yzi_bytes_buf(&r->w->parts.manifest);
+    serve(p, f.token, FETCH_MANIFEST, &manifest);
+    next_fetch(p);
+    assert_true(r->b->follow.active);
+    BUFFER(bye);
+    OK(yzi_bye_write(yzi_bytes_str("closing"), &bye));
+    puppet_send(p, yzi_bytes_buf(&bye));
+    while (yzi_connections_count(&r->b->connections) > 0) {
+        rig_wait(r);
+    }
+    rig_advance(r, 1000);
+    assert_false(r->b->follow.active);
+}
+
+/* -- announcements and services -- */
+
+static unsigned records_in(yz_bytes payload)
+{
+    yz_reader reader = yzi_reader(payload);
+    struct record record;
+    unsigned n = 0;
+    while (reader.left) {
+        OK(yzi_record_next(&reader, &record));
+        n++;
+    }
+    return n;
+}
+
+static unsigned service_records(struct puppet *p)
+{
+    struct fetch f = {.token = 5, .what = FETCH_SERVICE, .name = yzi_bytes_str(WORLD_SERVICE)};
+    BUFFER(frame);
+    OK(yzi_fetch_write(&f, &frame));
+    puppet_send(p, yzi_bytes_buf(&frame));
+    struct object o;
+    do {
+        OK(yzi_object_parse(puppet_expect(p, FRAME_OBJECT)->header, &o));
+    } while (o.token != 5);
+    return o.found ? records_in(p->frame.payload) : 0;
+}
+
+static void test_services__list_the_adapters_that_are_here(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    assert_int_equal(service_records(client), 0);
+    rig_offer(r, 1);
+    assert_int_equal(service_records(client), 1);
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    rig_join(r, "CN/GOV/MCA/@a2");
+    assert_int_equal(service_records(client), 3);
+    puppet_close(a1);
+    yzi_broker_connection_lost(r->b, yzi_connection_of_node(&r->b->connections, a1->node->node),
+                               "test");
+    assert_int_equal(service_records(client), 2);
+}
+
+static void test_announcements__are_their_own_nodes_and_the_latest_counts(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *a2 = rig_join(r, "CN/GOV/MCA/@a2");
+    BUFFER(first);
+    OK(yzi_buf_put(&first, yzi_bytes_buf(&yz_world_epoch(r->w, a1->node)->record)));
+    puppet_put(a2, yzi_bytes_buf(&first), YZ_EDENIED);
+    puppet_put(a1, yzi_bytes_buf(&first), YZ_OK); /* again */
+    /* a later epoch */
+    uint64_t half = EPOCH_LIFE_MS / 2 + 1000;
+    for (uint64_t ms = 0; ms < half; ms += 3600000) {
+        yzi_manual_clock_advance(&r->w->clock, 3600000);
+    }
+    struct puppet *again = rig_join(r, "CN/GOV/MCA/@a1"); /* puts the new one */
+    yz_digest digest = yz_world_epoch(r->w, a1->node)->digest;
+    assert_true(yzi_digest_eq(yzi_broker_announcement(r->b, a1->node->node), &digest));
+    puppet_put(again, yzi_bytes_buf(&first), YZ_EROLLBACK);
+    assert_true(yzi_digest_eq(yzi_broker_announcement(r->b, a1->node->node), &digest));
+    yzi_manual_clock_advance(&r->w->clock, EPOCH_LIFE_MS);
+    rig_step(r);
+    assert_int_equal(yzi_table_count(&r->b->announcements), 0);
+}
+
+/* -- rationing -- */
+
+static void test_records__are_rationed_per_node(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    BUFFER(many);
+    yz_bytes one = yzi_bytes_buf(&yz_world_epoch(r->w, a1->node)->record);
+    for (int i = 0; i < 3000; i++) {
+        OK(yzi_buf_put(&many, one));
+    }
+    puppet_put(a1, yzi_bytes_buf(&many), YZ_EBUSY);
+    puppet_put(a1, one, YZ_EBUSY);
+    rig_advance(r, 1000);
+    puppet_put(a1, one, YZ_OK);
+}
+
+/* -- the end -- */
+
+static void test_drain__lets_the_last_answer_out_before_the_goodbye(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(a1, &q);
+    yzi_broker_drain(r->b);
+    rig_advance(r, 1000);
+    assert_false(r->b->stopped);
+    MESSAGE(late) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&late.raw));
+    puppet_expect_outcome(client, &late, OUTCOME_UNAVAILABLE, "draining");
+    struct puppet *newcomer = rig_puppet(r, "CN/GOV/HB/@w2");
+    assert_false(puppet_connects(newcomer));
+    MESSAGE(a);
+    puppet_answer(a1, &q, &a);
+    puppet_expect_response(client, &a);
+    puppet_expect(client, FRAME_BYE);
+    puppet_expect(a1, FRAME_BYE);
+    assert_false(r->b->stopped);
+    rig_advance(r, 200);
+    assert_true(r->b->stopped);
+}
+
+static void test_drain__does_not_wait_for_ever(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 60000});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(a1, &q);
+    yzi_broker_drain(r->b);
+    for (int i = 0; i < 5; i++) {
+        rig_advance(r, 1999);
+        assert_true(puppet_is_heard(a1));
+        assert_false(r->b->said_goodbye);
+    }
+    rig_advance(r, 5);
+    assert_true(r->b->said_goodbye);
+    rig_advance(r, 200);
+    assert_true(r->b->stopped);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+#define EMPTY_TEST(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, rig_set_up_without_directory, rig_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EMPTY_TEST(test_front__without_a_directory_admits_nobody),
+        EMPTY_TEST(test_front__is_ready_once_it_is_given_one),
+        TEST(test_front__has_its_directory_again_after_a_restart),
+        TEST(test_hello__of_another_node_or_role_is_not_welcomed),
+        TEST(test_hello__of_an_adapter_ends_its_older_connection_but_not_a_clients),
+        TEST(test_connections__of_one_node_are_bounded),
+        TEST(test_connections__in_all_are_bounded),
+        TEST(test_connections__that_fall_silent_are_given_up),
+        TEST(test_connections__whose_peer_is_gone_are_found_so_by_sending),
+        TEST(test_messages__that_do_not_parse_or_are_no_peers_are_counted),
+        TEST(test_directory__revokes_at_once_though_the_connection_stands),
+        TEST(test_directory__revokes_when_the_time_has_come),
+        TEST(test_member_sets__pushed_by_a_peer_take_effect_at_once),
+        TEST(test_member_sets__that_strike_out_who_brings_them_are_survived),
+        TEST(test_follow__fetches_a_peers_newer_directory),
+        TEST(test_follow__does_not_look_at_what_it_did_not_ask_for),
+        TEST(test_follow__turns_to_another_peer_when_one_does_not_deliver),
+        TEST(test_follow__survives_rubbish_and_claims_of_nothing),
+        TEST(test_follow__gives_up_with_the_connection),
+        TEST(test_services__list_the_adapters_that_are_here),
+        TEST(test_announcements__are_their_own_nodes_and_the_latest_counts),
+        TEST(test_records__are_rationed_per_node),
+        TEST(test_drain__lets_the_last_answer_out_before_the_goodbye),
+        TEST(test_drain__does_not_wait_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
