@@ -157,6 +157,27 @@ static void in_other_instance(struct request_header *h, void *ctx)
     h->service.v = yzi_bytes_str("XX/GOV/MCA/civil/marriage/v1");
 }
 
+/* A refusal must be able to name what it refuses. */
+static void test_request__refused_can_be_named(void **state)
+{
+    (void)state;
+    struct world_message m;
+    struct verified_request r;
+    struct directory_node peer = peer_of("CN/GOV/HB/@w2");
+    yz_world_request(w, &(struct world_request){0}, &m);
+    assert_verdict(yzi_request_admit(&judge, &m.frame, &peer, &r), OUTCOME_WRONG_SENDER, "peer");
+    assert_true(yzi_digest_eq(&r.digest, &m.digest));
+    assert_int_equal(r.header.directory_version, w->version);
+    struct frame f = m.frame;
+    f.header.n--;
+    yz_digest digest;
+    yzi_frame_digest(f.header, f.block, &digest);
+    assert_verdict(yzi_request_admit(&judge, &f, NULL, &r), OUTCOME_MALFORMED, "header");
+    assert_true(yzi_digest_eq(&r.digest, &digest));
+    assert_int_equal(r.header.directory_version, 0);
+    yz_world_message_fini(&m);
+}
+
 static void test_request__of_another_instance_is_unknown(void **state)
 {
     (void)state;
@@ -710,6 +731,7 @@ int main(void)
         T(test_request__good_ones_pass_and_open),
         T(test_request__malformed_ones_say_where),
         T(test_request__no_changed_byte_passes),
+        T(test_request__refused_can_be_named),
         T(test_request__of_another_instance_is_unknown),
         T(test_request__comes_from_a_live_client_for_its_subsystem),
         T(test_request__of_a_member_whose_key_ran_out),
