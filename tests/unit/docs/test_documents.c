@@ -120,12 +120,13 @@ static unsigned fault(const char *fmt, ...)
 }
 
 struct named_event {
-    const char *name, *level;
+    const char *name;
+    enum log_level level;
 };
 static const char *const levels[] = {"debug", "info", "warn", "error"};
-#define EVENT(name, text, level) {text, levels[level]},
-static const struct named_event broker_events[] = {BROKER_EVENTS(EVENT){NULL, NULL}};
-static const struct named_event adapter_events[] = {ADAPTER_EVENTS(EVENT){NULL, NULL}};
+#define EVENT(name, text, level) {text, level},
+static const struct named_event broker_events[] = {BROKER_EVENTS(EVENT){NULL, LOG_LEVEL_DEBUG}};
+static const struct named_event adapter_events[] = {ADAPTER_EVENTS(EVENT){NULL, LOG_LEVEL_DEBUG}};
 
 static unsigned check_events(const char *document, const char *heading,
                              const struct named_event *events)
@@ -136,9 +137,9 @@ static unsigned check_events(const char *document, const char *heading,
     for (const struct named_event *e = events; e->name; e++) {
         if (!find_row(text, e->name, &row)) {
             faults += fault("%s: no row for event %s", heading, e->name);
-        } else if (strcmp(row.cell[1], e->level) != 0) {
-            faults +=
-                fault("%s: %s is of level %s, not %s", heading, e->name, e->level, row.cell[1]);
+        } else if (strcmp(row.cell[1], levels[e->level]) != 0) {
+            faults += fault("%s: %s is of level %s, not %s", heading, e->name, levels[e->level],
+                            row.cell[1]);
         } else if (!row.cell[2][0] || !row.cell[3][0]) {
             faults += fault("%s: %s says not when, or not what to do", heading, e->name);
         }
