@@ -11,6 +11,29 @@
 
 #include "base/bytes.h"
 
+/* Whether the library kept unknown fields anywhere in m. */
+static inline bool yz_fuzz_has_unknown(const ProtobufCMessage *m)
+{
+    bool found = m->n_unknown_fields > 0;
+    for (unsigned i = 0; i < m->descriptor->n_fields && !found; i++) {
+        const ProtobufCFieldDescriptor *d = &m->descriptor->fields[i];
+        const uint8_t *base = (const uint8_t *)m;
+        if (d->type != PROTOBUF_C_TYPE_MESSAGE) {
+            continue;
+        }
+        ProtobufCMessage *const *list = (const void *)(base + d->offset);
+        size_t n = *list != NULL;
+        if (d->label == PROTOBUF_C_LABEL_REPEATED) {
+            n = *(const size_t *)(const void *)(base + d->quantifier_offset);
+            list = *(ProtobufCMessage *const *const *)(const void *)(base + d->offset);
+        }
+        for (size_t j = 0; j < n && !found; j++) {
+            found = yz_fuzz_has_unknown(list[j]);
+        }
+    }
+    return found;
+}
+
 /* `written` is what came of parsing and writing `read`. Unknown fields, which the library keeps,
  * make comparing impossible; then only that it can be read is seen. */
 static inline void yz_fuzz_agree(const ProtobufCMessageDescriptor *type, yz_bytes read,
@@ -18,7 +41,7 @@ static inline void yz_fuzz_agree(const ProtobufCMessageDescriptor *type, yz_byte
 {
     ProtobufCMessage *m = protobuf_c_message_unpack(type, NULL, read.n, read.p);
     YZ_ASSERT(m);
-    if (m->n_unknown_fields == 0) {
+    if (!yz_fuzz_has_unknown(m)) {
         YZ_ASSERT(protobuf_c_message_get_packed_size(m) == written.n);
         uint8_t *packed = malloc(written.n + 1);
         YZ_ASSERT(packed);
