@@ -80,7 +80,7 @@ struct broker {
     uint64_t next_second, next_freshness; /* monotonic ms */
     uint32_t next_token;
     int ready_fd; /* -1: none */
-    bool said_ready, said_aging;
+    bool said_ready, said_aging, said_unlisted;
     bool draining, said_goodbye;
     uint64_t drain_until; /* for exchanges under way, then for the goodbye to leave */
     bool stopped;

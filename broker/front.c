@@ -450,11 +450,46 @@ static void drop_the_silent(struct broker *b)
     }
 }
 
+/* What the directory in force lacks of this broker; NULL: it lists the node with the keys held
+ * here. Another's outcomes nobody believes, and nobody connects to a transport key that is not
+ * listed. */
+static const char *missing_from_directory(const struct broker *b)
+{
+    struct directory_node n;
+    if (yzi_directory_node(b->directory, b->node, b->wall, &n, NULL) < 0) {
+        return "the node";
+    }
+    if (yzi_directory_may_sign(b->directory, &n, b->signing.public_key, b->wall) < 0) {
+        return "the signing key";
+    }
+    struct directory_node owner;
+    if (yzi_directory_by_transport(b->directory, b->transport.public_key, b->wall, &owner) < 0 ||
+        !yzi_bytes_eq(owner.node.v, b->node.v)) {
+        return "the transport key";
+    }
+    return NULL;
+}
+
+static bool is_listed(struct broker *b)
+{
+    const char *missing = missing_from_directory(b);
+    if (missing && !b->said_unlisted) {
+        yzi_log(&EV_NOT_LISTED,
+                (struct log_field[]){
+                    log_str("missing", missing),
+                    log_str("remedy", "compare node and keys with yz directory show; admit the "
+                                      "broker and publish"),
+                    {0}});
+    }
+    b->said_unlisted = missing != NULL;
+    return !missing;
+}
+
 static void update_readiness(struct broker *b)
 {
     uint64_t age = 0;
     enum trust_state state = yzi_trust_state(b->trust, &age);
-    bool ready = !b->draining && (state == TRUST_FRESH || state == TRUST_AGING);
+    bool ready = !b->draining && (state == TRUST_FRESH || state == TRUST_AGING) && is_listed(b);
     yzi_metric_set(&b->metrics.ready, ready);
     yzi_metric_set(&b->metrics.freshness_age_ms, age);
     if (ready && !b->said_ready) {

@@ -13,6 +13,8 @@
 
 #include "tests/unit/broker/fixture.h"
 
+#include "base/file.h"
+
 #define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define BUFFER(name)                                                                               \
@@ -42,6 +44,40 @@ static void test_front__is_ready_once_it_is_given_one(void **state)
     assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 1);
     assert_int_equal(yzi_metric_get(&r->b->metrics.directory_version), 1);
     assert_true(puppet_is_heard(rig_join(r, "CN/GOV/MCA/@a1")));
+}
+
+static void assert_unready_after_restart(struct rig *r)
+{
+    rig_stop(r);
+    rig_start(r);
+    assert_non_null(r->b->directory);
+    rig_advance(r, 1000);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 0);
+}
+
+static void test_front__is_not_ready_under_a_name_that_is_not_listed(void **state)
+{
+    struct rig *r = *state;
+    r->config.node = "CN/@b9";
+    assert_unready_after_restart(r);
+}
+
+static void test_front__is_not_ready_with_keys_that_are_not_listed(void **state)
+{
+    struct rig *r = *state;
+    struct world_node *b1 = yz_world_node(r->w, "CN/@b1");
+    YZ_AUTO(yzi_free_ptr) char *keys = NULL;
+    OK(yzi_path_join(r->home, "keys", &keys));
+    struct key_pair other = {0};
+    yz_world_new_key(KEY_SIGNING, &other);
+    yz_world_write_key(keys, "signing.key", &other);
+    assert_unready_after_restart(r);
+
+    yz_world_write_key(keys, "signing.key", &b1->signing);
+    yz_world_new_key(KEY_TRANSPORT, &other);
+    yz_world_write_key(keys, "transport.key", &other);
+    assert_unready_after_restart(r);
+    yzi_key_pair_fini(&other);
 }
 
 static void test_front__has_its_directory_again_after_a_restart(void **state)
@@ -527,6 +563,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EMPTY_TEST(test_front__without_a_directory_admits_nobody),
         EMPTY_TEST(test_front__is_ready_once_it_is_given_one),
+        TEST(test_front__is_not_ready_under_a_name_that_is_not_listed),
+        TEST(test_front__is_not_ready_with_keys_that_are_not_listed),
         TEST(test_front__has_its_directory_again_after_a_restart),
         TEST(test_hello__of_another_node_or_role_is_not_welcomed),
         TEST(test_hello__of_an_adapter_ends_its_older_connection_but_not_a_clients),
