@@ -91,6 +91,9 @@ static int build_request(struct cli *c, yz_request **out, uint32_t *out_timeout)
     YZ_TRY(rc);
     size_t n;
     const char *const *keys = yzi_cli_options(c, "key", &n);
+    if (n == 0) {
+        return yzi_cli_usage(c, "--key is needed: which record?");
+    }
     for (size_t i = 0; i < n; i++) {
         YZ_TRY(add_key(c, r, keys[i]));
     }

@@ -107,8 +107,9 @@ static int check_file(struct check *k, const struct dataset *d, const char *path
         yzi_cli_say(k->c, "%s: stopped after %llu faults, in %llu rows\n", path,
                     (unsigned long long)k->faults, (unsigned long long)report.rows);
     } else {
-        yzi_cli_say(k->c, "%s: %llu rows, %llu faults\n", path, (unsigned long long)report.rows,
-                    (unsigned long long)k->faults);
+        yzi_cli_say(k->c, "%s: %llu row%s, %llu fault%s\n", path, (unsigned long long)report.rows,
+                    report.rows == 1 ? "" : "s", (unsigned long long)k->faults,
+                    k->faults == 1 ? "" : "s");
     }
     return YZ_OK;
 }

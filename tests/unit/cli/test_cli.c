@@ -45,6 +45,8 @@ static void test_cli__wrong_options_are_usage_and_never_exit(void **state)
     yz_cli_said("FILE is needed");
     EXPECT(EXIT_USAGE, "member", "init", "--home", "", "--member", "CN/GOV/MCA");
     yz_cli_said("--home is empty");
+    EXPECT(EXIT_USAGE, "call", "--config", "absent.yaml", "CN/GOV/MCA/civil/marriages/v1");
+    yz_cli_said("--key is needed");
     assert_false(yzi_file_exists("op"));
 }
 
