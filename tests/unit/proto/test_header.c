@@ -444,6 +444,10 @@ static void test_response__holds_its_invariants(void **state)
         TEXT(18, "x", 0), /* what it holds is for record.c */
     };
     check_edits("response_stale_key", parse_response, stale, sizeof stale / sizeof stale[0]);
+    YZ_AUTO(yzi_buf_fini) yz_buf both = buf();
+    wire_put(&both, yz_vector(vectors, "response"));
+    wire_raw(&both, 18, counting(0, 150));
+    assert_int_equal(hostile_parse(parse_response, yzi_bytes_buf(&both)), YZ_EMALFORMED);
     /* one of the sealed fields missing, or all of them there with stale-key */
     static const uint32_t parts[] = {13, 15, 16};
     for (int i = 0; i < 3; i++) {
