@@ -20,6 +20,7 @@
 #define ATTEMPT_MS 10000u     /* resolving, connecting and shaking hands take no longer */
 #define BACKOFF_FIRST_MS 100u /* doubled by each failure */
 #define BACKOFF_MAX_MS 30000u
+#define LOST_FAILURES_MAX 3u /* counted against a connection that was up: 0.8 s */
 #define MULTIPART_PER_RECV 16u
 
 enum link_state {
@@ -80,8 +81,11 @@ static uint64_t backoff_ms(unsigned failures)
 static void lose(struct link *l)
 {
     uint64_t now = yzi_mono_ms(l->clock);
-    if (l->state == STATE_UP && now - l->up_since >= BACKOFF_MAX_MS) {
-        l->failures = 0; /* it stood: this is the first failure of a new row */
+    if (l->state == STATE_UP) {
+        /* It stood: this is the first failure of a new row. One that never stands for long is a bad
+         * network, or a broker that ends what it admitted: tried more slowly, but not given up. */
+        bool stood = now - l->up_since >= BACKOFF_MAX_MS;
+        l->failures = stood ? 0 : l->failures > LOST_FAILURES_MAX ? LOST_FAILURES_MAX : l->failures;
     }
     l->deadline = now + backoff_ms(l->failures);
     l->failures++;

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Real daemons with a chaos proxy between the client and the broker: whatever the network does,
+ * each call ends exactly once, with the right record or with an honest failure, and when the
+ * network is well again so are the calls.
+ */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yizhan/client.h>
+
+#include "tests/faults/proxy.h"
+#include "tests/integration/harness.h"
+
+#define AREAS "CN/GOV/STATS/divisions/areas/v1"
+#define CALLERS 8
+
+static struct sandbox sandbox;
+static struct proxy *proxy;
+static char client_path[512];
+
+/* A copy of the client's configuration that goes through the proxy. */
+static void write_client_config(void)
+{
+    char text[4096], out[4600];
+    FILE *f = fopen(sandbox.client, "re");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    char *at = strstr(text, sandbox.endpoint);
+    assert_non_null(at);
+    snprintf(out, sizeof out, "%.*stcp://127.0.0.1:%u%s", (int)(at - text), text, proxy_port(proxy),
+             at + strlen(sandbox.endpoint));
+    snprintf(client_path, sizeof client_path, "%s", in_sandbox(&sandbox, "client/chaos.yaml"));
+    write_file(client_path, out);
+}
+
+static int up(void **state)
+{
+    (void)state;
+    sandbox_up(&sandbox);
+    EXPECT_YZ(0, "data", "import", "--admin", in_sandbox(&sandbox, "statistics/admin.sock"),
+              "areas", YZ_TEST_DATA "/china-division/areas.csv");
+    unsigned port;
+    assert_int_equal(sscanf(sandbox.endpoint, "tcp://127.0.0.1:%u", &port), 1);
+    proxy = proxy_start((uint16_t)port, 20261122);
+    write_client_config();
+    return 0;
+}
+
+static int down(void **state)
+{
+    (void)state;
+    proxy_stop(proxy);
+    sandbox_down(&sandbox);
+    return 0;
+}
+
+struct tally {
+    yz_client *client;
+    uint32_t timeout_ms;
+    unsigned calls; /* by each caller */
+    _Atomic unsigned right, wrong, refused, failed;
+};
+
+static void count_answer(struct tally *t, const yz_answer *a, const char *code)
+{
+    const void *value = NULL;
+    size_t n = 0;
+    if (yz_answer_status(a) != YZ_STATUS_OK) {
+        t->refused++;
+    } else if (yz_answer_rows(a) == 1 && yz_answer_value(a, 0, 0, &value, &n) == YZ_OK && n == 6 &&
+               memcmp(value, code, 6) == 0) {
+        t->right++;
+    } else {
+        t->wrong++;
+    }
+}
+
+static void *call_many(void *arg)
+{
+    struct tally *t = arg;
+    static const char *const codes[] = {"110101", "310115", "440103", "510104"};
+    for (unsigned i = 0; i < t->calls; i++) {
+        const char *code = codes[i % 4];
+        yz_request *request = NULL;
+        yz_answer *answer = NULL;
+        if (yz_request_new(AREAS, &request) < 0 || yz_request_add_key(request, &code, 1) < 0 ||
+            yz_request_set_timeout(request, t->timeout_ms) < 0) {
+            t->wrong++;
+        } else if (yz_call(t->client, request, &answer, NULL) == YZ_OK) {
+            count_answer(t, answer, code);
+        } else {
+            t->failed++;
+        }
+        yz_answer_free(answer);
+        yz_request_free(request);
+    }
+    return NULL;
+}
+
+static void run_callers(struct tally *t)
+{
+    pthread_t threads[CALLERS];
+    for (unsigned i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, call_many, t), 0);
+    }
+    for (unsigned i = 0; i < CALLERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+/* Under this harm each call ends once; afterwards, without it, all of them are right. */
+static void endure(const struct proxy_harm *harm, unsigned calls, uint32_t timeout_ms,
+                   unsigned least_harmed)
+{
+    static const struct proxy_harm none;
+    struct tally t = {.timeout_ms = timeout_ms, .calls = calls};
+    yz_error err = {0};
+    assert_int_equal(yz_client_open(client_path, &t.client, &err), YZ_OK);
+    assert_int_equal(yz_client_wait_ready(t.client, 20000, &err), YZ_OK);
+    unsigned before = proxy_harmed(proxy);
+    proxy_set(proxy, harm);
+    run_callers(&t);
+    unsigned harmed = proxy_harmed(proxy) - before;
+    proxy_set(proxy, &none);
+    print_message("right %u, refused %u, failed %u, wrong %u; connections harmed %u\n", t.right,
+                  t.refused, t.failed, t.wrong, harmed);
+    assert_int_equal(t.wrong, 0);
+    assert_int_equal(t.right + t.refused + t.failed, CALLERS * calls);
+    assert_true(t.right > 0);
+    assert_true(harmed >= least_harmed);
+    proxy_cut_all(proxy); /* what was stalled would only be noticed by silence */
+    assert_int_equal(yz_client_wait_ready(t.client, 60000, &err), YZ_OK);
+    struct tally well = {.client = t.client, .timeout_ms = 20000, .calls = calls};
+    run_callers(&well);
+    assert_int_equal(well.right, CALLERS * calls);
+    yz_client_close(t.client);
+}
+
+static void test_chaos__torn_and_delayed_pieces_change_nothing(void **state)
+{
+    (void)state;
+    endure(&(struct proxy_harm){.delay_ms = 3, .piece_max = 100}, 30, 20000, 0);
+}
+
+static void test_chaos__cut_connections_end_each_call_once(void **state)
+{
+    (void)state;
+    endure(&(struct proxy_harm){.cut_per_1000 = 10}, 60, 20000, 1);
+}
+
+static void test_chaos__reset_connections_end_each_call_once(void **state)
+{
+    (void)state;
+    endure(&(struct proxy_harm){.reset_per_1000 = 10, .piece_max = 400}, 60, 20000, 1);
+}
+
+static void test_chaos__stalled_connections_end_each_call_once(void **state)
+{
+    (void)state;
+    endure(&(struct proxy_harm){.stall_per_1000 = 20}, 10, 500, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chaos__torn_and_delayed_pieces_change_nothing),
+        cmocka_unit_test(test_chaos__cut_connections_end_each_call_once),
+        cmocka_unit_test(test_chaos__reset_connections_end_each_call_once),
+        cmocka_unit_test(test_chaos__stalled_connections_end_each_call_once),
+    };
+    return cmocka_run_group_tests(tests, up, down);
+}
