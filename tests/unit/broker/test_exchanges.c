@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * broker/exchanges: what counts against the limits, and that nothing counted is left behind, also
+ * without memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "broker/exchanges.h"
+#include "tests/support/alloc_fail.h"
+
+#define BYTES 100u
+
+static struct node_load asker;
+
+static struct exchange *make(uint64_t n, const char *service, uint64_t deadline)
+{
+    static const uint8_t bytes[BYTES];
+    struct message m = {0};
+    struct exchange *x;
+    assert_int_equal(yzi_message_copy(&m, yzi_bytes(bytes, sizeof bytes)), 0);
+    assert_int_equal(yzi_exchange_new(&m, &x), 0);
+    assert_false(m.live);
+    yzi_store_u64(x->request.digest.b, n);
+    x->request.header.service.v = yzi_bytes_str(service);
+    x->deadline_mono = deadline;
+    return x;
+}
+
+static int track(struct exchanges *e, struct exchange *x, const char **limit)
+{
+    *limit = NULL;
+    return yzi_exchange_track(e, x, &asker, limit);
+}
+
+static void empty(struct exchanges *e)
+{
+    assert_int_equal(yzi_exchanges_count(e), 0);
+    assert_int_equal(e->bytes, 0);
+    assert_int_equal(yzi_table_count(&e->loads), 0);
+    assert_int_equal(asker.in_flight, 0);
+    assert_true(yzi_deadlines_next(&e->timers) == UINT64_MAX);
+}
+
+static void test_exchange__counts_from_tracking_to_its_end(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 1000, 10);
+    struct exchange *x = make(1, "CN/A/B/c/s/v1", 50);
+    empty(&e);
+    assert_int_equal(track(&e, x, &limit), 0);
+    assert_ptr_equal(yzi_exchange_find(&e, &x->request.digest), x);
+    assert_int_equal(e.bytes, BYTES);
+    assert_int_equal(asker.in_flight, 1);
+    assert_int_equal(yzi_deadlines_next(&e.timers), 50);
+    yz_digest digest = x->request.digest;
+    yzi_exchange_end(&e, x);
+    assert_null(yzi_exchange_find(&e, &digest));
+    empty(&e);
+    yzi_exchange_end(&e, make(2, "CN/A/B/c/s/v1", 50)); /* one that was never tracked */
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
+static void test_exchange__limits_hold_per_service_and_in_bytes(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 5 * BYTES, 2);
+    struct exchange *x[7];
+    for (uint64_t i = 0; i < 7; i++) {
+        x[i] = make(i, i < 3 ? "CN/A/B/c/s/v1" : i < 6 ? "CN/A/B/c/s/v2" : "CN/A/B/c/s/v3", i);
+    }
+    assert_int_equal(track(&e, x[0], &limit), 0);
+    assert_int_equal(track(&e, x[1], &limit), 0);
+    assert_int_equal(track(&e, x[2], &limit), YZ_EBUSY);
+    assert_string_equal(limit, "in-flight-per-service");
+    assert_int_equal(track(&e, x[3], &limit), 0);
+    e.bytes_max = 4 * BYTES - 1; /* lowered while running */
+    assert_int_equal(track(&e, x[4], &limit), YZ_EBUSY);
+    assert_string_equal(limit, "in-flight-bytes");
+    e.bytes_max = 1;
+    assert_int_equal(track(&e, x[6], &limit), YZ_EBUSY);
+    assert_int_equal(yzi_table_count(&e.loads), 2); /* the third service left nothing behind */
+    e.bytes_max = 4 * BYTES;
+    assert_int_equal(track(&e, x[4], &limit), 0);
+    yzi_exchange_end(&e, x[0]);
+    assert_int_equal(track(&e, x[2], &limit), 0);
+    assert_int_equal(asker.in_flight, 4);
+    for (int i = 1; i < 7; i++) {
+        yzi_exchange_end(&e, x[i]);
+    }
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
+static void test_exchange__of_the_same_request_is_not_tracked_twice(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 1000, 10);
+    struct exchange *x = make(1, "CN/A/B/c/s/v1", 50);
+    struct exchange *y = make(1, "CN/A/B/c/s/v1", 50);
+    assert_int_equal(track(&e, x, &limit), 0);
+    assert_int_equal(track(&e, y, &limit), YZ_EEXIST);
+    yzi_exchange_end(&e, y);
+    assert_int_equal(e.bytes, BYTES);
+    assert_ptr_equal(yzi_exchange_find(&e, &x->request.digest), x);
+    yzi_exchange_end(&e, x);
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
+static void test_exchanges__end_with_those_under_way(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 100000, 100);
+    for (uint64_t i = 0; i < 50; i++) {
+        assert_int_equal(track(&e, make(i, i % 2 ? "CN/A/B/c/s/v1" : "CN/A/B/c/s/v2", i), &limit),
+                         0);
+    }
+    yzi_exchanges_fini(&e); /* leaks are the sanitizer's to see */
+    asker.in_flight = 0;
+}
+
+static int track_one(void *ctx)
+{
+    struct exchanges *e = ctx;
+    const char *limit;
+    static const uint8_t bytes[BYTES];
+    struct message m = {0};
+    struct exchange *x;
+    YZ_TRY(yzi_message_copy(&m, yzi_bytes(bytes, sizeof bytes)));
+    int rc = yzi_exchange_new(&m, &x);
+    if (rc < 0) {
+        yzi_message_fini(&m);
+        return rc;
+    }
+    x->request.header.service.v = yzi_bytes_str("CN/A/B/c/s/v1");
+    rc = track(e, x, &limit);
+    yzi_exchange_end(e, x);
+    return rc;
+}
+
+static void test_exchange__without_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    static struct exchanges e;
+    yzi_exchanges_init(&e, 1000, 10);
+    assert_int_equal(track_one(&e), 0); /* the heap of timers keeps its memory */
+    assert_true(yz_alloc_fail_each(track_one, &e) >= 4);
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exchange__counts_from_tracking_to_its_end),
+        cmocka_unit_test(test_exchange__limits_hold_per_service_and_in_bytes),
+        cmocka_unit_test(test_exchange__of_the_same_request_is_not_tracked_twice),
+        cmocka_unit_test(test_exchanges__end_with_those_under_way),
+        cmocka_unit_test(test_exchange__without_memory_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
