@@ -15,13 +15,10 @@
 #include "keys/trust_internal.h"
 
 static const char *const names[TRUST_FILES_N] = {
-    [TRUST_FILE_ANCHOR] = "anchor",
-    [TRUST_FILE_ROOTS] = "roots",
-    [TRUST_FILE_BUNDLE] = "directory.bundle",
-    [TRUST_FILE_STATEMENTS] = "statements",
-    [TRUST_FILE_FRESHNESS] = "freshness",
-    [TRUST_FILE_MEMORY] = "memory",
-    [TRUST_FILE_LOCK] = "lock",
+    [TRUST_FILE_ANCHOR] = "anchor",           [TRUST_FILE_ROOTS] = "roots",
+    [TRUST_FILE_BUNDLE] = "directory.bundle", [TRUST_FILE_STATEMENTS] = "statements",
+    [TRUST_FILE_FRESHNESS] = "freshness",     [TRUST_FILE_MEMORY] = "memory",
+    [TRUST_FILE_LOCK] = "trust.lock",
 };
 
 static const size_t limits[TRUST_FILES_N] = {
