@@ -116,9 +116,10 @@ static int put_member_set(struct adapter *a, const struct record *r, yz_error *e
         return rc;
     }
     if (rc == YZ_OK) {
-        yzi_adapter_directory_changed(a);
+        yzi_adapter_directory_changed(a); /* which passes it on */
+    } else {
+        yzi_adapter_put_everywhere(a, r->raw); /* we had it: a broker may not */
     }
-    yzi_adapter_put_everywhere(a, r->raw); /* also when we had it: a broker may not */
     return YZ_OK;
 }
 

@@ -15,6 +15,7 @@
 #define MINUTE_MS 60000u
 #define PAIR_KEYS 4096u
 #define FAREWELL_MS 200u
+#define STATEMENTS_AT_ONCE 16u
 
 /* -- session callbacks -- */
 
@@ -29,9 +30,64 @@ void yzi_adapter_put_everywhere(struct adapter *a, yz_bytes records)
     }
 }
 
-/* What a broker must have before it can route to us: our announcement, then our offers. */
+static bool holds_record(yz_bytes records, yz_bytes raw)
+{
+    yz_reader r = yzi_reader(records);
+    struct record record;
+    while (r.left && yzi_record_next(&r, &record) == YZ_OK) {
+        if (yzi_bytes_eq(record.raw, raw)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Member sets newer than the published ones that we did not have before: what one broker was told
+ * the others hear through us, brokers having no links among themselves. */
+static int pass_on_statements(struct adapter *a, const struct directory *before)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf had, has;
+    yzi_buf_init(&had, a->config->limits.message);
+    yzi_buf_init(&has, a->config->limits.message);
+    if (before) {
+        YZ_TRY(yzi_directory_overlays(before, &had));
+    }
+    YZ_TRY(yzi_directory_overlays(a->directory, &has));
+    yz_reader r = yzi_reader(yzi_bytes_buf(&has));
+    while (r.left) {
+        struct record record;
+        YZ_TRY(yzi_record_next(&r, &record));
+        if (!holds_record(yzi_bytes_buf(&had), record.raw)) {
+            yzi_adapter_put_everywhere(a, record.raw);
+        }
+    }
+    return YZ_OK;
+}
+
+/* A broker that was away lacks what the others took meanwhile, and judges our offers by it. Not
+ * more than it takes at once from one node; the next publication brings the others. */
+static int put_statements(struct adapter *a, struct session *s)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf all;
+    yzi_buf_init(&all, a->config->limits.message);
+    if (a->directory) {
+        YZ_TRY(yzi_directory_overlays(a->directory, &all));
+    }
+    yz_reader r = yzi_reader(yzi_bytes_buf(&all));
+    for (unsigned i = 0; r.left && i < STATEMENTS_AT_ONCE; i++) {
+        struct record record;
+        uint32_t token;
+        YZ_TRY(yzi_record_next(&r, &record));
+        YZ_TRY(yzi_session_put(s, record.raw, &token));
+    }
+    return YZ_OK;
+}
+
+/* What a broker must have before it can route to us: newer member sets, our announcement, then our
+ * offers. */
 static int put_all(struct adapter *a, struct session *s)
 {
+    YZ_TRY(put_statements(a, s));
     struct epoch *epoch;
     YZ_TRY(yzi_epochs_current(a->epochs, &epoch, NULL));
     uint32_t token;
@@ -346,6 +402,9 @@ void yzi_adapter_directory_changed(struct adapter *a)
 {
     const struct directory *before = a->directory;
     a->directory = yzi_trust_directory(a->trust);
+    if (a->directory) {
+        yz_ignore(pass_on_statements(a, before), "a broker that lacks one is told when it is up");
+    }
     yzi_directory_unref(before);
     a->listed =
         a->directory && yzi_directory_node(a->directory, a->node, a->wall, &a->self, NULL) == YZ_OK;
