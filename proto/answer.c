@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Answer heads: what an answer consists of, before the rows or the HTTP message that is its body. The
- * form is checked here; whether it fits the question is for the client.
+ * Answer heads: what an answer consists of, before the rows or the HTTP message that is its body.
+ * The form is checked here; whether it fits the question is for the client.
  */
 #include "proto/check.h"
 #include "proto/head.h"
