@@ -4,7 +4,9 @@
  * canonical, every digest has its length, counts are within limits, times are ordered
  * (issued_at < expires_at, difference <= YZ_EXPIRY_MAX_MS). Views point into the header bytes given
  * to the parser. Whether to believe them is for keys/. Errors of the parsers: YZ_EMALFORMED,
- * YZ_EVERSION (suite), YZ_ETOOBIG. Any thread; no allocation survives the call.
+ * YZ_EVERSION (suite), YZ_ETOOBIG. The writers refuse what the parsers would: YZ_EINVAL instead of
+ * YZ_EMALFORMED; also YZ_ELIMIT, YZ_ENOMEM (of the buffer). Any thread; the parsers do not
+ * allocate.
  */
 #ifndef YZ_PROTO_HEADER_H
 #define YZ_PROTO_HEADER_H

@@ -10,7 +10,8 @@
  *   node       member/@CODE, a broker INSTANCE/@CODE    CN/GOV/MCA/@a1, CN/@b1
  *
  * The wrapped views are borrowed: valid as long as the bytes they were parsed from. A parsed id is
- * canonical (yzi_percent_is_canonical per segment). Any thread.
+ * canonical (yzi_percent_is_canonical per segment); what a segment stands for is UTF-8 without
+ * control characters; "." and ".." are no segments. Any thread.
  */
 #ifndef YZ_PROTO_ID_H
 #define YZ_PROTO_ID_H

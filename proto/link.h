@@ -3,7 +3,8 @@
  * Link messages: what two connected nodes tell each other besides exchanges (docs/protocol.md,
  * "Link"), and the administration socket's requests. Unsigned; CURVE says who the peer is, and
  * whatever has weight inside is a signed record in the frame's payload. Views point into the
- * header. Parser errors: YZ_EMALFORMED. The writers append the whole frame. Any thread.
+ * header. Parser errors: YZ_EMALFORMED. The writers append the whole frame; they refuse what the
+ * parser would (YZ_EINVAL, YZ_ETOOBIG), and YZ_ELIMIT, YZ_ENOMEM. Any thread.
  */
 #ifndef YZ_PROTO_LINK_H
 #define YZ_PROTO_LINK_H

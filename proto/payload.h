@@ -20,9 +20,10 @@ struct plain {
 };
 
 /* The padded size for n bytes of unpadded plaintext: at least 256, then Padmé (at most 12% more),
- * so that sizes fall into few classes. Capped so that the sealed message stays within its limit. */
+ * so that sizes fall into few classes. At most YZ_PLAIN_MAX, also for an n that is beyond it. */
 size_t yzi_plain_padded(size_t n);
-/* Append the padded plaintext with a fresh random salt. YZ_ETOOBIG. */
+/* Append the padded plaintext with a fresh random salt. YZ_ETOOBIG, YZ_EINVAL (type), YZ_ELIMIT,
+ * YZ_ENOMEM. */
 YZ_MUST_USE int yzi_plain_write(enum plain_type type, yz_bytes head, yz_bytes body, yz_buf *out);
 /* YZ_EMALFORMED also when padding is not zero or not of the size class. */
 YZ_MUST_USE int yzi_plain_parse(yz_bytes plaintext, struct plain *out);
@@ -78,7 +79,10 @@ struct request_head {
     struct http_header *headers;
     size_t headers_n;
 };
-/* Views point into `head`, lists into the arena. YZ_EMALFORMED, YZ_ELIMIT, YZ_ENOMEM. */
+/* Views point into `head`, lists into the arena, which at the limits of a head takes up to 4 MiB
+ * (scratch included). Checked is the form (docs/protocol.md, "Payloads"), not whether a field
+ * exists or a value is of its type. YZ_EMALFORMED, YZ_ELIMIT, YZ_ENOMEM. The writers refuse what
+ * the parser would: YZ_EINVAL, YZ_ELIMIT; also YZ_ETOOBIG, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_request_head_parse(yz_bytes head, struct arena *arena,
                                        struct request_head *out);
 YZ_MUST_USE int yzi_request_head_write(const struct request_head *h, yz_buf *out);
