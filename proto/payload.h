@@ -79,7 +79,7 @@ struct request_head {
     struct http_header *headers;
     size_t headers_n;
 };
-/* Views point into `head`, lists into the arena, which at the limits of a head takes up to 4 MiB
+/* Views point into `head`, lists into the arena, which at the limits of a head takes up to 6 MiB
  * (scratch included). Checked is the form (docs/protocol.md, "Payloads"), not whether a field
  * exists or a value is of its type. YZ_EMALFORMED, YZ_ELIMIT, YZ_ENOMEM. The writers refuse what
  * the parser would: YZ_EINVAL, YZ_ELIMIT; also YZ_ETOOBIG, YZ_ENOMEM. */
