@@ -158,7 +158,10 @@ int yzi_trust_broker_key(struct trust *t, yz_node_id broker, uint8_t out[32], yz
         memcpy(out, k->key, 32);
         return 0;
     }
-    return yzi_fail(err, YZ_ENOTFOUND, "the root statement names no broker %.*s", YZ_V(broker.v));
+    return yzi_fail(err, YZ_ENOTFOUND,
+                    "the root statement held here names no broker %.*s: give its key in the "
+                    "configuration",
+                    YZ_V(broker.v));
 }
 
 uint64_t yzi_trust_conflicts(const struct trust *t)
