@@ -108,7 +108,7 @@ static int lock(struct cli *c, const char *dir)
 
 int yzi_home_open(struct cli *c, enum home_kind kind, bool change, const char **out)
 {
-    const char *dir;
+    const char *dir = NULL;
     YZ_TRY(home_option(c, &dir));
     enum home_kind found = yzi_home_kind(c, dir);
     if (found != kind) {
@@ -132,7 +132,7 @@ static int make_dir(struct cli *c, const char *path)
 
 int yzi_home_begin(struct cli *c, const char **out)
 {
-    const char *dir;
+    const char *dir = NULL;
     YZ_TRY(home_option(c, &dir));
     enum home_kind found = yzi_home_kind(c, dir);
     if (found) {
