@@ -183,7 +183,7 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     if (q->now < g->not_before) {
         return stop(a, STAGE_TIME, "not-valid-yet");
     }
-    if (g->not_after && q->now > g->not_after) {
+    if (g->not_after && q->now >= g->not_after) {
         return stop(a, STAGE_TIME, "expired");
     }
     if (!fine) {
