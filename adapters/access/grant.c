@@ -141,10 +141,14 @@ static bool is_operation(const struct fine_grant *g, enum query_operation operat
     return operation >= QUERY_GET && operation <= QUERY_MATCH && g->operations & 1u << operation;
 }
 
-/* Masks, row filters, predicates and quotas narrow a grant; this version has no code for them, so a
+/* Masks, row filters, predicates and quotas narrow a grant, and a strict one wants proof that the
+ * request's evidence is durable, whatever a broker says; this version has no code for them, so a
  * grant that has any gives nothing. */
-static bool is_enforceable(const struct fine_grant *g)
+static bool is_enforceable(const struct coarse_grant *coarse, const struct fine_grant *g)
 {
+    if (coarse->strict) {
+        return false;
+    }
     for (size_t i = 0; i < g->readable_n; i++) {
         if (g->readable[i].mask != MASK_NONE) {
             return false;
@@ -198,7 +202,7 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     if (fine->purposes.n && !is_listed(&fine->purposes, q->purpose)) {
         return stop(a, STAGE_PURPOSE, "purpose");
     }
-    if (!is_enforceable(fine)) {
+    if (!is_enforceable(g, fine)) {
         return stop(a, STAGE_ENFORCE, "unenforceable");
     }
     return stop(a, STAGE_ALLOWED, NULL);

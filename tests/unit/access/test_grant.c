@@ -201,6 +201,7 @@ CHANGE(second_allows, give_second(w); w->fine[0].operations = 0;)
 CHANGE(second_allows_field, give_second(w); w->readable[1][0].name = yzi_bytes_str("born");
        ask_for(w, "born", NULL);)
 CHANGE(second_allows_without_quota, give_second(w); quota(w);)
+CHANGE(second_is_not_strict, give_second(w); strict(w);)
 CHANGE(both_allow, give_second(w);)
 CHANGE(neither_alone, give_second(w); w->readable[1][0].name = yzi_bytes_str("born");
        w->fine[1].readable_n = 1; w->fine[0].readable_n = 1; ask_for(w, "status", "born");)
@@ -217,7 +218,6 @@ static const struct grant_case cases[] = {
     {"without an end", endless, NULL, NULL, NULL, false},
     {"no purposes means any", any_purpose, NULL, NULL, NULL, false},
     {"another granted purpose", other_purpose, NULL, NULL, NULL, false},
-    {"strict is the broker's to keep", strict, NULL, NULL, NULL, false},
     {"fields by name", named_fields, NULL, NULL, NULL, false},
     {"a field twice", same_field_twice, NULL, NULL, NULL, false},
     {"find by a filterable field", find_with_filter, NULL, NULL, NULL, false},
@@ -252,6 +252,7 @@ static const struct grant_case cases[] = {
     {"a filter smuggled into a get", filter_in_a_get, "field", "status", NULL, false},
     {"a purpose not granted", wrong_purpose, "purpose", NULL, NULL, false},
     {"no purpose where one is asked", empty_purpose, "purpose", NULL, NULL, false},
+    {"strict, which no broker is believed about", strict, "unenforceable", NULL, NULL, false},
     {"a mask", masked, "unenforceable", NULL, NULL, false},
     {"a mask on another field", masked_not_asked_for, "unenforceable", NULL, NULL, false},
     {"a row filter", row_filtered, "unenforceable", NULL, NULL, false},
@@ -266,6 +267,7 @@ static const struct grant_case cases[] = {
     {"the second allows the operation", second_allows, NULL, NULL, "second", false},
     {"the second allows the field", second_allows_field, NULL, NULL, "second", false},
     {"the second has no quota", second_allows_without_quota, NULL, NULL, "second", false},
+    {"the second is not strict", second_is_not_strict, NULL, NULL, "second", false},
     {"both allow: the first decides", both_allow, NULL, NULL, "first", false},
     {"two grants do not add up", neither_alone, "field", "status", "second", false},
     {"the reason of the one that came further", first_came_further, "operation", NULL, "first",
