@@ -121,25 +121,11 @@ static int open_policy(const struct directory *d, const struct directory_node *s
 }
 
 /* That it may follow the one in force. */
-static int check_order(const struct policies *book, const struct policy *p, yz_error *err)
+static int check_order(const struct policies *book, const struct policy *p,
+                       const struct directory *d, uint64_t now, yz_error *err)
 {
     const struct policy *held = yzi_policies_get(book, p->offer->offer.subsystem);
-    if (!held) {
-        return YZ_OK;
-    }
-    if (yzi_digest_eq(&held->offer->digest, &p->offer->digest)) {
-        return YZ_EEXIST;
-    }
-    if (p->offer->offer.version == held->offer->offer.version) {
-        return yzi_fail(err, YZ_EROLLBACK,
-                        "alarm: version %llu of this offer exists with other bytes",
-                        (unsigned long long)held->offer->offer.version);
-    }
-    if (p->offer->offer.version < held->offer->offer.version) {
-        return yzi_fail(err, YZ_EROLLBACK, "version %llu is in force, this one is older",
-                        (unsigned long long)held->offer->offer.version);
-    }
-    return YZ_OK;
+    return yzi_offer_may_follow(p->offer, held ? held->offer : NULL, d, now, err);
 }
 
 /* -- files -- */
@@ -190,7 +176,7 @@ int yzi_policies_put(struct policies *book, const struct directory *d,
 {
     YZ_AUTO(unref_policy) struct policy *p = NULL;
     YZ_TRY(open_policy(d, self, offer, terms, now, &p, err));
-    YZ_TRY(check_order(book, p, err));
+    YZ_TRY(check_order(book, p, d, now, err));
     YZ_TRY(keep(book, p, err));
     return install(book, &p);
 }
@@ -209,7 +195,7 @@ static int load_one(struct policies *book, const struct directory *d,
     YZ_TRY(yzi_read_end(&r));
     YZ_AUTO(unref_policy) struct policy *p = NULL;
     YZ_TRY(open_policy(d, self, offer.raw, terms.raw, now, &p, err));
-    int rc = check_order(book, p, err);
+    int rc = check_order(book, p, d, now, err);
     if (rc == YZ_EEXIST) {
         return YZ_OK;
     }
@@ -247,20 +233,6 @@ int yzi_policies_load(struct policies *book, const struct directory *d,
     return result;
 }
 
-/* Out of memory says nothing about the owner. */
-static bool stands(const struct policy *p, const struct directory *d,
-                   const struct directory_node *self, uint64_t now)
-{
-    const struct held_offer *again = NULL;
-    yz_error ignored;
-    int rc = yzi_offer_open(p->offer->raw, d, now, &again, &ignored);
-    if (rc == YZ_OK) {
-        yzi_offer_unref(again);
-    }
-    return (rc == YZ_OK && yzi_directory_speaks_for(self, p->offer->offer.subsystem)) ||
-           rc == YZ_ENOMEM;
-}
-
 size_t yzi_policies_recheck(struct policies *book, const struct directory *d,
                             const struct directory_node *self, uint64_t now)
 {
@@ -269,7 +241,8 @@ size_t yzi_policies_recheck(struct policies *book, const struct directory *d,
     for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = next) {
         next = yzi_table_next(i);
         struct policy *p = yzi_table_value(i);
-        if (!stands(p, d, self, now)) {
+        if (yzi_offer_stands(p->offer, d, now) < 0 ||
+            !yzi_directory_speaks_for(self, p->offer->offer.subsystem)) {
             yzi_table_remove(&book->by_subsystem, yzi_table_key(i));
             yzi_policy_unref(p);
             withdrawn++;

@@ -128,7 +128,8 @@ static int fill_job(struct adapter *a, struct job *j, struct epoch *epoch)
     YZ_TRY(copy_pair_key(a, epoch, h, SEAL_REQUEST, j->request_key));
     YZ_TRY(copy_pair_key(a, epoch, h, SEAL_RESPONSE, j->response_key));
     struct policy *p = yzi_policies_get(a->policies, yzi_service_subsystem(h->service));
-    const struct offered_service *service = p ? find_service(p, h->service, a->node) : NULL;
+    bool stands = p && yzi_offer_stands(p->offer, a->directory, a->wall) == YZ_OK;
+    const struct offered_service *service = stands ? find_service(p, h->service, a->node) : NULL;
     if (service) {
         yzi_policy_ref(p);
         j->policy = p;

@@ -19,6 +19,7 @@ static void free_service(void *value)
 void yzi_services_fini(struct services *s)
 {
     yzi_table_fini(&s->by_id, free_service);
+    yzi_table_fini(&s->newest, free);
 }
 
 struct service *yzi_services_find(const struct services *s, yz_service_id id)
@@ -55,6 +56,7 @@ int yzi_services_get(struct services *s, yz_service_id id, struct service **out)
     YZ_TRY(yzi_alloc(1, sizeof *fresh, &fresh));
     memcpy(fresh->id_bytes, id.v.p, id.v.n);
     fresh->id.v = yzi_bytes(fresh->id_bytes, id.v.n);
+    fresh->owner = s;
     int rc = yzi_table_put(&s->by_id, fresh->id.v, fresh);
     if (rc < 0) {
         free_service(fresh);
@@ -77,8 +79,6 @@ bool yzi_service_is_fresh(const struct service *s, uint64_t mono)
     return s->offer && s->providers_n > 0 && !s->stale && mono - s->loaded_at < SERVICE_FRESH_MS;
 }
 
-/* -- taking in -- */
-
 static const struct offered_service *find_offered(const struct offer *o, yz_service_id id)
 {
     for (size_t i = 0; i < o->services_n; i++) {
@@ -100,6 +100,24 @@ static bool hosts(const struct offered_service *o, yz_node_id adapter)
     return false;
 }
 
+/* -- announcements -- */
+
+/* The signing key of the node that made the record, which was verified. */
+static int find_signer(yz_bytes record, const struct judge *j, yz_node_id id, uint8_t out[32])
+{
+    struct record r;
+    struct directory_node node;
+    YZ_TRY(yzi_record_parse(record, &r));
+    YZ_TRY(yzi_directory_node(j->directory, id, j->now, &node, NULL));
+    for (unsigned i = 0; i < r.signatures_n; i++) {
+        if (yzi_directory_may_sign(j->directory, &node, r.signatures[i].key.p, j->now) == 0) {
+            memcpy(out, r.signatures[i].key.p, 32);
+            return YZ_OK;
+        }
+    }
+    return YZ_EUNKNOWNKEY;
+}
+
 static int open_announcement(yz_bytes record, const struct judge *j, struct provider *out)
 {
     YZ_AUTO(yzi_arena_fini) struct arena arena;
@@ -114,8 +132,62 @@ static int open_announcement(yz_bytes record, const struct judge *j, struct prov
                              .not_after = a.not_after};
     memcpy(out->node, a.node.v.p, a.node.v.n); /* a parsed id is at most YZ_ID_MAX long */
     memcpy(out->epoch_key, a.epoch_key, sizeof out->epoch_key);
-    return YZ_OK;
+    return find_signer(record, j, a.node, out->signer);
 }
+
+/* Does what the adapter announced still bind it? Not when its time is over, nor when the key that
+ * signed it was taken back: else a thief's high sequence could never be surpassed. */
+static bool still_counts(const struct provider *p, const struct judge *j)
+{
+    struct directory_node node;
+    return j->now < p->not_after &&
+           yzi_directory_node(j->directory, yzi_provider_node(p), j->now, &node, NULL) == YZ_OK &&
+           yzi_directory_may_sign(j->directory, &node, p->signer, j->now) == YZ_OK;
+}
+
+static bool has_room_for_adapter(struct services *s, const struct judge *j)
+{
+    if (yzi_table_count(&s->newest) < SERVICE_ADAPTERS_MAX) {
+        return true;
+    }
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&s->newest); i; i = next) {
+        next = yzi_table_next(i);
+        struct provider *p = yzi_table_value(i);
+        if (!still_counts(p, j)) {
+            (void)yzi_table_remove(&s->newest, yzi_table_key(i));
+            free(p);
+        }
+    }
+    return yzi_table_count(&s->newest) < SERVICE_ADAPTERS_MAX;
+}
+
+/* Remember it as what its adapter announced last. YZ_EROLLBACK: we know a later one, which is then
+ * put in its place. */
+static int note_newest(struct services *s, const struct judge *j, struct provider *p)
+{
+    struct provider *known = yzi_table_get(&s->newest, yzi_provider_node(p).v);
+    if (known && known->sequence > p->sequence && still_counts(known, j)) {
+        *p = *known;
+        return YZ_EROLLBACK;
+    }
+    if (known) {
+        *known = *p;
+        return YZ_OK;
+    }
+    if (!has_room_for_adapter(s, j)) {
+        return YZ_OK; /* more adapters than all services could hold */
+    }
+    YZ_TRY(yzi_alloc(1, sizeof *known, &known));
+    *known = *p;
+    int rc = yzi_table_put(&s->newest, yzi_provider_node(known).v, known);
+    if (rc < 0) {
+        free(known);
+    }
+    return rc;
+}
+
+/* -- taking in -- */
 
 struct loaded {
     struct provider providers[YZ_SLOTS_MAX];
@@ -132,7 +204,7 @@ static bool is_listed(const struct loaded *l, const struct provider *p)
     return false;
 }
 
-static int load_providers(yz_reader *r, const struct offered_service *offered,
+static int load_providers(struct services *s, yz_reader *r, const struct offered_service *offered,
                           const struct judge *j, struct loaded *out, yz_error *err)
 {
     int trouble = YZ_OK;
@@ -147,6 +219,10 @@ static int load_providers(yz_reader *r, const struct offered_service *offered,
         if (rc == YZ_OK && !hosts(offered, yzi_provider_node(&p))) {
             rc = YZ_EDENIED; /* the owner does not name this adapter */
         }
+        if (rc == YZ_OK) {
+            rc = note_newest(s, j, &p);
+            rc = rc == YZ_EROLLBACK ? YZ_OK : rc; /* the later one is used */
+        }
         if (rc < 0) {
             trouble = rc;
         } else if (!is_listed(out, &p)) {
@@ -158,19 +234,6 @@ static int load_providers(yz_reader *r, const struct offered_service *offered,
                         yz_err_name(trouble));
     }
     return YZ_OK;
-}
-
-static int check_version(const struct service *s, const struct held_offer *fresh, yz_error *err)
-{
-    if (!s->offer || s->offer->offer.version < fresh->offer.version) {
-        return YZ_OK;
-    }
-    if (s->offer->offer.version > fresh->offer.version) {
-        return yzi_fail(err, YZ_EROLLBACK, "the broker gave an offer older than one seen before");
-    }
-    return yzi_digest_eq(&s->offer->digest, &fresh->digest)
-               ? YZ_OK
-               : yzi_fail(err, YZ_EROLLBACK, "two different offers of one version exist");
 }
 
 static void adopt(struct service *s, const struct held_offer *offer,
@@ -194,13 +257,16 @@ static void adopt(struct service *s, const struct held_offer *offer,
 static int load_checked(struct service *s, const struct held_offer *offer, yz_reader *rest,
                         const struct judge *j, uint64_t mono, yz_error *err)
 {
-    YZ_TRY(check_version(s, offer, err));
+    int order = yzi_offer_may_follow(offer, s->offer, j->directory, j->now, err);
+    if (order != YZ_EEXIST) {
+        YZ_TRY(order);
+    }
     const struct offered_service *offered = find_offered(&offer->offer, s->id);
     if (!offered || !yzi_bytes_eq(offer->offer.subsystem.v, yzi_service_subsystem(s->id).v)) {
         return yzi_fail(err, YZ_ENOTFOUND, "the owner's offer does not hold this service");
     }
     struct loaded l = {0};
-    YZ_TRY(load_providers(rest, offered, j, &l, err));
+    YZ_TRY(load_providers(s->owner, rest, offered, j, &l, err));
     if (l.n == 0) {
         return yzi_fail(err, YZ_EUNAVAILABLE, "no adapter of the service is connected to it");
     }
@@ -238,9 +304,11 @@ int yzi_service_update(struct service *s, yz_bytes announcement, yz_node_id adap
     for (unsigned i = 0; i < s->providers_n; i++) {
         struct provider *known = &s->providers[i];
         if (yzi_bytes_eq(yzi_provider_node(known).v, adapter.v)) {
-            YZ_ENSURE(p.sequence >= known->sequence, YZ_EROLLBACK);
-            *known = p;
-            return YZ_OK;
+            int rc = note_newest(s->owner, j, &p);
+            if (rc == YZ_OK || rc == YZ_EROLLBACK) {
+                *known = p;
+            }
+            return rc;
         }
     }
     return YZ_ENOTFOUND;

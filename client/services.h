@@ -13,13 +13,15 @@
 #include "keys/verify.h"
 
 #define SERVICES_MAX 1024u
-#define SERVICE_FRESH_MS 60000u /* used without asking again */
+#define SERVICE_FRESH_MS 60000u    /* used without asking again */
+#define SERVICE_ADAPTERS_MAX 4096u /* whose announcements are remembered */
 
 /* An adapter to seal to. */
 struct provider {
     uint8_t node[YZ_ID_MAX];
     size_t node_n;
     uint8_t epoch_key[32];
+    uint8_t signer[32];
     yz_digest announcement;
     uint64_t sequence, not_before, not_after;
 };
@@ -28,7 +30,9 @@ static inline yz_node_id yzi_provider_node(const struct provider *p)
     return (yz_node_id){yzi_bytes(p->node, p->node_n)};
 }
 
+struct services;
 struct service {
+    struct services *owner;
     uint8_t id_bytes[YZ_ID_MAX];
     yz_service_id id;               /* view of the above */
     const struct held_offer *offer; /* NULL: nothing known yet */
@@ -52,6 +56,7 @@ struct service {
 
 struct services {
     struct table by_id;
+    struct table newest; /* node id -> struct provider: what each adapter announced last */
 };
 void yzi_services_fini(struct services *s);
 /* The entry, made when there is none; when all places are taken an idle one makes room. YZ_EBUSY
@@ -64,9 +69,11 @@ void yzi_services_distrust(struct services *s);
 bool yzi_service_is_fresh(const struct service *s, uint64_t mono);
 /* Take what a broker answered to FETCH_SERVICE: the offer's record, then announcements. Replaces
  * what was known, as a whole or not at all; an announcement that does not verify is left out when
- * there are others. YZ_ENOTFOUND (the offer does not hold the service), YZ_EROLLBACK (an offer
- * older than known, or another of the same version), YZ_EUNAVAILABLE (no adapter is live), and the
- * errors of yzi_offer_open and yzi_announcement_verify, with a sentence. */
+ * there are others, and where we know a later one of the same adapter that one is used: a broker
+ * cannot take us back to a key that may be lost by now. YZ_ENOTFOUND (the offer does not hold the
+ * service), YZ_EROLLBACK (an offer older than known, or another of the same version),
+ * YZ_EUNAVAILABLE (no adapter is live), and the errors of yzi_offer_open and
+ * yzi_announcement_verify, with a sentence. */
 YZ_MUST_USE int yzi_service_load(struct service *s, yz_bytes payload, const struct judge *j,
                                  uint64_t mono, yz_error *err);
 /* A newer announcement of an adapter that is one of the providers: what a stale-key response

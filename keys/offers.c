@@ -20,7 +20,7 @@ struct opened {
     atomic_uint refs;
     struct arena arena;
     yz_bytes body;
-    uint8_t (*signers)[32]; /* owner keys when it was opened */
+    uint8_t (*signers)[32]; /* owner keys, of which one counted when it was opened */
     size_t signers_n;
     const struct offered_service **services; /* by code and version */
     const struct coarse_grant **grants;      /* by consumer, then service */
@@ -101,7 +101,8 @@ static int index_offer(struct opened *o)
 
 /* -- opening -- */
 
-/* The owner keys that signed and may own now; the reason why none does otherwise. */
+/* The owner keys that signed, also those whose time is over or has not come; the reason why none of
+ * them counts now. */
 static int find_signers(struct opened *o, const struct record *r, const struct directory *d,
                         uint64_t now)
 {
@@ -110,15 +111,14 @@ static int find_signers(struct opened *o, const struct record *r, const struct d
     for (unsigned i = 0; i < r->signatures_n; i++) {
         const uint8_t *key = r->signatures[i].key.p;
         int may = yzi_directory_may_own(d, o->held.offer.subsystem, key, now);
-        if (may == 0) {
+        if (may == 0 || may == YZ_EEXPIRED) {
             memcpy(o->signers[o->signers_n++], key, 32);
-        } else if (may == YZ_EEXPIRED) {
-            rc = may;
+            rc = rc == 0 ? 0 : may;
         } else if (yzi_directory_key_revoked(d, key, now) && rc == YZ_ESIGNATURE) {
             rc = YZ_EUNKNOWNKEY;
         }
     }
-    return o->signers_n > 0 ? 0 : rc;
+    return rc;
 }
 
 static int check_signers(struct opened *o, const struct record *r, const struct directory *d,
@@ -186,6 +186,47 @@ int yzi_offer_open(yz_bytes record, const struct directory *d, uint64_t now,
     return 0;
 }
 
+/* -- one after another -- */
+
+int yzi_offer_stands(const struct held_offer *ho, const struct directory *d, uint64_t now)
+{
+    const struct opened *o = opened_of(ho);
+    int rc = YZ_EUNKNOWNKEY;
+    for (size_t i = 0; i < o->signers_n; i++) {
+        int may = yzi_directory_may_own(d, ho->offer.subsystem, o->signers[i], now);
+        if (may == 0) {
+            return 0;
+        }
+        rc = rc == YZ_EEXPIRED ? rc : may;
+    }
+    return rc;
+}
+
+int yzi_offer_may_follow(const struct held_offer *fresh, const struct held_offer *held,
+                         const struct directory *d, uint64_t now, yz_error *err)
+{
+    int rc = held ? yzi_offer_stands(held, d, now) : YZ_EUNKNOWNKEY;
+    if (rc != 0 && rc != YZ_EEXPIRED) {
+        return 0;
+    }
+    const struct offer *was = &held->offer, *is = &fresh->offer;
+    if (is->version > was->version) {
+        return 0;
+    }
+    int len = (int)is->subsystem.v.n;
+    const char *name = (const char *)is->subsystem.v.p;
+    unsigned long long version = is->version;
+    if (is->version < was->version) {
+        return yzi_fail(err, YZ_EROLLBACK, "offer %llu of %.*s is older than the one held", version,
+                        len, name);
+    }
+    if (yzi_bytes_eq(opened_of(fresh)->body, opened_of(held)->body)) {
+        return yzi_fail(err, YZ_EEXIST, "offer %llu of %.*s is held", version, len, name);
+    }
+    return yzi_fail(err, YZ_EROLLBACK, "there are two different offers %llu of %.*s: alarm",
+                    version, len, name);
+}
+
 /* -- the book -- */
 
 int yzi_offers_new(struct offers **out)
@@ -206,48 +247,6 @@ void yzi_offers_free(struct offers *o)
     }
 }
 
-/* Whether the owner still stands by it: 0, YZ_EEXPIRED when its keys only ran out, else
- * YZ_EUNKNOWNKEY (revoked or taken off the list) or YZ_ENOTFOUND (no such subsystem any more). */
-static int stands(const struct opened *o, const struct directory *d, uint64_t now)
-{
-    int rc = YZ_EUNKNOWNKEY;
-    for (size_t i = 0; i < o->signers_n; i++) {
-        int may = yzi_directory_may_own(d, o->held.offer.subsystem, o->signers[i], now);
-        if (may == 0) {
-            return 0;
-        }
-        rc = rc == YZ_EEXPIRED ? rc : may;
-    }
-    return rc;
-}
-
-/* What the same owner said before binds it: but not what somebody said with a key the owner took
- * back, or a thief's high number could never be surpassed. */
-static int check_version(const struct opened *o, const struct opened *held,
-                         const struct directory *d, uint64_t now, yz_error *err)
-{
-    int rc = held ? stands(held, d, now) : YZ_EUNKNOWNKEY;
-    if (rc != 0 && rc != YZ_EEXPIRED) {
-        return 0;
-    }
-    const struct offer *was = &held->held.offer, *is = &o->held.offer;
-    if (is->version > was->version) {
-        return 0;
-    }
-    int len = (int)is->subsystem.v.n;
-    const char *name = (const char *)is->subsystem.v.p;
-    unsigned long long version = is->version;
-    if (is->version < was->version) {
-        return yzi_fail(err, YZ_EROLLBACK, "offer %llu of %.*s is older than the one held", version,
-                        len, name);
-    }
-    if (yzi_bytes_eq(o->body, held->body)) {
-        return yzi_fail(err, YZ_EEXIST, "offer %llu of %.*s is held", version, len, name);
-    }
-    return yzi_fail(err, YZ_EROLLBACK, "there are two different offers %llu of %.*s: alarm",
-                    version, len, name);
-}
-
 int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d, uint64_t now,
                    yz_error *err)
 {
@@ -255,7 +254,7 @@ int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
     YZ_TRY(offer_open(record, d, now, &opened, err));
     yz_bytes id = opened->held.offer.subsystem.v;
     const struct opened *held = yzi_table_get(&o->by_subsystem, id);
-    YZ_TRY(check_version(opened, held, d, now, err));
+    YZ_TRY(yzi_offer_may_follow(&opened->held, held ? &held->held : NULL, d, now, err));
     void *old;
     YZ_TRY(yzi_table_set(&o->by_subsystem, id, opened, &old));
     opened = NULL;
@@ -378,7 +377,7 @@ void yzi_offers_may_call(const struct offers *o, const struct directory *d,
 {
     *out = (struct coarse_decision){0};
     const struct opened *opened = get(o, yzi_service_subsystem(service));
-    if (!opened || stands(opened, d, now) != 0) {
+    if (!opened || yzi_offer_stands(&opened->held, d, now) != 0) {
         deny(out, OUTCOME_UNKNOWN_SERVICE, "no-such-service");
         return;
     }

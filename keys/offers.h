@@ -21,6 +21,17 @@ void yzi_offer_unref(const struct held_offer *o);
  * such subsystem, or signed by a revoked key), YZ_EMALFORMED and the parser's. */
 YZ_MUST_USE int yzi_offer_open(yz_bytes record, const struct directory *d, uint64_t now,
                                const struct held_offer **out, yz_error *err);
+/* Whether its owner stands by it in `d`, by one of the keys that signed it when it was opened. No
+ * public-key work. YZ_EEXPIRED (they only ran out), YZ_EUNKNOWNKEY (revoked or listed no more),
+ * YZ_ENOTFOUND (the subsystem is gone). */
+YZ_MUST_USE int yzi_offer_stands(const struct held_offer *o, const struct directory *d,
+                                 uint64_t now);
+/* Whether `fresh` may take the place of `held` (NULL: of nothing), an offer of the same subsystem.
+ * What the owner said before binds it, but not what was said with a key the owner took back: else a
+ * thief's high number could never be surpassed. YZ_EEXIST (the same body is held, whoever signed
+ * it), YZ_EROLLBACK (older, or the same version with another body: then err says so, an alarm). */
+YZ_MUST_USE int yzi_offer_may_follow(const struct held_offer *fresh, const struct held_offer *held,
+                                     const struct directory *d, uint64_t now, yz_error *err);
 
 struct offers;
 YZ_MUST_USE int yzi_offers_new(struct offers **out);

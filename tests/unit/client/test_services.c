@@ -208,7 +208,7 @@ static void test_load__takes_an_adapter_once(void **state)
     assert_int_equal(f->s->providers_n, 1);
 }
 
-/* -- stale keys -- */
+/* -- stale keys, and keys of before -- */
 
 static yz_bytes restarted(struct fixture *f, const char *node)
 {
@@ -241,6 +241,98 @@ static void test_update__takes_a_newer_announcement_of_that_adapter_only(void **
     assert_false(yzi_digest_eq(&before.announcement, &f->s->providers[0].announcement));
     assert_int_equal(yzi_service_update(f->s, yzi_bytes_buf(&old), a1->node, &j), YZ_EROLLBACK);
     yzi_buf_fini(&old);
+}
+
+/* A broker that kept an announcement of before an adapter's restart, or of a key stolen since. */
+static void test_load__is_not_taken_back_to_an_earlier_announcement(void **state)
+{
+    struct fixture *f = *state;
+    YZ_AUTO(yzi_buf_fini) yz_buf old;
+    yz_world_buf(&old);
+    struct world_node *a1 = yz_world_node(f->w, "CN/GOV/MCA/@a1");
+    assert_int_equal(yzi_buf_put(&old, yzi_bytes_buf(&yz_world_epoch(f->w, a1)->record)), 0);
+    restarted(f, "CN/GOV/MCA/@a1");
+    put_offer(f, 1);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+    yz_digest newest = f->s->providers[0].announcement;
+    for (int i = 0; i < 2; i++) { /* at once, and after the adapter was left out once */
+        put_offer(f, 1);
+        assert_int_equal(yzi_buf_put(&f->payload, yzi_bytes_buf(&old)), 0);
+        assert_int_equal(load(f), 0);
+        assert_int_equal(f->s->providers_n, 1);
+        assert_true(yzi_digest_eq(&newest, &f->s->providers[0].announcement));
+        put_offer(f, 1);
+        put_announcement(f, "CN/GOV/MCA/@a2");
+        assert_int_equal(load(f), 0);
+    }
+}
+
+static void test_load__is_not_bound_by_an_announcement_whose_key_was_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct world_node *a1 = yz_world_node(f->w, "CN/GOV/MCA/@a1");
+    restarted(f, "CN/GOV/MCA/@a1"); /* a thief's is later than the honest one below */
+    put_offer(f, 1);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+    f->w->clock.wall -= 10;
+    yz_world_revoke_key(f->w, a1->signing.public_key, yz_world_now(f->w));
+    yz_world_new_key(KEY_SIGNING, &a1->signing);
+    yz_world_change(a1->member);
+    yz_world_publish(f->w);
+    yzi_epochs_free(a1->epochs);
+    a1->epochs = NULL;
+    put_offer(f, 1);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    yz_digest honest = yz_world_epoch(f->w, a1)->digest;
+    assert_int_equal(load(f), 0);
+    assert_true(yzi_digest_eq(&honest, &f->s->providers[0].announcement));
+}
+
+/* -- one offer after another -- */
+
+static void put_signed(yz_bytes record, struct key_pair *also, struct key_pair *owner, yz_buf *out)
+{
+    struct record r;
+    assert_int_equal(yzi_record_parse(record, &r), 0);
+    struct key_pair *const keys[] = {owner, also};
+    assert_int_equal(yzi_record_sign(r.kind, r.body, keys, 2, out), 0);
+}
+
+/* Anybody can add a signature of his own: it changes the bytes and nothing else. */
+static void test_load__takes_the_same_offer_under_other_signatures(void **state)
+{
+    struct fixture *f = *state;
+    YZ_AUTO(yzi_buf_fini) yz_buf offer;
+    YZ_AUTO(yzi_key_pair_fini) struct key_pair strangers = {0};
+    yz_world_buf(&offer);
+    yz_world_new_key(KEY_OWNER, &strangers);
+    yz_world_simple_offer(f->w, WORLD_SERVICE, WORLD_CONSUMER, 1, fields, &offer, NULL);
+    put_signed(yzi_bytes_buf(&offer), &strangers, &yz_world_member(f->w, "CN/GOV/MCA")->owner,
+               &f->payload);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+    assert_int_equal(yzi_buf_put(&f->payload, yzi_bytes_buf(&offer)), 0);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+}
+
+static void test_load__is_not_bound_by_an_offer_whose_key_was_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct world_member *mca = yz_world_member(f->w, "CN/GOV/MCA");
+    put_offer(f, UINT64_MAX); /* a thief's */
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+    yz_world_revoke_key(f->w, mca->owner.public_key, yz_world_now(f->w));
+    yz_world_new_key(KEY_OWNER, &mca->owner);
+    yz_world_change(mca);
+    yz_world_publish(f->w);
+    put_offer(f, 2);
+    put_announcement(f, "CN/GOV/MCA/@a1");
+    assert_int_equal(load(f), 0);
+    assert_int_equal(f->s->offer->offer.version, 2);
 }
 
 /* -- room -- */
@@ -281,6 +373,10 @@ int main(void)
         TEST(test_load__leaves_out_adapters_the_owner_does_not_name),
         TEST(test_load__takes_an_adapter_once),
         TEST(test_update__takes_a_newer_announcement_of_that_adapter_only),
+        TEST(test_load__is_not_taken_back_to_an_earlier_announcement),
+        TEST(test_load__is_not_bound_by_an_announcement_whose_key_was_taken_back),
+        TEST(test_load__takes_the_same_offer_under_other_signatures),
+        TEST(test_load__is_not_bound_by_an_offer_whose_key_was_taken_back),
         TEST(test_services__idle_entries_make_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
