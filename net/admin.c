@@ -408,7 +408,9 @@ static int read_some(struct admin_call *c, size_t missing)
 
 static void read_request(struct admin_call *c)
 {
-    for (unsigned i = 0; i < READS_PER_STEP; i++) {
+    /* what is missing is asked once more after the last read: if that completed the request,
+     * nothing would ever wake us for it again */
+    for (unsigned i = 0; i <= READS_PER_STEP; i++) {
         size_t missing;
         int rc = bytes_missing(c, &missing);
         if (rc < 0) {
@@ -417,6 +419,9 @@ static void read_request(struct admin_call *c)
         }
         if (missing == 0) {
             work(c);
+            return;
+        }
+        if (i == READS_PER_STEP) {
             return;
         }
         rc = read_some(c, missing);

@@ -508,6 +508,32 @@ static void test_admin__survives_truncated_requests(void **state)
     close(peer);
 }
 
+/* Once a request whose last byte came with the last read of a step waited for ever: nothing more
+ * came to wake the server. */
+static void test_admin__works_on_what_the_last_read_of_a_step_completes(void **state)
+{
+    struct fixture *f = *state;
+    size_t frame = 63u * 65536u; /* a read for the length, 63 for the rest */
+    YZ_AUTO(yzi_buf_fini) yz_buf empty;
+    YZ_AUTO(yzi_buf_fini) yz_buf request;
+    write_request("echo", (yz_bytes){0}, &empty);
+    size_t n = frame - (empty.n - 4);
+    uint8_t *payload = calloc(1, n);
+    assert_non_null(payload);
+    write_request("echo", yzi_bytes(payload, n), &request);
+    assert_int_equal(request.n, frame + 4);
+    int peer = dial(f), room = 16 * 1024 * 1024;
+    if (setsockopt(peer, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0) {
+        free(payload);
+        close(peer);
+        skip(); /* only root may make room for all of it at once */
+    }
+    send_all(peer, yzi_bytes_buf(&request));
+    serve_until_handled(f, 1);
+    close(peer);
+    free(payload);
+}
+
 static void test_admin__refuses_what_is_no_request(void **state)
 {
     struct fixture *f = *state;
@@ -764,6 +790,8 @@ int main(void)
             test_admin__closes_descriptors_of_a_request_that_never_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admin__refuses_another_user, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admin__survives_truncated_requests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_admin__works_on_what_the_last_read_of_a_step_completes,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admin__refuses_what_is_no_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admin__gives_up_a_slow_asker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admin__gives_up_a_slow_reader, set_up, tear_down),
