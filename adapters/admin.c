@@ -8,6 +8,7 @@
 #include "adapters/adapter.h"
 #include "base/json.h"
 
+#define RECORD_ARENA_MAX (4u * 1024u * 1024u) /* room for any record */
 #define REPLY_MAX (4u * 1024u * 1024u)
 
 static void reply_text(struct admin_call *call, int code, const yz_error *err, yz_bytes text)
@@ -123,6 +124,19 @@ static int put_member_set(struct adapter *a, const struct record *r, yz_error *e
     return YZ_OK;
 }
 
+static void log_policy(const struct record *offer)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, RECORD_ARENA_MAX);
+    struct offer o;
+    if (yzi_offer_parse(offer->body, &arena, &o) == YZ_OK) {
+        yzi_log(&ADAPTER_POLICY_ADOPTED,
+                (struct log_field[]){log_bytes("subsystem", o.subsystem.v),
+                                     log_num("version", (int64_t)o.version),
+                                     {0}});
+    }
+}
+
 static int put_offer(struct adapter *a, const struct record *offer, const struct record *terms,
                      yz_error *err)
 {
@@ -136,7 +150,7 @@ static int put_offer(struct adapter *a, const struct record *offer, const struct
     if (rc < 0 && rc != YZ_EEXIST) {
         return rc;
     }
-    yzi_log(&ADAPTER_POLICY_ADOPTED, NULL);
+    log_policy(offer);
     yzi_adapter_put_everywhere(a, offer->raw);
     return YZ_OK;
 }
@@ -260,7 +274,8 @@ void yzi_adapter_on_import(struct adapter *a, const struct finished *f)
     }
     if (done) {
         yzi_log(&ADAPTER_IMPORT_DONE,
-                (struct log_field[]){log_str("file", i->name),
+                (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
+                                     log_str("file", i->name),
                                      log_num("rows", (int64_t)i->report.rows),
                                      log_num("inserted", (int64_t)i->report.inserted),
                                      log_num("updated", (int64_t)i->report.updated),

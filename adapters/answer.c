@@ -114,8 +114,9 @@ static int open_request(struct answering *a, const struct job *j, struct plain *
 static void describe_denial(struct reply *r, const struct access_decision *d)
 {
     if (d->field.n) {
-        snprintf(r->detail, sizeof r->detail, "field %.*s", (int)d->field.n,
-                 (const char *)d->field.p);
+        snprintf(r->detail, sizeof r->detail,
+                 d->bad_query ? "there is no field %.*s" : "the field %.*s is not granted",
+                 (int)d->field.n, (const char *)d->field.p);
         r->head.detail = yzi_bytes_str(r->detail);
     }
     say_no(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);

@@ -572,6 +572,7 @@ void yzi_adapter_drain(struct adapter *a)
     if (!a->draining) {
         a->draining = true;
         a->drain_until = a->mono + a->config->drain;
+        a->next_second = a->mono; /* when nothing is under way, it ends at once */
         yzi_log(&ADAPTER_DRAINING,
                 (struct log_field[]){log_num("answering", (int64_t)a->jobs_out), {0}});
     }

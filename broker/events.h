@@ -24,6 +24,7 @@
     X(STATEMENT_ADOPTED, "statement.adopted", LOG_LEVEL_INFO)                                      \
     X(RECORD_REFUSED, "record.refused", LOG_LEVEL_WARN)                                            \
     X(OFFER_ADOPTED, "offer.adopted", LOG_LEVEL_INFO)                                              \
+    X(KEEP_FAILED, "offer.not-kept", LOG_LEVEL_ERROR)                                              \
     X(FRESHNESS_FAILED, "freshness.failed", LOG_LEVEL_ERROR)                                       \
     X(PEER_UP, "peer.up", LOG_LEVEL_INFO)                                                          \
     X(PEER_DOWN, "peer.down", LOG_LEVEL_INFO)                                                      \

@@ -5,6 +5,7 @@
  * the timers. A message's sender is known before its content is looked at.
  */
 #include "broker/broker.h"
+#include "broker/kept.h"
 
 #include <unistd.h>
 
@@ -109,6 +110,7 @@ static int start(struct broker *b, yz_error *err)
     YZ_TRY(load_keys(b, err));
     YZ_TRY(open_trust(b, err));
     YZ_TRY(yzi_offers_new(&b->offers));
+    yzi_kept_load(b);
     YZ_TRY(yzi_replay_new(b->config->limits.remembered, &b->replay));
     YZ_TRY(yzi_net_new(1, &b->net));
     YZ_TRY(listen_everywhere(b, err));
@@ -627,6 +629,7 @@ void yzi_broker_drain(struct broker *b)
     }
     b->draining = true;
     b->drain_until = b->mono + b->config->drain;
+    b->next_second = b->mono; /* when nothing is under way, it ends at once */
     yzi_metric_set(&b->metrics.ready, 0);
     yzi_log(&EV_DRAINING,
             (struct log_field[]){log_num("in_flight", (int64_t)yzi_exchanges_count(&b->exchanges)),

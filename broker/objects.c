@@ -6,10 +6,11 @@
  * node, because a small message may ask for a large one or carry thousands of signatures.
  */
 #include "broker/broker.h"
+#include "broker/kept.h"
 
 #include <sodium.h>
 
-#define TRUST_ARENA_MAX (1024u * 1024u)
+#define TRUST_ARENA_MAX (4u * 1024u * 1024u) /* room for any record */
 #define OBJECT_MAX (8u * 1024u * 1024u)
 /* What one node may make us do, however many connections it has. Bytes handed out: a directory of
  * 64 MiB at once. Records taken in, each at least one verification: a member set is also sent on to
@@ -385,6 +386,19 @@ static int take_announcement(struct broker *b, const struct record *r,
     return YZ_OK;
 }
 
+static void log_statement(const struct record *r)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, TRUST_ARENA_MAX);
+    struct member_set set;
+    if (yzi_member_set_parse(r->body, &arena, &set) == YZ_OK) {
+        yzi_log(&EV_STATEMENT_ADOPTED,
+                (struct log_field[]){log_bytes("member", set.member.v),
+                                     log_num("version", (int64_t)set.version),
+                                     {0}});
+    }
+}
+
 static int take_member_set(struct broker *b, const struct record *r, yz_error *err)
 {
     int rc = yzi_trust_put_member_set(b->trust, r->raw, err);
@@ -392,7 +406,7 @@ static int take_member_set(struct broker *b, const struct record *r, yz_error *e
         return YZ_OK;
     }
     YZ_TRY(rc);
-    yzi_log(&EV_STATEMENT_ADOPTED, NULL);
+    log_statement(r);
     yzi_broker_directory_changed(b);
     push(b, NULL, FETCH_STATEMENTS, r->raw);
     return YZ_OK;
@@ -405,7 +419,14 @@ static int take_offer(struct broker *b, const struct record *r, yz_error *err)
         return YZ_OK;
     }
     YZ_TRY(rc);
-    yzi_log(&EV_OFFER_ADOPTED, NULL);
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, TRUST_ARENA_MAX);
+    struct offer o;
+    YZ_TRY(yzi_offer_parse(r->body, &arena, &o));
+    yzi_log(&EV_OFFER_ADOPTED, (struct log_field[]){log_bytes("subsystem", o.subsystem.v),
+                                                    log_num("version", (int64_t)o.version),
+                                                    {0}});
+    yzi_kept_offer(b, &o, r->raw);
     return YZ_OK;
 }
 

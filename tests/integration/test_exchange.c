@@ -88,7 +88,7 @@ static void test_call__a_field_not_granted_is_denied_by_the_provider(void **stat
     const struct output *o = EXPECT_YZ(3, "call", "--config", sandbox.client, "--key", PERSON,
                                        "--field", "spouse_id", MARRIAGES);
     assert_says(o, "denied (provider");
-    assert_says(o, "reason: field: field spouse_id");
+    assert_says(o, "reason: field: the field spouse_id is not granted");
 }
 
 static void test_call__an_unknown_field_is_a_bad_query(void **state)
@@ -258,6 +258,20 @@ static void test_broker__restarted_serves_the_same_exchanges(void **state)
     fail_msg("no answer after the broker came back");
 }
 
+static void test_broker__restarted_remembers_what_is_offered(void **state)
+{
+    (void)state;
+    kill_daemon(adapter_pid(&sandbox, "tax"), SIGKILL);
+    kill_daemon(sandbox.broker, SIGKILL);
+    sandbox.broker = start_again(&sandbox, "broker");
+    /* the offer is known and its adapter is not there: that is no unknown service */
+    const struct output *o = EXPECT_YZ(4, "call", "--config", sandbox.client, "--timeout", "5s",
+                                       "--key", PERSON, CLEARANCES);
+    assert_null(strstr(o->text, "unknown-service"));
+    start_again(&sandbox, "tax");
+    EXPECT_YZ(0, "call", "--config", sandbox.client, "--key", PERSON, CLEARANCES);
+}
+
 static void test_adapter__killed_and_restarted_answers_again(void **state)
 {
     (void)state;
@@ -294,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_broker__survives_garbage_on_its_socket),
         cmocka_unit_test(test_ops__says_ready_and_counts),
         cmocka_unit_test(test_broker__restarted_serves_the_same_exchanges),
+        cmocka_unit_test(test_broker__restarted_remembers_what_is_offered),
         cmocka_unit_test(test_adapter__killed_and_restarted_answers_again),
         cmocka_unit_test(test_node__revoked_is_cut_off),
     };

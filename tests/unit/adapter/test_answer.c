@@ -156,7 +156,7 @@ static void test_answer__denies_what_the_terms_do_not_allow(void **state)
     fixture_open(f, &a, field, &o);
     assert_int_equal(o.head.code, ANSWER_DENIED);
     assert_true(yzi_bytes_eq_str(o.head.reason, "field"));
-    assert_true(yzi_bytes_eq_str(o.head.detail, "field spouse"));
+    assert_true(yzi_bytes_eq_str(o.head.detail, "the field spouse is not granted"));
     assert_int_equal(o.response.header.status, RESPONSE_REFUSED);
 
     yz_bytes audit = yzi_bytes_str("audit");
