@@ -43,7 +43,9 @@ struct parked {
 /* Whose newer directory is being fetched, chunk by chunk. */
 struct follow {
     bool active;
+    bool delivered; /* a chunk that was asked for has come */
     struct connection_id from;
+    char node[YZ_ID_MAX + 1]; /* whose connection that is */
     uint64_t version;
     uint64_t deadline; /* for the next piece, monotonic ms */
     struct {

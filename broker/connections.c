@@ -194,9 +194,14 @@ size_t yzi_connections_count(const struct connections *c)
     return yzi_table_count(&c->by_id);
 }
 
+struct node_load *yzi_connections_load(const struct connections *c, yz_bytes node)
+{
+    return yzi_table_get(&c->loads, node);
+}
+
 size_t yzi_connections_of_node(const struct connections *c, yz_node_id node)
 {
-    const struct node_load *load = yzi_table_get(&c->loads, node.v);
+    const struct node_load *load = yzi_connections_load(c, node.v);
     return load ? load->connections : 0;
 }
 
@@ -206,7 +211,7 @@ void yzi_connections_sweep(struct connections *c, uint64_t mono)
     for (struct table_item *i = yzi_table_first(&c->loads); i; i = next) {
         next = yzi_table_next(i);
         struct node_load *load = yzi_table_value(i);
-        if (load->connections == 0 && load->in_flight == 0 &&
+        if (load->connections == 0 && load->in_flight == 0 && mono >= load->mistrusted_until &&
             mono - load->used_mono > LOAD_KEPT_MS) {
             yz_bytes key = yzi_table_key(i);
             yzi_table_remove(&c->loads, key);

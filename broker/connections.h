@@ -33,6 +33,7 @@ struct node_load {
     unsigned logged; /* lines about it in this second */
     uint64_t logged_second;
     uint64_t used_mono;
+    uint64_t mistrusted_until; /* its directory is not asked for before (monotonic ms) */
 };
 
 struct connection {
@@ -85,6 +86,7 @@ void yzi_connection_mark_gone(struct connections *c, struct connection *k);
 void yzi_connection_drop(struct connections *c, struct connection *k); /* frees it */
 /* How many connections this node has. */
 size_t yzi_connections_of_node(const struct connections *c, yz_node_id node);
+struct node_load *yzi_connections_load(const struct connections *c, yz_bytes node); /* NULL: none */
 /* Forget the loads of nodes that have been away for a while. */
 void yzi_connections_sweep(struct connections *c, uint64_t mono);
 size_t yzi_connections_count(const struct connections *c);

@@ -3,11 +3,12 @@
  * Following a peer's newer directory: its manifest, then the chunks we lack, a few at a time, then
  * adoption. Any number of peers may be asked for their manifest at once; chunks are fetched from
  * one, because only a manifest that verified, and newer than the one pursued, moves us from whom we
- * follow. What was not asked for is not looked at. A peer that claims what it does not give is not
- * asked again for a while; others are.
+ * follow. What was not asked for is not looked at. A node that claims what it does not give is not
+ * asked again for a while, over whatever connection; others are.
  */
 #include "broker/broker.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #define ARENA_MAX (1024u * 1024u)
@@ -33,7 +34,8 @@ void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t v
 {
     uint64_t ours = yzi_directory_version(b->directory);
     bool followed = b->follow.active && version <= b->follow.version;
-    if (version <= ours || followed || b->mono < k->follow_after) {
+    if (version <= ours || followed || b->mono < k->follow_after ||
+        b->mono < k->load->mistrusted_until) {
         return;
     }
     if (fetch_from(b, &k->id, FETCH_MANIFEST, (yz_bytes){0}, &k->manifest_token) == YZ_OK) {
@@ -44,6 +46,15 @@ void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t v
 static void stop(struct broker *b)
 {
     b->follow = (struct follow){0};
+}
+
+/* The load is asked for by name: it outlives the connection, the pointer in it may not. */
+static void mistrust(struct broker *b, const char *node)
+{
+    struct node_load *load = yzi_connections_load(&b->connections, yzi_bytes_str(node));
+    if (load) {
+        load->mistrusted_until = b->mono + MISTRUST_MS;
+    }
 }
 
 static bool is_fetched(const struct follow *f, const yz_digest *digest)
@@ -116,6 +127,7 @@ static int take_manifest(struct broker *b, struct connection *k, yz_bytes payloa
     size_t n = 0;
     YZ_TRY(yzi_trust_offer_manifest(b->trust, manifest.raw, &arena, &missing, &n, err));
     b->follow = (struct follow){.active = true, .from = k->id, .version = version};
+    snprintf(b->follow.node, sizeof b->follow.node, "%s", k->node);
     return pursue(b, err);
 }
 
@@ -127,6 +139,13 @@ static int on_manifest(struct broker *b, struct connection *k, const struct obje
     }
     k->manifest_token = 0;
     return o->found ? take_manifest(b, k, payload, err) : YZ_OK;
+}
+
+static bool is_chunk(yz_bytes payload, const yz_digest *asked_for)
+{
+    yz_digest digest;
+    crypto_hash_sha256(digest.b, payload.p, payload.n);
+    return yzi_digest_eq(&digest, asked_for);
 }
 
 static int on_chunk(struct broker *b, struct connection *k, const struct object *o,
@@ -146,6 +165,10 @@ static int on_chunk(struct broker *b, struct connection *k, const struct object 
             stop(b);
             return YZ_OK;
         }
+        if (!is_chunk(payload, &f->fetches[i].digest)) { /* it would be asked for for ever */
+            return yzi_fail(err, YZ_ESIGNATURE, "it is another chunk than the one asked for");
+        }
+        f->delivered = true;
         size_t remaining = 0;
         int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
         if (rc < 0 && rc != YZ_ENOTFOUND) {
@@ -174,7 +197,7 @@ void yzi_broker_on_object(struct broker *b, struct connection *k, const struct f
         return;
     }
     stop(b);
-    k->follow_after = b->mono + MISTRUST_MS;
+    mistrust(b, k->node);
     if (yzi_broker_may_log(b, k->load)) {
         err.code = rc;
         yzi_log_error(&EV_DIRECTORY_REFUSED, &err,
@@ -188,12 +211,13 @@ void yzi_broker_follow_step(struct broker *b)
         return;
     }
     struct connection *k = yzi_connection_find(&b->connections, &b->follow.from);
+    bool there = k && !k->gone;
     bool overdue = b->mono >= b->follow.deadline;
-    if (k && !k->gone && !overdue) {
+    if (there && !overdue) {
         return;
     }
-    if (k && overdue) {
-        k->follow_after = b->mono + MISTRUST_MS;
+    if (overdue || !b->follow.delivered) { /* else whoever reconnects could hold us up again */
+        mistrust(b, b->follow.node);
     }
     stop(b);
 }

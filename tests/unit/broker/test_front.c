@@ -399,6 +399,7 @@ static void test_follow__survives_rubbish_and_claims_of_nothing(void **state)
     serve(q, f.token, FETCH_CHUNK, &rubbish);
     assert_true(puppet_is_heard(q));
     assert_int_equal(yzi_directory_version(r->b->directory), 1);
+    assert_false(r->b->follow.active); /* not asked for the same again and again */
 }
 
 static void test_follow__gives_up_with_the_connection(void **state)
@@ -418,6 +419,14 @@ static void test_follow__gives_up_with_the_connection(void **state)
     }
     rig_advance(r, 1000);
     assert_false(r->b->follow.active);
+    p = rig_join(r, "CN/GOV/MCA/@a1"); /* it is no more believed over another connection */
+    puppet_heartbeat(p, r->w->version);
+    assert_int_equal(puppet_count(p, FRAME_FETCH), 0);
+    rig_advance(r, 60000);
+    struct puppet *again = rig_join(r, "CN/GOV/MCA/@a1");
+    rig_advance(r, 2001); /* it was asked when it said hello */
+    puppet_heartbeat(again, r->w->version);
+    assert_int_equal(next_fetch(again).what, FETCH_MANIFEST);
 }
 
 /* -- announcements and services -- */
