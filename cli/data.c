@@ -380,7 +380,8 @@ static const struct cli_option list_options[] = {
 
 const struct cli_verb yzi_cli_data[] = {
     {"data", "check", "DEFINITION [FILE...]", 1, 1000,
-     "Check a definition, and CSV files against it (duplicate keys show at import)", check_options, run_check, false},
+     "Check a definition, and CSV files against it (duplicate keys show at import)", check_options,
+     run_check, false},
     {"data", "import", "DATASET FILE", 2, 2,
      "Import a CSV file into an adapter: all of it or "
      "nothing",
