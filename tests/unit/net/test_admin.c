@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * net/admin: both ends of the administration socket. The daemon's end is driven by the test's own
- * loop; what asks is either a thread in yzi_admin_call or a bare socket that misbehaves. Over 800
- * lines: all of its cases share one fixture, one driven server and one bare peer.
+ * loop; what asks is either a thread in yzi_admin_call or a bare socket that misbehaves.
+ * Over 800 lines: all of its cases share one fixture, one driven server and one bare peer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
