@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A DEALER with one connection at a time. libzmq's own reconnecting is switched off: it gives up
- * for ever after a refused key or a protocol error, says nothing about it, and would send what was
+ * A DEALER with one connection at a time. libzmq's own reconnecting is not used: it gives up for
+ * ever after a refused key or a protocol error, says nothing about it, and would send what was
  * queued for the old connection on the new one, before any hello. So each connection has its own
  * socket, the socket's monitor tells how it fares, and whatever ends it leads to one place: the
  * back-off. A socket whose connection is lost is kept until the next attempt, because what the
@@ -10,6 +10,7 @@
 #include "net/link.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -47,9 +48,13 @@ struct link {
     uint64_t multipart;
 };
 
+/* The monitor is stopped before its reader goes, and both before the socket: closing a socket
+ * happens later and elsewhere, and an event that finds no reader blocks libzmq's I/O thread for
+ * ever, with all sockets of the process. */
 static void close_monitor(struct link *l)
 {
     if (l->monitor) {
+        zmq_socket_monitor(l->socket, NULL, 0);
         zmq_close(l->monitor);
         l->monitor = NULL;
     }
@@ -57,12 +62,11 @@ static void close_monitor(struct link *l)
 
 static void close_sockets(struct link *l)
 {
-    /* the socket first: it is what writes to the monitor */
+    close_monitor(l);
     if (l->socket) {
         zmq_close(l->socket);
         l->socket = NULL;
     }
-    close_monitor(l);
 }
 
 /* Full jitter on the upper half, so that a thousand links that lost one broker do not return as
@@ -97,11 +101,14 @@ static void lose(struct link *l)
 static int set_options(struct link *l)
 {
     YZ_TRY(yzi_zmq_set_common(l->socket, l->endpoint, l->message_max, l->high_water));
-    YZ_TRY(yzi_zmq_set_int(l->socket, ZMQ_RECONNECT_IVL, -1));
+    /* "Never" would be -1, but then libzmq throws away what it has received and we have not read.
+     */
+    YZ_TRY(yzi_zmq_set_int(l->socket, ZMQ_RECONNECT_IVL, INT_MAX));
     YZ_TRY(yzi_zmq_set_bytes(l->socket, ZMQ_CURVE_SERVERKEY, l->server_key, 32));
     return yzi_zmq_set_curve_keys(l->socket, l->transport);
 }
 
+/* Connected before the socket is, so that no event comes without a reader. */
 static int open_monitor(struct link *l)
 {
     static _Atomic uint64_t serial; /* addresses are unique in the process's one context */
@@ -111,15 +118,16 @@ static int open_monitor(struct link *l)
     const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_MONITOR_STOPPED;
-    if (zmq_socket_monitor(l->socket, address, events) < 0) {
-        return yzi_zmq_error(errno);
-    }
     l->monitor = zmq_socket(l->context, ZMQ_PAIR);
     if (!l->monitor) {
         return yzi_zmq_error(errno);
     }
     YZ_TRY(yzi_zmq_set_int(l->monitor, ZMQ_LINGER, 0));
-    return zmq_connect(l->monitor, address) < 0 ? yzi_zmq_error(errno) : YZ_OK;
+    if (zmq_socket_monitor(l->socket, address, events) < 0 ||
+        zmq_connect(l->monitor, address) < 0) {
+        return yzi_zmq_error(errno);
+    }
+    return YZ_OK;
 }
 
 static int try_connect(struct link *l)

@@ -224,12 +224,30 @@ static void test_link__gives_up_on_who_never_answers(void **state)
     close(port);
 }
 
+/* libzmq's thread tells the monitor more after the refusal; whether we still listen or not, it must
+ * go on serving everybody. */
+static void test_link__outlives_many_refusals(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    open_link(f, 0, false);
+    for (unsigned i = 0; i < 300; i++) {
+        UNTIL(f, f->last[0] == LINK_REFUSED);
+        f->last[0] = LINK_NOTHING;
+        yzi_manual_clock_advance(&f->clock, 30000);
+        yzi_link_step(f->links[0]);
+    }
+    connect_link(f, 1);
+    talk(f, 1, "still there");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_link__is_refused_until_its_key_is_known),
+        TEST(test_link__outlives_many_refusals),
         TEST(test_link__does_not_speak_to_a_server_with_another_key),
         TEST(test_link__drops_messages_of_several_parts),
         TEST(test_link__says_when_its_queue_is_full),

@@ -535,7 +535,7 @@ static void test_follow__answers_all_fetches_through_a_full_queue(void **state)
     UNTIL(o, !listens(o));
     assert_true(yzi_session_deadline(o->session) <= yzi_mono_ms(&w->clock.clock) + 10);
     o->b1.deaf = false;
-    UNTIL(o, (yzi_manual_clock_advance(&w->clock, 10),
+    UNTIL(o, (yzi_manual_clock_advance(&w->clock, 100),
               o->b1.got[FRAME_OBJECT] == before + MANY_FETCHES));
     assert_true(listens(o));
     assert_int_equal(o->downs, 0);
