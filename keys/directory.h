@@ -134,6 +134,8 @@ const struct member_record *yzi_directory_member(const struct directory *d, yz_m
 const struct member_set *yzi_directory_member_set(const struct directory *d, yz_member_id id);
 bool yzi_directory_key_revoked(const struct directory *d, const uint8_t key[32], uint64_t now);
 bool yzi_directory_member_revoked(const struct directory *d, yz_member_id id, uint64_t now);
+/* The node itself is revoked, whether or not anything lists it still. */
+bool yzi_directory_node_revoked(const struct directory *d, yz_node_id id, uint64_t now);
 
 /* Visit the live brokers by id; stop and return the callback's code when it is not 0. The view is
  * the caller's to copy. */

@@ -106,6 +106,11 @@ bool yzi_directory_member_revoked(const struct directory *d, yz_member_id id, ui
     return yzi_dir_revoked(&d->base->revoked_members, id.v, now);
 }
 
+bool yzi_directory_node_revoked(const struct directory *d, yz_node_id id, uint64_t now)
+{
+    return yzi_dir_revoked(&d->base->revoked_nodes, id.v, now);
+}
+
 /* Whether the member may speak through this set at all. */
 static int check_set(const struct directory *d, const struct dir_set *s, uint64_t now)
 {
@@ -117,7 +122,7 @@ static int check_set(const struct directory *d, const struct dir_set *s, uint64_
  * revoked, or the operator did not admit the broker; YZ_EEXPIRED. */
 static int check_node(const struct directory *d, const struct dir_node *n, uint64_t now)
 {
-    YZ_ENSURE(!yzi_dir_revoked(&d->base->revoked_nodes, n->view.node.v, now), YZ_EUNKNOWNKEY);
+    YZ_ENSURE(!yzi_directory_node_revoked(d, n->view.node, now), YZ_EUNKNOWNKEY);
     if (n->set) {
         return check_set(d, n->set, now);
     }

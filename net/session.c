@@ -23,6 +23,8 @@
 #define ALARMS_PER_MINUTE 20u
 #define MINUTE_MS 60000u
 #define FAREWELL_MS 200u /* for the goodbye to leave */
+#define JUDGE_MS                                                                                   \
+    1000u /* how long a look at the directory holds: some revocations are dated ahead */
 
 #define REASON_UNREACHABLE "the broker cannot be reached"
 #define REASON_LOST "the connection to the broker was lost"
@@ -31,6 +33,7 @@
 #define REASON_NO_WELCOME "the broker does not welcome this node"
 #define REASON_OTHER "this is another broker than the one meant"
 #define REASON_BYE "the broker said goodbye"
+#define REASON_REVOKED "the broker, or its key, is revoked"
 
 static uint64_t now_ms(const struct session *s)
 {
@@ -101,6 +104,23 @@ static void give_up(struct session *s, const char *reason)
     go_down(s, reason);
 }
 
+/* A stolen broker is told nothing more, and nothing it says counts, although the connection stands
+ * and its key is the one pinned. That the directory does not list it is no reason: ours may be the
+ * older one, and its the one to fetch. */
+static bool is_revoked(struct session *s)
+{
+    YZ_AUTO(yzi_directory_unref_ptr)
+    const struct directory *d = yzi_trust_directory(s->o.trust);
+    uint64_t mono = now_ms(s), wall = yzi_wall_ms(s->o.link.clock);
+    if (d != s->judged_by || mono - s->judged_at >= JUDGE_MS) {
+        s->revoked = d && (yzi_directory_node_revoked(d, s->o.broker, wall) ||
+                           yzi_directory_key_revoked(d, s->o.link.server_key, wall));
+        s->judged_by = d;
+        s->judged_at = mono;
+    }
+    return s->revoked;
+}
+
 /* -- sending -- */
 
 uint32_t yzi_session_token(struct session *s)
@@ -151,7 +171,7 @@ static void send_heartbeat(struct session *s)
 
 int yzi_session_send(struct session *s, yz_bytes frame)
 {
-    YZ_ENSURE(s->state == SESSION_UP, YZ_EUNAVAILABLE);
+    YZ_ENSURE(s->state == SESSION_UP && !is_revoked(s), YZ_EUNAVAILABLE);
     YZ_ENSURE(frame.n <= s->message_max, YZ_ETOOBIG);
     return yzi_link_send(s->link, frame);
 }
@@ -395,6 +415,10 @@ static bool receive_some(struct session *s)
 
 static void on_connected(struct session *s)
 {
+    if (is_revoked(s)) {
+        give_up(s, REASON_REVOKED);
+        return;
+    }
     s->state = SESSION_GREETING;
     s->complained = false;
     s->heard_at = now_ms(s);
@@ -455,6 +479,9 @@ static void run_timers(struct session *s)
 
 int yzi_session_step(struct session *s, bool *out_more)
 {
+    if (s->state != SESSION_DOWN && is_revoked(s)) {
+        give_up(s, REASON_REVOKED);
+    }
     handle_events(s);
     bool more = receive_some(s); /* before the timers: what waits to be read breaks the silence */
     run_timers(s);

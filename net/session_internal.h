@@ -30,6 +30,9 @@ struct session {
     yz_uuid boot;
     enum session_state state;
     const char *down_reason; /* last told to the owner; NULL: up, or never told anything */
+    bool revoked;            /* the broker, when it was looked up last */
+    const struct directory *judged_by; /* to compare with, never to read */
+    uint64_t judged_at;
     uint32_t last_token;
     yz_buf out; /* the frame being written */
 

@@ -102,6 +102,56 @@ static void test_follow__follows_a_new_root_statement(void **state)
     assert_int_equal(yzi_trust_state(o->trust, NULL), TRUST_FRESH);
 }
 
+/* However the record comes, the connection ends with it, and no new one is made of use. */
+static void gives_up_the_revoked(struct owner *o, void (*revoke)(void))
+{
+    struct world_message q;
+    yz_world_request(w, &(struct world_request){0}, &q);
+    know_directory(o);
+    come_up(o);
+    revoke();
+    know_directory(o);
+    assert_int_equal(yzi_session_send(o->session, yzi_bytes_buf(&q.raw)), YZ_EUNAVAILABLE);
+    say(&o->b1, yzi_bytes_buf(&q.raw));
+    unsigned hellos = o->b1.got[FRAME_HELLO];
+    UNTIL(o, o->downs == 1);
+    assert_string_equal(o->reason, "the broker, or its key, is revoked");
+    struct server_counters c, before;
+    yzi_server_counters(o->b1.server, &before);
+    do { /* the second attempt shows that the first was dealt with */
+        yzi_manual_clock_advance(&w->clock, 100);
+        turn(o, 10);
+        yzi_server_counters(o->b1.server, &c);
+    } while (c.admitted < before.admitted + 2);
+    assert_int_equal(o->b1.got[FRAME_HELLO], hellos);
+    assert_int_equal(o->ups, 1);
+    assert_int_equal(o->frames, 0);
+    yz_world_message_fini(&q);
+}
+
+static void revoke_broker(void)
+{
+    yz_world_revoke_node(w, "CN/@b1", yz_world_now(w));
+    yz_world_publish(w);
+}
+
+static void revoke_its_key(void)
+{
+    struct world_node *b1 = yz_world_node(w, "CN/@b1");
+    yz_world_revoke_key(w, b1->transport.public_key, yz_world_now(w));
+    yz_world_publish(w);
+}
+
+static void test_follow__gives_up_a_broker_that_is_revoked(void **state)
+{
+    gives_up_the_revoked(*state, revoke_broker);
+}
+
+static void test_follow__gives_up_a_broker_whose_key_is_revoked(void **state)
+{
+    gives_up_the_revoked(*state, revoke_its_key);
+}
+
 static void test_follow__starts_again_when_the_broker_moves_on(void **state)
 {
     struct owner *o = *state;
@@ -551,6 +601,8 @@ int main(void)
         TEST(test_follow__fetches_only_what_changed),
         TEST(test_follow__asks_for_a_few_chunks_at_a_time),
         TEST(test_follow__follows_a_new_root_statement),
+        TEST(test_follow__gives_up_a_broker_that_is_revoked),
+        TEST(test_follow__gives_up_a_broker_whose_key_is_revoked),
         TEST(test_follow__starts_again_when_the_broker_moves_on),
         TEST(test_follow__shares_a_trust_with_another),
         TEST(test_follow__raises_alarm_at_a_rollback),
