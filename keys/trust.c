@@ -462,9 +462,13 @@ int yzi_trust_check_freshness(const struct directory *d, const struct record *r,
     return 0;
 }
 
-static int check_time(const struct trust *t, const struct freshness *f, yz_error *err)
+/* What depends on the moment: a statement kept from before its key was revoked stays what it is. */
+static int check_now(const struct trust *t, const struct freshness *f, yz_error *err)
 {
     uint64_t now = yzi_wall_ms(t->clock);
+    if (yzi_directory_key_revoked(t->directory, t->directory->base->root.freshness_key, now)) {
+        return yzi_fail(err, YZ_EUNKNOWNKEY, "the freshness key is revoked");
+    }
     if (f->time > now && f->time - now > YZ_SKEW_MS) {
         return yzi_fail(err, YZ_EEXPIRED, "the freshness statement is from the future");
     }
@@ -508,7 +512,7 @@ int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err)
         return yzi_fail(err, rc, "the freshness statement cannot be read (%s)", yz_err_name(rc));
     }
     YZ_TRY(yzi_trust_check_freshness(t->directory, &r, &f, err));
-    YZ_TRY(check_time(t, &f, err));
+    YZ_TRY(check_now(t, &f, err));
     return keep_freshness(t, &f, record, err);
 }
 

@@ -78,7 +78,7 @@ YZ_MUST_USE int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error 
 /* A freshness record: signed by the root statement's freshness key, for the version in force (a
  * newer version: YZ_EAGAIN, fetch the directory first), not older than any held (YZ_EROLLBACK;
  * also of an older version), not the one held (YZ_EEXIST), not from the future beyond the skew
- * (YZ_EEXPIRED). */
+ * (YZ_EEXPIRED), the key not revoked (YZ_EUNKNOWNKEY). */
 YZ_MUST_USE int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err);
 /* A newer member set signed by its member. Errors as yzi_directory_overlay, and YZ_EUNAVAILABLE
  * without a directory; persisted on success. */

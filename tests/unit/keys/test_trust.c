@@ -250,6 +250,30 @@ static void test_freshness__is_refused_from_others_and_the_future(void **state)
     assert_int_equal(yzi_trust_put_freshness(t, yzi_bytes_str("x"), &last), YZ_EMALFORMED);
 }
 
+/* Whoever stole it could otherwise keep everybody on a version that the operators left behind. */
+static void test_freshness__is_refused_when_its_key_is_revoked(void **state)
+{
+    (void)state;
+    open_home();
+    assert_int_equal(put_bundle(), 0);
+    yz_world_revoke_key(w, w->freshness.public_key, WORLD_TIME + MINUTE);
+    yz_world_publish(w);
+    assert_int_equal(put_bundle(), 0);
+    assert_int_equal(put_freshness(WORLD_TIME), 0); /* it counts from a time on */
+    yzi_manual_clock_advance(&w->clock, MINUTE);
+    assert_int_equal(put_freshness(yz_world_now(w)), YZ_EUNKNOWNKEY);
+    assert_says("revoked");
+    reopen();
+    uint64_t age;
+    assert_int_equal(yzi_trust_state(t, &age), TRUST_FRESH);
+    assert_int_equal(age, MINUTE);
+    yz_world_new_key(KEY_FRESHNESS, &w->freshness); /* only the root can name another */
+    w->root_changed = true;
+    yz_world_publish(w);
+    assert_int_equal(put_bundle(), 0);
+    assert_int_equal(put_freshness(yz_world_now(w)), 0);
+}
+
 static void test_freshness__belongs_to_one_version(void **state)
 {
     (void)state;
@@ -468,6 +492,7 @@ int main(void)
         T(test_freshness__ages_by_the_clock),
         T(test_freshness__is_refused_when_older_across_restarts),
         T(test_freshness__is_refused_from_others_and_the_future),
+        T(test_freshness__is_refused_when_its_key_is_revoked),
         T(test_freshness__belongs_to_one_version),
         T(test_freshness__cannot_be_had_from_a_wrong_clock),
         T(test_sets__stay_until_a_version_includes_them),
