@@ -5,7 +5,8 @@
  * condition of its own until the engine's `done` wakes it.
  *
  * Locks, both leaves: `mutex` guards started, closing, inside and the start's result; the mutex of
- * a waiter guards that waiter. Everything else belongs to the thread once it runs.
+ * a waiter guards that waiter. async.c has its own. Everything else belongs to the thread once it
+ * runs.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -13,30 +14,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/queue.h"
+#include "client/client_internal.h"
 #include "client/submit.h"
 
-#define HANDED_OVER_MAX 4096u /* orders between callers and the thread */
 #define ORDERS_PER_STEP 256u
-
-struct yz_client {
-    struct client_config config;
-    const struct clock *clock;
-    struct key_pair signing, transport;
-    struct trust *trust;
-    struct net *net;
-    struct queue *orders;
-    int stop_fd;
-    pthread_t thread;
-    bool running; /* the thread is to be joined */
-
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool started, closing;
-    unsigned inside; /* callers between entering and leaving a blocking call */
-    int start_rc;
-    yz_error start_err;
-};
 
 const char *yz_version(void)
 {
@@ -81,13 +62,17 @@ static void run_engine(yz_client *c, struct engine *e)
 {
     bool more = false;
     for (;;) {
-        struct poll_entry entries[ENGINE_POLL_ENTRIES + 2];
+        struct poll_entry entries[ENGINE_POLL_ENTRIES + 3];
         size_t n = yzi_engine_poll_entries(e, entries);
         entries[n++] = (struct poll_entry){.fd = yzi_queue_fd(c->orders)};
+        entries[n++] = (struct poll_entry){.fd = c->async.wake_fd};
         entries[n++] = (struct poll_entry){.fd = c->stop_fd};
         int rc = yzi_poll(entries, n, time_to_wait(c, e, more));
         if (entries[n - 1].readable || rc < 0) {
             return;
+        }
+        if (entries[n - 2].readable) {
+            yzi_async_cancel_asked(&c->async, e);
         }
         bool orders = take_orders(c, e);
         yzi_engine_step(e, &more);
@@ -127,6 +112,7 @@ static void *run(void *arg)
     while ((order = yzi_queue_try_pop(c->orders)) != NULL) {
         refuse_order(order);
     }
+    yzi_async_end(&c->async); /* every call has ended */
     return NULL;
 }
 
@@ -196,7 +182,8 @@ static int open_all(yz_client *c, const char *path, yz_error *err)
     YZ_TRY(load_key(c, "keys/transport.key", KEY_TRANSPORT, &c->transport, err));
     YZ_TRY(open_trust(c, err));
     YZ_TRY(yzi_net_new(1, &c->net));
-    YZ_TRY(yzi_queue_new(HANDED_OVER_MAX, &c->orders));
+    YZ_TRY(yzi_queue_new(HANDED_OVER_MAX + c->config.in_flight, &c->orders));
+    YZ_TRY(yzi_async_open(&c->async, c->config.in_flight));
     c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     YZ_ENSURE(c->stop_fd >= 0, YZ_EIO);
     return start_thread(c, err);
@@ -211,6 +198,7 @@ int yz_client_open(const char *config_path, yz_client **out, yz_error *err)
     YZ_TRY(yzi_alloc(1, sizeof *c, &c));
     c->clock = &yzi_clock_system;
     c->stop_fd = -1;
+    yzi_async_init(&c->async);
     /* with default attributes these cannot fail on Linux */
     YZ_ASSERT(pthread_mutex_init(&c->mutex, NULL) == 0);
     YZ_ASSERT(pthread_cond_init(&c->changed, NULL) == 0);
@@ -229,6 +217,7 @@ static void stop_thread(yz_client *c)
     uint64_t one = 1;
     YZ_ASSERT(write(c->stop_fd, &one, sizeof one) == sizeof one);
     pthread_join(c->thread, NULL);
+    c->running = false;
     pthread_mutex_lock(&c->mutex);
     while (c->inside > 0) { /* their calls have ended; let them leave */
         pthread_cond_wait(&c->changed, &c->mutex);
@@ -236,7 +225,7 @@ static void stop_thread(yz_client *c)
     pthread_mutex_unlock(&c->mutex);
 }
 
-void yz_client_close(yz_client *client)
+void yz_client_shutdown(yz_client *client)
 {
     if (!client) {
         return;
@@ -247,10 +236,19 @@ void yz_client_close(yz_client *client)
     if (client->running) {
         stop_thread(client);
     }
+}
+
+void yz_client_close(yz_client *client)
+{
+    if (!client) {
+        return;
+    }
+    yz_client_shutdown(client);
     if (client->stop_fd >= 0) {
         close(client->stop_fd);
     }
-    yzi_queue_free(client->orders, refuse_order);
+    yzi_queue_free(client->orders, NULL); /* the thread left it empty */
+    yzi_async_fini(&client->async);
     yzi_trust_close(client->trust);
     yzi_net_free(client->net);
     yzi_key_pair_fini(&client->signing);
@@ -263,33 +261,47 @@ void yz_client_close(yz_client *client)
 
 /* -- handing over -- */
 
-static int hand_over(yz_client *c, struct call_order *order, yz_error *err)
+int yzi_client_hand_over(yz_client *c, struct call_order *order, yz_error *err)
 {
     int rc = yzi_queue_push(c->orders, order);
     if (rc == YZ_ECLOSED) {
         return yzi_fail(err, rc, "the client is closed");
     }
-    return rc < 0 ? yzi_fail(err, rc, "%u calls wait to be taken up", HANDED_OVER_MAX) : YZ_OK;
+    return rc < 0 ? yzi_fail(err, rc, "too many calls wait to be taken up") : YZ_OK;
+}
+
+int yzi_client_order(yz_client *c, const yz_request *request, struct call_order **out,
+                     yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) struct call_order *order = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *order, &order));
+    order->submitted = yzi_mono_ms(c->clock);
+    YZ_TRY(yzi_ask_make(request, &order->ask, err));
+    *out = YZ_TAKE(order);
+    return YZ_OK;
+}
+
+void yzi_client_order_free(struct call_order *order)
+{
+    if (order) {
+        yzi_ask_fini(&order->ask);
+        free(order);
+    }
 }
 
 int yzi_client_submit(yz_client *client, const yz_request *request, call_done *done, void *ctx,
                       yz_error *err)
 {
     YZ_ENSURE(client && request && done, YZ_EINVAL);
-    YZ_AUTO(yzi_free_ptr) struct call_order *order = NULL;
-    YZ_TRY(yzi_alloc(1, sizeof *order, &order));
-    order->submitted = yzi_mono_ms(client->clock);
+    struct call_order *order;
+    YZ_TRY(yzi_client_order(client, request, &order, err));
     order->done = done;
     order->ctx = ctx;
-    YZ_TRY(yzi_ask_make(request, &order->ask, err));
-    struct call_order *given = order;
-    int rc = hand_over(client, given, err);
+    int rc = yzi_client_hand_over(client, order, err);
     if (rc < 0) {
-        yzi_ask_fini(&order->ask);
-        return rc;
+        yzi_client_order_free(order);
     }
-    order = NULL; /* the thread's now */
-    return YZ_OK;
+    return rc;
 }
 
 /* -- waiting -- */
@@ -401,7 +413,7 @@ static int probe_and_wait(yz_client *c, uint32_t timeout_ms, yz_error *err)
                                  .submitted = yzi_mono_ms(c->clock),
                                  .done = wake,
                                  .ctx = &w};
-    int rc = hand_over(c, order, err);
+    int rc = yzi_client_hand_over(c, order, err);
     if (rc < 0) {
         free(order);
     } else {

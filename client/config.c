@@ -42,6 +42,8 @@ const struct config_field yzi_client_config_fields[] = {
      .help = "Brokers to connect to; the first that is up is used, the others when it goes down."},
     {"timeout", CONFIG_DURATION, AT(timeout), false, "30s", CLIENT_TIMEOUT_MIN_MS,
      CLIENT_TIMEOUT_MAX_MS, .help = "How long a call may take when the request does not say."},
+    {"in_flight", CONFIG_U64, AT(in_flight), false, "10000", 1, CLIENT_CALLS_MAX,
+     .help = "How many submitted calls may wait to end or to be polled."},
     {"message", CONFIG_SIZE, AT(message), false, "16MiB", 65536, YZ_MESSAGE_MAX,
      .help = "The largest message sent or taken."},
     {"lock_secrets", CONFIG_BOOL, AT(lock_secrets), false, "true",

@@ -19,6 +19,7 @@ struct client_config {
     const char *node, *subsystem, *home, *anchor;
     struct config_maps brokers; /* of struct client_broker, 1..YZ_BROKERS_MAX */
     uint64_t timeout;           /* ms */
+    uint64_t in_flight;         /* calls submitted and not taken by yz_poll */
     uint64_t message;           /* bytes */
     bool lock_secrets;
     struct {
@@ -43,6 +44,8 @@ extern const struct config_field yzi_client_config_fields[];
 /* Shortest and longest time a call may be given. */
 #define CLIENT_TIMEOUT_MIN_MS 100u
 #define CLIENT_TIMEOUT_MAX_MS YZ_EXPIRY_MAX_MS
+/* Calls under way in one client, whoever waits for them. */
+#define CLIENT_CALLS_MAX 16384u
 
 /* Load and check. Free with yzi_client_config_fini, also after a failure. YZ_ECONFIG with a
  * sentence "file:line:col: …", YZ_ENOTFOUND, YZ_EIO, YZ_ENOMEM. Any thread. */

@@ -88,6 +88,9 @@ void yzi_call_finish(struct engine *e, struct call *c, int rc, yz_answer *answer
     if (answer) {
         answer->elapsed_ms = elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
     }
+    if (c->handle) {
+        c->handle->call = NULL; /* `done` may free it */
+    }
     c->done(c->ctx, rc, answer, err);
     free_call(c);
 }
@@ -363,7 +366,9 @@ void yzi_engine_submit(struct engine *e, struct call_order *order)
     yz_error err = {0};
     struct call *c = NULL;
     int rc = YZ_OK;
-    if (e->waiting.n + e->sent.n >= ENGINE_CALLS_MAX) {
+    if (order->handle && order->handle->cancelled) {
+        rc = yzi_fail(&err, YZ_ECANCELLED, "cancelled; nothing was sent");
+    } else if (e->waiting.n + e->sent.n >= ENGINE_CALLS_MAX) {
         rc = yzi_fail(&err, YZ_EBUSY, "%u calls are under way", ENGINE_CALLS_MAX);
     } else if ((rc = yzi_alloc(1, sizeof *c, &c)) == YZ_OK) {
         rc = yzi_deadlines_set(&e->timers, &c->timer, UINT64_MAX, c);
@@ -382,6 +387,10 @@ void yzi_engine_submit(struct engine *e, struct call_order *order)
     c->probe = order->probe;
     c->done = order->done;
     c->ctx = order->ctx;
+    c->handle = order->handle;
+    if (c->handle) {
+        c->handle->call = c;
+    }
     c->submitted = order->submitted;
     uint64_t timeout = order->probe        ? order->timeout_ms
                        : c->ask.timeout_ms ? c->ask.timeout_ms
@@ -390,6 +399,21 @@ void yzi_engine_submit(struct engine *e, struct call_order *order)
     list_add(&e->waiting, c);
     yzi_call_set_timer(e, c);
     advance(e, c);
+}
+
+void yzi_engine_cancel(struct engine *e, struct call_handle *handle)
+{
+    struct call *c = handle->call;
+    if (!c) {
+        handle->cancelled = true;
+    } else if (c->sends > 0) {
+        char id[YZ_UUID_TEXT];
+        yzi_uuid_format(&c->envelope.header.message_id, id);
+        yzi_call_fail(e, c, YZ_ECANCELLED, "cancelled; it was sent as %s and may be executed", id);
+    } else {
+        yzi_call_fail(e, c, YZ_ECANCELLED, "cancelled; nothing was sent%s",
+                      c->resealed ? " with the adapter's new key" : "");
+    }
 }
 
 /* -- what sessions say -- */

@@ -19,7 +19,7 @@
 #include "keys/trust.h"
 #include "net/poll.h"
 
-#define ENGINE_CALLS_MAX 16384u
+#define ENGINE_CALLS_MAX CLIENT_CALLS_MAX
 #define ENGINE_BYTES_MAX (256u * 1024u * 1024u) /* of messages kept for retry */
 
 struct engine;
@@ -40,6 +40,12 @@ void yzi_engine_free(struct engine *e);
 /* The end of a call, exactly once: YZ_OK with a verified answer (the callee's to free; NULL for a
  * probe), or YZ_E* with a sentence in err. It must not call the engine. */
 typedef void call_done(void *ctx, int rc, yz_answer *answer, const yz_error *err);
+/* By what a call is found again to be cancelled. Zeroed before its order is given; it outlives the
+ * call, and only the engine's thread touches it. */
+struct call_handle {
+    struct call *call; /* while it is under way */
+    bool cancelled;    /* before it was taken up */
+};
 struct call_order {
     struct ask ask; /* taken; a probe has none (ask.head empty) and ends when a broker is up */
     bool probe;
@@ -47,9 +53,13 @@ struct call_order {
     uint64_t submitted;  /* monotonic ms, when the caller's time began */
     call_done *done;
     void *ctx;
+    struct call_handle *handle; /* borrowed; may be NULL */
 };
 /* Takes the order in any case: what fails at once is told to `done` before this returns. */
 void yzi_engine_submit(struct engine *e, struct call_order *order);
+/* End the call with YZ_ECANCELLED, at once, or as soon as its order is given. One that has ended
+ * stays as it ended. The providers are not told: what was sent may still be executed. */
+void yzi_engine_cancel(struct engine *e, struct call_handle *handle);
 
 #define ENGINE_POLL_ENTRIES (2u * YZ_BROKERS_MAX)
 size_t yzi_engine_poll_entries(struct engine *e, struct poll_entry out[ENGINE_POLL_ENTRIES]);

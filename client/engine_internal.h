@@ -48,6 +48,7 @@ struct call {
     bool probe;
     call_done *done;
     void *ctx;
+    struct call_handle *handle;   /* NULL */
     uint64_t submitted, deadline; /* monotonic ms */
     struct deadline timer;
     enum call_state state;

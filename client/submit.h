@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Calls without waiting for them: what yz_call stands on, what the benchmark drives, and what the
- * asynchronous interface will.
+ * Calls without waiting for them, their end told by a callback on the client's thread: what yz_call
+ * stands on and what the benchmark drives. The public way (yz_submit, async.c) has no callback.
  */
 #ifndef YZ_CLIENT_SUBMIT_H
 #define YZ_CLIENT_SUBMIT_H

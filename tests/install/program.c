@@ -44,6 +44,15 @@ int main(void)
     expect(yz_request_set_timeout(request, 1) == YZ_EINVAL, "a time-out has bounds");
     yz_answer *answer = NULL;
     expect(yz_call(NULL, request, &answer, &err) == YZ_EINVAL, "a call needs a client");
+    yz_ticket ticket = 0;
+    yz_completion done;
+    expect(yz_submit(NULL, request, NULL, &ticket, &err) == YZ_EINVAL && ticket == 0,
+           "submitting needs one");
+    expect(yz_poll(NULL, 0, &done, &err) == YZ_EINVAL && yz_cancel(NULL, 1) == YZ_EINVAL &&
+               yz_client_fd(NULL) == YZ_EINVAL,
+           "so do polling, cancelling and waiting");
+    expect(yz_err_class(YZ_ECANCELLED) == YZ_CLASS_BLOCKED, "cancelled is no fault");
+    yz_client_shutdown(client);
     yz_request_free(request);
     yz_answer_free(answer);
     yz_client_close(client);

@@ -59,6 +59,7 @@ enum yz_error_code {
     YZ_ETIMEOUT = -81,
     YZ_EBUSY = -82,        /* a limit is reached for now */
     YZ_EUNAVAILABLE = -83, /* no peer that could answer */
+    YZ_ECANCELLED = -84,   /* the caller took it back */
     /* resource */
     YZ_ENOMEM = -100,
     YZ_ELIMIT = -101, /* a configured or fixed bound would be exceeded */

@@ -60,9 +60,17 @@ typedef struct yz_client yz_client;
 YZ_API YZ_MUST_USE int yz_client_open(const char *config_path, yz_client **out, yz_error *err);
 
 /* End: calls still running return YZ_ECLOSED. Blocks until the thread has ended and those calls
- * have returned. Must not run at the same time as another call on this client except yz_call and
- * yz_client_wait_ready; nothing may begin after it. */
+ * have returned. Completions that yz_poll did not take are gone with it, their answers freed. Must
+ * not run at the same time as another call on this client except yz_call and yz_client_wait_ready;
+ * nothing may begin after it. Who polls in another thread ends that with yz_client_shutdown first.
+ */
 YZ_API void yz_client_close(yz_client *client);
+
+/* The first half of closing: calls still running, blocking or submitted, end with YZ_ECLOSED, and
+ * no call begins any more. Blocks until the thread has ended. What ended is still there for
+ * yz_poll, which says YZ_ECLOSED when all of it was taken. Any thread, at the same time as anything
+ * except itself and yz_client_close, which is still to be called; again it does nothing. */
+YZ_API void yz_client_shutdown(yz_client *client);
 
 /* Wait until a broker has welcomed this node and a directory to act by is in force, at most
  * timeout_ms. Optional: yz_call waits by itself. YZ_ETIMEOUT with the reason it is not ready ("the
@@ -72,8 +80,8 @@ YZ_API YZ_MUST_USE int yz_client_wait_ready(yz_client *client, uint32_t timeout_
 
 /* -- request --------------------------------------------------------------------------------- */
 
-/* What to ask. Not shared between threads while it is being built; yz_call only reads it, and it
- * may be used again (each call is a new message with a new id). */
+/* What to ask. Not shared between threads while it is being built; yz_call and yz_submit only read
+ * it, and it may be used again (each call is a new message with a new id). */
 typedef struct yz_request yz_request;
 
 /* service: "INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE/VERSION". YZ_EINVAL when it is not of that
@@ -97,8 +105,8 @@ YZ_API YZ_MUST_USE int yz_request_set_purpose(yz_request *request, const char *c
 YZ_API YZ_MUST_USE int yz_request_set_user(yz_request *request, const char *user);
 YZ_API YZ_MUST_USE int yz_request_set_issue(yz_request *request, const char *issue);
 YZ_API YZ_MUST_USE int yz_request_set_consent(yz_request *request, const char *consent);
-/* How long the whole call may take, 100 ms to 5 min; the default is the configuration's (30 s).
- * YZ_EINVAL. */
+/* How long the whole call may take, counted from yz_call or yz_submit, 100 ms to 5 min; the default
+ * is the configuration's (30 s). YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_request_set_timeout(yz_request *request, uint32_t timeout_ms);
 
 /* -- call ------------------------------------------------------------------------------------ */
@@ -144,6 +152,63 @@ enum yz_status {
 YZ_API YZ_MUST_USE int yz_call(yz_client *client, const yz_request *request, yz_answer **out,
                                yz_error *err);
 
+/* -- calls without waiting ------------------------------------------------------------------- */
+
+/* Submit calls, poll for their completions: thousands under way on one client, from any threads,
+ * and nothing of the program runs on the client's own thread.
+ *
+ *     yz_submit(client, request, thing, NULL, &err);
+ *     ...
+ *     yz_completion done;
+ *     while (yz_poll(client, 0, &done, NULL) == YZ_OK) {   when yz_client_fd is readable
+ *         use(done.ctx, done.error.code, done.answer);
+ *         yz_answer_free(done.answer);
+ *     }
+ *
+ * Each submitted call completes exactly once, at its deadline at the latest, whatever becomes of
+ * brokers and providers, whether somebody polls or not: with its answer or the error that yz_call
+ * would have given, with YZ_ECANCELLED, or with YZ_ECLOSED. In the order in which calls ended,
+ * which is not that of submitting. Any number of threads may submit, cancel and poll at the same
+ * time; a completion goes to one of them. */
+
+/* Names a submitted call. Never 0; not used again by this client. */
+typedef uint64_t yz_ticket;
+
+/* What became of a submitted call. */
+typedef struct yz_completion {
+    yz_ticket ticket;
+    void *ctx;         /* as given to yz_submit */
+    yz_answer *answer; /* verified, of provider or broker; yours to free; NULL when there is none */
+    yz_error error;    /* code YZ_OK when there is an answer; otherwise why there is none */
+} yz_completion;
+
+/* Begin a call and return at once. The request is copied and may be changed or freed after; ctx is
+ * only kept. *out (which may be NULL) is the ticket; when another thread polls, it may have taken
+ * the completion before this returns. On failure there is no call and no completion: YZ_EBUSY (as
+ * many are in flight, submitted and not yet taken by yz_poll, as the configuration's in_flight
+ * says), YZ_ECLOSED, YZ_EINVAL (no key in the request), YZ_ETOOBIG, YZ_ENOMEM. Any thread; does not
+ * block. */
+YZ_API YZ_MUST_USE int yz_submit(yz_client *client, const yz_request *request, void *ctx,
+                                 yz_ticket *out, yz_error *err);
+
+/* Take one completion, waiting for it at most timeout_ms (0: not at all). YZ_ETIMEOUT: none came,
+ * also when no call is in flight. YZ_ECLOSED: the client is shut down and all were taken; none will
+ * come. YZ_EINVAL, YZ_EIO. A signal does not end the waiting. Any thread. */
+YZ_API YZ_MUST_USE int yz_poll(yz_client *client, uint32_t timeout_ms, yz_completion *out,
+                               yz_error *err);
+
+/* A descriptor for poll, epoll or any event loop: readable (POLLIN) while a completion waits, and
+ * for ever once yz_poll would say YZ_ECLOSED. Then call yz_poll with 0, until YZ_ETIMEOUT if the
+ * loop is edge-triggered. Only for waiting: never read, write or close it. The same as long as the
+ * client lives. YZ_EINVAL for NULL. Any thread. */
+YZ_API YZ_MUST_USE int yz_client_fd(const yz_client *client);
+
+/* Take a submitted call back. YZ_OK: it completes at once with YZ_ECANCELLED, or, if that was
+ * faster, with what it ended with. The error's text says whether it had been sent: then the
+ * provider, which is not told, may execute it. YZ_ENOTFOUND: it has ended, and its completion waits
+ * or was taken; or no such ticket was given. YZ_EINVAL. Any thread; does not block. */
+YZ_API YZ_MUST_USE int yz_cancel(yz_client *client, yz_ticket ticket);
+
 /* -- answer ---------------------------------------------------------------------------------- */
 
 YZ_API void yz_answer_free(yz_answer *answer);
@@ -161,7 +226,7 @@ YZ_API const char *yz_answer_reason(const yz_answer *answer);
 YZ_API const char *yz_answer_detail(const yz_answer *answer);
 YZ_API const char *yz_answer_rule(const yz_answer *answer);
 /* The node that signed it, the message id (text form of a UUID), and the milliseconds from yz_call
- * to the verified answer. */
+ * or yz_submit to the verified answer. */
 YZ_API const char *yz_answer_node(const yz_answer *answer);
 YZ_API const char *yz_answer_message_id(const yz_answer *answer);
 YZ_API uint32_t yz_answer_elapsed(const yz_answer *answer);

@@ -50,6 +50,7 @@ static void test_code__has_its_frozen_number_name_and_class(void **state)
         {YZ_ETIMEOUT, -81, "YZ_ETIMEOUT", YZ_CLASS_BLOCKED},
         {YZ_EBUSY, -82, "YZ_EBUSY", YZ_CLASS_BLOCKED},
         {YZ_EUNAVAILABLE, -83, "YZ_EUNAVAILABLE", YZ_CLASS_BLOCKED},
+        {YZ_ECANCELLED, -84, "YZ_ECANCELLED", YZ_CLASS_BLOCKED},
         {YZ_ENOMEM, -100, "YZ_ENOMEM", YZ_CLASS_RESOURCE},
         {YZ_ELIMIT, -101, "YZ_ELIMIT", YZ_CLASS_RESOURCE},
         {YZ_EINTERNAL, -120, "YZ_EINTERNAL", YZ_CLASS_INTERNAL},

@@ -28,8 +28,9 @@ struct puppet {
     struct net *net;
     struct server *server; /* NULL: it is down */
     char endpoint[64];
-    bool refuses; /* every key */
-    bool is_mute; /* welcomes nobody */
+    bool refuses;          /* every key */
+    bool is_mute;          /* welcomes nobody */
+    bool client_may_leave; /* at any time: what it cannot be sent any more is dropped */
     bool has_client;
     struct connection_id client; /* whom to send to: who spoke last */
     unsigned hellos, fetches;
@@ -84,6 +85,7 @@ void stage_start(struct stage *s); /* the engine */
 void stage_ready(struct stage *s);
 /* Ask the service for one key; what becomes of it is in `out`. */
 void stage_call(struct stage *s, struct outcome_of_call *out);
+void stage_call_as(struct stage *s, struct outcome_of_call *out, struct call_handle *handle);
 /* Let engine and puppets run until `done` holds; fails the test after ten real seconds. */
 void stage_run(struct stage *s, bool (*done)(struct stage *s, void *ctx), void *ctx);
 void stage_run_until_ended(struct stage *s, struct outcome_of_call *c);

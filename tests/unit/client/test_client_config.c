@@ -42,6 +42,7 @@ static void test_config__fills_defaults(void **state)
     assert_string_equal(c.home, "/etc/yz/.");
     assert_string_equal(c.anchor, "/etc/yz/anchor.yzr");
     assert_int_equal(c.timeout, 30000);
+    assert_int_equal(c.in_flight, 10000);
     assert_int_equal(c.message, 16 * 1024 * 1024);
     assert_int_equal(c.directory.stop, 24 * 3600 * 1000);
     assert_true(c.lock_secrets);
@@ -60,13 +61,15 @@ static void test_config__takes_what_is_written(void **state)
     (void)state;
     struct client_config c;
     yz_error err;
-    const char *text = WHO "home: /var/lib/w1\nanchor: a.yzr\ntimeout: 5s\nmessage: 1MiB\n"
-                           "lock_secrets: false\ndirectory: {stop: 1h}\nbrokers:\n" BROKER
-                           "  - {node: CN/@b2, endpoint: \"tcp://[::1]:7300\"}\n";
+    const char *text =
+        WHO "home: /var/lib/w1\nanchor: a.yzr\ntimeout: 5s\nmessage: 1MiB\n"
+            "in_flight: 16384\nlock_secrets: false\ndirectory: {stop: 1h}\nbrokers:\n" BROKER
+            "  - {node: CN/@b2, endpoint: \"tcp://[::1]:7300\"}\n";
     assert_int_equal(parse(text, &c, &err), 0);
     assert_string_equal(c.home, "/var/lib/w1");
     assert_string_equal(c.anchor, "/etc/yz/a.yzr");
     assert_int_equal(c.timeout, 5000);
+    assert_int_equal(c.in_flight, 16384);
     assert_int_equal(c.message, 1024 * 1024);
     assert_int_equal(c.directory.stop, 3600 * 1000);
     assert_false(c.lock_secrets);
@@ -103,6 +106,8 @@ static void test_config__refuses_what_the_table_refuses(void **state)
     refuse(WHO "borkers:\n" BROKER, "borkers");
     refuse(WHO "timeout: 10ms\nbrokers:\n" BROKER, "timeout");
     refuse(WHO "timeout: 6m\nbrokers:\n" BROKER, "timeout");
+    refuse(WHO "in_flight: 0\nbrokers:\n" BROKER, "in_flight");
+    refuse(WHO "in_flight: 16385\nbrokers:\n" BROKER, "in_flight");
     refuse(WHO "message: 17MiB\nbrokers:\n" BROKER, "message");
     refuse(WHO "brokers:\n" BROKER "  - {node: CN/@b2, endpoint: a}\n"
                "  - {node: CN/@b3, endpoint: a}\n  - {node: CN/@b4, endpoint: a}\n"

@@ -351,6 +351,72 @@ static void test_time__a_duplicate_answer_is_dropped(void **state)
     assert_int_equal(stage_counters(s).late, 1);
 }
 
+/* -- taking back -- */
+
+static void test_cancel__of_a_call_not_sent_says_so(void **state)
+{
+    struct stage *s = *state;
+    struct call_handle handle = {0};
+    puppet_down(&s->b1);
+    stage_start(s);
+    stage_call_as(s, &s->call, &handle);
+    assert_non_null(handle.call);
+    yzi_engine_cancel(s->engine, &handle);
+    expect_error(&s->call, YZ_ECANCELLED, "nothing was sent");
+    assert_null(handle.call);
+    assert_int_equal(yzi_engine_calls(s->engine), 0);
+    assert_true(yzi_engine_deadline(s->engine) > yzi_mono_ms(&s->w->clock.clock));
+}
+
+static void test_cancel__of_a_sent_call_says_so_and_its_answer_is_late(void **state)
+{
+    struct stage *s = *state;
+    struct call_handle handle = {0};
+    struct outcome_of_call other = {0};
+    stage_ready(s);
+    stage_call_as(s, &s->call, &handle);
+    stage_run_until_requests(s, &s->b1, 1);
+    stage_call(s, &other);
+    stage_run_until_requests(s, &s->b1, 2);
+    yzi_engine_cancel(s->engine, &handle);
+    expect_error(&s->call, YZ_ECANCELLED, "was sent as ");
+    assert_int_equal(yzi_engine_calls(s->engine), 1);
+    stage_answer(s, &s->b1, NULL, "single", 0);
+    stage_answer(s, &s->b1, NULL, "married", 1);
+    stage_run_until_ended(s, &other);
+    expect_record(&other, "married");
+    assert_int_equal(s->call.ended, 1);
+    assert_int_equal(stage_counters(s).late, 1);
+    outcome_fini(&other);
+}
+
+static void test_cancel__before_the_order_is_given_ends_it_then(void **state)
+{
+    struct stage *s = *state;
+    struct call_handle handle = {0};
+    stage_ready(s);
+    yzi_engine_cancel(s->engine, &handle);
+    assert_int_equal(s->call.ended, 0);
+    stage_call_as(s, &s->call, &handle);
+    expect_error(&s->call, YZ_ECANCELLED, "nothing was sent");
+    assert_int_equal(yzi_engine_calls(s->engine), 0);
+    assert_int_equal(stage_counters(s).sent, 0);
+}
+
+static void test_cancel__after_the_end_changes_nothing(void **state)
+{
+    struct stage *s = *state;
+    struct call_handle handle = {0};
+    stage_ready(s);
+    stage_call_as(s, &s->call, &handle);
+    stage_run_until_requests(s, &s->b1, 1);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    yzi_engine_cancel(s->engine, &handle);
+    expect_record(&s->call, "married");
+    assert_int_equal(s->call.ended, 1);
+}
+
 #define ONE(t) cmocka_unit_test_setup_teardown(t, stage_one_broker, stage_tear_down)
 #define TWO(t) cmocka_unit_test_setup_teardown(t, stage_two_brokers, stage_tear_down)
 
@@ -380,6 +446,10 @@ int main(void)
         ONE(test_time__the_broker_has_time_to_say_timeout_first),
         ONE(test_time__a_late_answer_is_dropped),
         ONE(test_time__a_duplicate_answer_is_dropped),
+        ONE(test_cancel__of_a_call_not_sent_says_so),
+        ONE(test_cancel__of_a_sent_call_says_so_and_its_answer_is_late),
+        ONE(test_cancel__before_the_order_is_given_ends_it_then),
+        ONE(test_cancel__after_the_end_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
