@@ -18,6 +18,7 @@
 /* What the answer will say, before it is sealed. */
 struct reply {
     struct answer_head head;
+    bool late; /* nobody waits for it any more, so it is said to nobody */
     uint64_t data_version;
     struct answer_field fields[DATASET_FIELDS_MAX];
     char detail[256];
@@ -140,6 +141,7 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
     } else if (rc == YZ_EUNSUPPORTED) {
         say_no(r, ANSWER_UNSUPPORTED, "query");
     } else if (rc == YZ_ETIMEOUT) {
+        r->late = j->deadline_mono <= until;
         say_no(r, ANSWER_FAILED, "query-time");
     } else if (rc < 0) {
         say_no(r, ANSWER_FAILED, "store");
@@ -314,7 +316,9 @@ void yzi_answer(struct answering *a, struct job *j)
     struct reply reply = {0};
     consider(a, j, &reply);
     j->reason = reply.head.reason.n ? (const char *)reply.head.reason.p : "";
-    j->rc = write_answer(a, j, &reply);
+    /* How much time is left a broker says. What did not fit must not become our signed word, which
+     * would be kept and given to whoever asks the same through another broker. */
+    j->rc = reply.late ? YZ_ETIMEOUT : write_answer(a, j, &reply);
     if (j->rc == YZ_ETOOBIG || j->rc == YZ_ELIMIT) {
         yzi_buf_fini(&j->answer);
         wipe(&a->rows);

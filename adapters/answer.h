@@ -24,7 +24,8 @@ struct job {
     uint64_t deadline_mono;
     unsigned session; /* where the answer goes */
     /* the result */
-    int rc; /* YZ_OK: `answer` is the response frame; otherwise no answer could be made */
+    int rc; /* YZ_OK: `answer` is the response frame; otherwise none could be made (YZ_ETIMEOUT: by
+               `deadline_mono`) */
     yz_buf answer;
     enum response_status status;
     const char *reason;    /* static; for the log */
