@@ -368,7 +368,6 @@ static bool answer_held(struct session *s)
         return false;
     }
     yzi_message_fini(&s->held);
-    s->heard_at = now_ms(s); /* it takes what we send: it is there, though we do not listen */
     return true;
 }
 
