@@ -140,7 +140,8 @@ static void endure(const struct proxy_harm *harm, unsigned calls, uint32_t timeo
                   t.refused, t.failed, t.wrong, harmed);
     assert_int_equal(t.wrong, 0);
     assert_int_equal(t.right + t.refused + t.failed, CALLERS * calls);
-    assert_true(t.right > 0);
+    /* a stalled connection is only noticed by its silence: the very first may be the last */
+    assert_true(t.right > 0 || harm->stall_per_1000 > 0);
     assert_true(harmed >= least_harmed);
     proxy_cut_all(proxy); /* what was stalled would only be noticed by silence */
     assert_int_equal(yz_client_wait_ready(t.client, 60000, &err), YZ_OK);
@@ -171,7 +172,7 @@ static void test_chaos__reset_connections_end_each_call_once(void **state)
 static void test_chaos__stalled_connections_end_each_call_once(void **state)
 {
     (void)state;
-    endure(&(struct proxy_harm){.stall_per_1000 = 20}, 10, 500, 1);
+    endure(&(struct proxy_harm){.stall_per_1000 = 30}, 40, 200, 1);
 }
 
 int main(void)
