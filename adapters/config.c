@@ -4,7 +4,6 @@
  */
 #include "adapters/config.h"
 
-#include "base/file.h"
 #include "proto/id.h"
 
 #define ARENA_MAX (256u * 1024u)
@@ -117,14 +116,7 @@ static int check(struct adapter_config *c, const char *path, yz_error *err)
                                 c->node);
     }
     YZ_TRY(check_brokers(c, path, err));
-    if (!c->admin) {
-        YZ_AUTO(yzi_free_ptr) char *admin = NULL;
-        YZ_TRY(yzi_path_join(c->home, "admin.sock", &admin));
-        yz_bytes copy;
-        YZ_TRY(yzi_arena_dup(&c->arena, yzi_bytes(admin, strlen(admin) + 1), &copy));
-        c->admin = (const char *)copy.p;
-    }
-    return YZ_OK;
+    return yzi_config_default_path(&c->arena, c->home, "admin.sock", &c->admin);
 }
 
 int yzi_adapter_config_load(const char *path, struct adapter_config *out, yz_error *err)

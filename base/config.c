@@ -521,3 +521,17 @@ int yzi_config_load(const char *path, const struct config_field *fields, struct 
     }
     return yzi_config_parse(yzi_bytes_buf(&text), path, dir, fields, arena, target, err);
 }
+
+int yzi_config_default_path(struct arena *arena, const char *dir, const char *name,
+                            const char **inout)
+{
+    if (*inout) {
+        return YZ_OK;
+    }
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(yzi_path_join(dir, name, &path));
+    yz_bytes copy;
+    YZ_TRY(yzi_arena_dup(arena, yzi_bytes(path, strlen(path) + 1), &copy));
+    *inout = (const char *)copy.p;
+    return YZ_OK;
+}

@@ -79,6 +79,10 @@ YZ_MUST_USE int yzi_config_load(const char *path, const struct config_field *fie
 YZ_MUST_USE int yzi_config_parse(yz_bytes text, const char *name, const char *base_dir,
                                  const struct config_field *fields, struct arena *arena,
                                  void *target, yz_error *err);
+/* A path that was left out: when *inout is NULL it becomes dir/name, in the arena. For defaults
+ * that depend on another key. YZ_ENOMEM, YZ_ELIMIT. */
+YZ_MUST_USE int yzi_config_default_path(struct arena *arena, const char *dir, const char *name,
+                                        const char **inout);
 /* Report a fault found later: "file:line:col: sentence" (without line and column when `at` is that
  * of a default), YZ_ECONFIG. */
 int yzi_config_fault(yz_error *err, const char *name, struct config_place at, const char *fmt, ...)
