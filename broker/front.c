@@ -376,6 +376,7 @@ static void dispatch(struct broker *b, struct connection *k, const struct frame 
     case FRAME_PUT_RESULT: /* the broker pushes nothing that is answered */
     case FRAME_OUTCOME:
     case FRAME_WELCOME:
+    case FRAME_RECEIPT:
     case FRAME_ADMIN_REQUEST:
     case FRAME_ADMIN_REPLY:
     default:

@@ -300,6 +300,9 @@ static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
         return yzi_directory_overlays(b->directory, out);
     case FETCH_CATALOGUE:
         return yzi_offers_each(b->offers, append_offer, out);
+    case FETCH_CONSISTENCY: /* there is no log yet */
+    case FETCH_RECEIPT:
+        return YZ_ENOTFOUND;
     default:
         return YZ_EMALFORMED;
     }

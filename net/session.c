@@ -188,7 +188,9 @@ int yzi_session_ask(struct session *s, enum fetch_what what, yz_bytes name, uint
 
 int yzi_session_fetch(struct session *s, enum fetch_what what, yz_bytes name, uint32_t *out_token)
 {
-    YZ_ENSURE(what == FETCH_SERVICE || what == FETCH_OFFER || what == FETCH_CATALOGUE, YZ_EINVAL);
+    YZ_ENSURE(what == FETCH_SERVICE || what == FETCH_OFFER || what == FETCH_CATALOGUE ||
+                  what == FETCH_CONSISTENCY || what == FETCH_RECEIPT,
+              YZ_EINVAL);
     YZ_ENSURE(s->state == SESSION_UP, YZ_EUNAVAILABLE);
     return yzi_session_ask(s, what, name, out_token);
 }
@@ -319,11 +321,17 @@ static const struct {
     bool before_welcome;
     int (*handle)(struct session *s, const struct frame *f, struct message *m);
 } kinds[] = {
-    {FRAME_REQUEST, false, on_exchange},    {FRAME_RESPONSE, false, on_exchange},
-    {FRAME_OUTCOME, false, on_exchange},    {FRAME_WELCOME, true, on_welcome},
-    {FRAME_HEARTBEAT, false, on_heartbeat}, {FRAME_FETCH, false, on_fetch},
-    {FRAME_OBJECT, false, on_object},       {FRAME_PUT_RESULT, false, on_put_result},
-    {FRAME_REJECT, false, on_exchange},     {FRAME_BYE, true, on_bye},
+    {FRAME_REQUEST, false, on_exchange},
+    {FRAME_RESPONSE, false, on_exchange},
+    {FRAME_OUTCOME, false, on_exchange},
+    {FRAME_WELCOME, true, on_welcome},
+    {FRAME_HEARTBEAT, false, on_heartbeat},
+    {FRAME_FETCH, false, on_fetch},
+    {FRAME_OBJECT, false, on_object},
+    {FRAME_PUT_RESULT, false, on_put_result},
+    {FRAME_REJECT, false, on_exchange},
+    {FRAME_RECEIPT, false, on_exchange},
+    {FRAME_BYE, true, on_bye},
 };
 
 static void receive(struct session *s, struct message *m)

@@ -24,8 +24,8 @@ struct session_handler {
      * when a first connection fails, and when the reason changes. What was sent, fetched or put and
      * not answered by then never is. */
     void (*down)(void *ctx, struct session *s, const char *reason);
-    /* A request, response, outcome or reject; the frame's bytes are the message's. The callee may
-     * take the message with yzi_message_move. */
+    /* A request, response, outcome, reject or receipt; the frame's bytes are the message's. The
+     * callee may take the message with yzi_message_move. */
     void (*frame)(void *ctx, struct session *s, const struct frame *f, struct message *m);
     /* The answer to yzi_session_fetch by the owner; an offer the broker pushes has token 0. A
      * broker may answer with a token nobody used: look it up. */
@@ -63,7 +63,8 @@ YZ_MUST_USE int yzi_session_step(struct session *s, bool *out_more);
 /* Send a frame (a request, a response, a reject). YZ_EUNAVAILABLE when not up, YZ_EAGAIN when the
  * queue is full, YZ_ETOOBIG beyond what this broker takes. */
 YZ_MUST_USE int yzi_session_send(struct session *s, yz_bytes frame);
-/* Ask for an object: FETCH_SERVICE, FETCH_OFFER or FETCH_CATALOGUE, the rest is the session's own
+/* Ask for an object: FETCH_SERVICE, FETCH_OFFER, FETCH_CATALOGUE, FETCH_CONSISTENCY or
+ * FETCH_RECEIPT, the rest is the session's own
  * business (YZ_EINVAL); *out_token comes back in `object`. Errors as send. */
 YZ_MUST_USE int yzi_session_fetch(struct session *s, enum fetch_what what, yz_bytes name,
                                   uint32_t *out_token);

@@ -417,6 +417,8 @@ bool yzi_follow_object(struct session *s, const struct object *o, yz_bytes paylo
     case FETCH_SERVICE:
     case FETCH_OFFER:
     case FETCH_CATALOGUE:
+    case FETCH_CONSISTENCY:
+    case FETCH_RECEIPT:
     default:
         return false;
     }
@@ -485,6 +487,8 @@ static int write_object(struct session *s, const struct directory *d, const stru
     case FETCH_SERVICE:
     case FETCH_OFFER:
     case FETCH_CATALOGUE:
+    case FETCH_CONSISTENCY:
+    case FETCH_RECEIPT:
     default:
         return YZ_ENOTFOUND; /* a broker's to know */
     }

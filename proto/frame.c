@@ -41,6 +41,7 @@ static const struct shape shapes[] = {
     [FRAME_PUT_RESULT] = {true, MUST, NONE, NONE, NONE},
     [FRAME_REJECT] = {true, MUST, NONE, NONE, NONE},
     [FRAME_BYE] = {true, MAY, NONE, NONE, NONE}, /* all its fields are optional */
+    [FRAME_RECEIPT] = {true, MUST, NONE, MUST, NONE},
     [FRAME_ADMIN_REQUEST] = {true, MUST, NONE, MAY, NONE},
     [FRAME_ADMIN_REPLY] = {true, MUST, NONE, MAY, NONE},
 };

@@ -55,7 +55,11 @@ static int take_broker(const Yizhan__Wire__BrokerRef *m, struct broker_ref *out)
     if (m->checkpoint) {
         out->checkpoint.present = true;
         out->checkpoint.size = m->checkpoint->size;
+        out->checkpoint.log = m->checkpoint->log;
+        out->checkpoint.signature = yzi_view(m->checkpoint->signature);
         YZ_TRY(take_digest(m->checkpoint->root, &out->checkpoint.root));
+        YZ_ENSURE(out->checkpoint.log > 0 && out->checkpoint.signature.n == YZ_SIGNATURE_BYTES,
+                  YZ_EMALFORMED);
     }
     return 0;
 }
@@ -69,6 +73,8 @@ static void give_broker(const struct broker_ref *b, Yizhan__Wire__BrokerRef *m,
         yizhan__wire__checkpoint__init(c);
         c->size = b->checkpoint.size;
         c->root = give_digest(&b->checkpoint.root);
+        c->log = b->checkpoint.log;
+        c->signature = yzi_bin(b->checkpoint.signature);
         m->checkpoint = c;
     }
 }
@@ -454,6 +460,31 @@ int yzi_outcome_header_write(const struct outcome_header *h, yz_buf *out)
     return yzi_pack(&m.base, YZ_HEADER_MAX, out);
 }
 
+/* -- the checkpoint in a hello -- */
+
+int yzi_seen_parse(yz_bytes bytes, struct checkpoint_ref *out)
+{
+    YZ_ENSURE(bytes.n == YZ_SEEN_BYTES, YZ_EMALFORMED);
+    yz_reader r = yzi_reader(bytes);
+    struct checkpoint_ref c = {.present = true};
+    YZ_TRY(yzi_read_u64(&r, &c.log));
+    YZ_TRY(yzi_read_u64(&r, &c.size));
+    YZ_TRY(yzi_read_into(&r, c.root.b, sizeof c.root));
+    YZ_TRY(yzi_read_bytes(&r, YZ_SIGNATURE_BYTES, &c.signature));
+    YZ_ENSURE(c.log > 0, YZ_EMALFORMED);
+    *out = c;
+    return 0;
+}
+
+void yzi_seen_write(const struct checkpoint_ref *c, uint8_t out[YZ_SEEN_BYTES])
+{
+    YZ_ASSERT(c->signature.n == YZ_SIGNATURE_BYTES);
+    yzi_store_u64(out, c->log);
+    yzi_store_u64(out + 8, c->size);
+    memcpy(out + 16, c->root.b, sizeof c->root);
+    memcpy(out + 48, c->signature.p, YZ_SIGNATURE_BYTES);
+}
+
 /* -- hop -- */
 
 int yzi_hop_parse(yz_bytes hop, struct hop *out)
@@ -467,8 +498,7 @@ int yzi_hop_parse(yz_bytes hop, struct hop *out)
     YZ_TRY(rc == YZ_ELIMIT ? YZ_ETOOBIG : rc);
     h.has_time_left = m->has_time_left_ms;
     h.time_left_ms = m->has_time_left_ms ? m->time_left_ms : 0;
-    YZ_TRY(yzi_view_optional(m->has_request_receipt, m->request_receipt, &h.request_receipt));
-    YZ_TRY(yzi_view_optional(m->has_response_receipt, m->response_receipt, &h.response_receipt));
+    YZ_TRY(yzi_view_optional(m->has_receipt, m->receipt, &h.receipt));
     *out = h;
     return 0;
 }
@@ -478,9 +508,7 @@ int yzi_hop_write(const struct hop *h, yz_buf *out)
     Yizhan__Wire__Hop m = YIZHAN__WIRE__HOP__INIT;
     m.has_time_left_ms = h->has_time_left;
     m.time_left_ms = h->time_left_ms;
-    m.has_request_receipt = h->request_receipt.n > 0;
-    m.request_receipt = yzi_bin(h->request_receipt);
-    m.has_response_receipt = h->response_receipt.n > 0;
-    m.response_receipt = yzi_bin(h->response_receipt);
+    m.has_receipt = h->receipt.n > 0;
+    m.receipt = yzi_bin(h->receipt);
     return yzi_pack(&m.base, YZ_HOP_MAX, out);
 }

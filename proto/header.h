@@ -17,9 +17,14 @@
 
 struct checkpoint_ref {
     bool present;
-    uint64_t size;
+    uint64_t log, size; /* the log: when it was opened, Unix ms */
     yz_digest root;
+    yz_bytes signature; /* 64, by the log key; for the receiver to verify */
 };
+
+/* A checkpoint as it stands in a hello, exactly YZ_SEEN_BYTES. YZ_EMALFORMED. */
+YZ_MUST_USE int yzi_seen_parse(yz_bytes bytes, struct checkpoint_ref *out);
+void yzi_seen_write(const struct checkpoint_ref *c, uint8_t out[YZ_SEEN_BYTES]);
 
 struct broker_ref {
     yz_node_id node; /* a broker id */
@@ -87,7 +92,7 @@ struct outcome_header {
 struct hop {
     bool has_time_left;
     uint32_t time_left_ms;
-    yz_bytes request_receipt, response_receipt; /* may be empty */
+    yz_bytes receipt; /* may be empty; evidence/receipt.h */
 };
 
 YZ_MUST_USE int yzi_request_header_parse(yz_bytes header, struct request_header *out);

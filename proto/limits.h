@@ -26,6 +26,9 @@
 #define YZ_RULE_MAX 1024u
 #define YZ_TRACE_BYTES 25u
 #define YZ_WRAPPED_KEY_BYTES 72u /* nonce 24, key 32, tag 16 */
+#define YZ_SIGNATURE_BYTES 64u
+#define YZ_CONSISTENCY_NAME_BYTES 24u
+#define YZ_SEEN_BYTES 112u /* a checkpoint in a hello */
 #define YZ_SALT_BYTES 32u
 #define YZ_PLAIN_FIXED (YZ_SALT_BYTES + 1u + 4u + 4u)
 #define YZ_SEAL_TAG 16u

@@ -7,6 +7,7 @@
 #include "proto/link.h"
 
 #include "proto/check.h"
+#include "proto/header.h"
 #include "proto/link.pb-c.h"
 #include "proto/unpack.h"
 
@@ -53,6 +54,8 @@ static int check_hello(const struct hello *h)
     YZ_TRY(yzi_node_id_parse(h->node.v, &node));
     YZ_TRY(ensure(h->role >= ROLE_BROKER && h->role <= ROLE_CLIENT));
     YZ_TRY(ensure(yzi_node_is_broker(node) == (h->role == ROLE_BROKER)));
+    struct checkpoint_ref seen;
+    YZ_TRY(h->checkpoint.n ? yzi_seen_parse(h->checkpoint, &seen) : 0);
     return as_malformed(yzi_check_optional(h->software, YZ_SOFTWARE_MAX, yzi_check_text));
 }
 
@@ -67,6 +70,7 @@ int yzi_hello_parse(yz_bytes header, struct hello *out)
         .directory_version = m->directory_version,
     };
     YZ_TRY(yzi_view_optional(m->has_software, m->software, &h.software));
+    YZ_TRY(yzi_view_optional(m->has_checkpoint, m->checkpoint, &h.checkpoint));
     YZ_TRY(yzi_copy_fixed(m->boot, h.boot.b, sizeof h.boot.b));
     YZ_TRY(check_hello(&h));
     *out = h;
@@ -83,6 +87,8 @@ int yzi_hello_write(const struct hello *h, yz_buf *out_frame)
     m.has_software = h->software.n > 0;
     m.software = yzi_bin(h->software);
     m.boot = yzi_bin(yzi_bytes_uuid(&h->boot));
+    m.has_checkpoint = h->checkpoint.n > 0;
+    m.checkpoint = yzi_bin(h->checkpoint);
     return write_frame(FRAME_HELLO, &m.base, (yz_bytes){0}, out_frame);
 }
 
@@ -180,7 +186,7 @@ int yzi_bye_write(yz_bytes reason, yz_buf *out_frame)
 
 static bool is_fetch_what(unsigned what)
 {
-    return what >= FETCH_MANIFEST && what <= FETCH_CATALOGUE;
+    return what >= FETCH_MANIFEST && what <= FETCH_RECEIPT;
 }
 
 static int check_fetch(const struct fetch *f)
@@ -191,6 +197,10 @@ static int check_fetch(const struct fetch *f)
     switch (f->what) {
     case FETCH_CHUNK:
         return ensure(f->name.n == sizeof(yz_digest));
+    case FETCH_CONSISTENCY:
+        return ensure(f->name.n == YZ_CONSISTENCY_NAME_BYTES);
+    case FETCH_RECEIPT:
+        return ensure(f->name.n == sizeof(yz_uuid) + sizeof(yz_digest));
     case FETCH_SERVICE:
         return yzi_service_id_parse(f->name, &service);
     case FETCH_OFFER:
@@ -330,6 +340,35 @@ int yzi_reject_write(const struct reject *r, yz_buf *out_frame)
     m.has_retry_after_ms = r->retry_after_ms > 0;
     m.retry_after_ms = r->retry_after_ms;
     return write_frame(FRAME_REJECT, &m.base, (yz_bytes){0}, out_frame);
+}
+
+/* -- receipt -- */
+
+static int check_receipt_for(const struct receipt_for *r)
+{
+    return ensure(yzi_uuid_is_v7(&r->message_id));
+}
+
+int yzi_receipt_for_parse(yz_bytes header, struct receipt_for *out)
+{
+    SCRATCH(scratch);
+    const Yizhan__Wire__ReceiptFor *m;
+    YZ_TRY(unpack(&yizhan__wire__receipt_for__descriptor, header, scratch, &m));
+    struct receipt_for r;
+    YZ_TRY(yzi_copy_fixed(m->message_id, r.message_id.b, sizeof r.message_id.b));
+    YZ_TRY(yzi_copy_fixed(m->request_digest, r.request_digest.b, sizeof r.request_digest.b));
+    YZ_TRY(check_receipt_for(&r));
+    *out = r;
+    return 0;
+}
+
+int yzi_receipt_for_write(const struct receipt_for *r, yz_bytes receipt, yz_buf *out_frame)
+{
+    YZ_TRY(yzi_as_argument(check_receipt_for(r)));
+    Yizhan__Wire__ReceiptFor m = YIZHAN__WIRE__RECEIPT_FOR__INIT;
+    m.message_id = yzi_bin(yzi_bytes_uuid(&r->message_id));
+    m.request_digest = yzi_bin(yzi_bytes_digest(&r->request_digest));
+    return write_frame(FRAME_RECEIPT, &m.base, receipt, out_frame);
 }
 
 /* -- the administration socket -- */

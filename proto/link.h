@@ -20,7 +20,9 @@ struct hello {
     uint64_t directory_version;
     yz_bytes software; /* at most 64 bytes */
     yz_uuid boot;
+    yz_bytes checkpoint; /* empty, or YZ_SEEN_BYTES: what it last saw of this broker's log */
 };
+
 struct welcome {
     yz_node_id node; /* the broker */
     uint64_t directory_version;
@@ -55,6 +57,11 @@ struct reject {
     yz_bytes reason;
     uint32_t retry_after_ms;
 };
+/* Of which answer the receipt in the payload is. */
+struct receipt_for {
+    yz_uuid message_id;
+    yz_digest request_digest;
+};
 
 YZ_MUST_USE int yzi_hello_parse(yz_bytes header, struct hello *out);
 YZ_MUST_USE int yzi_hello_write(const struct hello *m, yz_buf *out_frame);
@@ -72,6 +79,10 @@ YZ_MUST_USE int yzi_put_result_parse(yz_bytes header, struct put_result *out);
 YZ_MUST_USE int yzi_put_result_write(const struct put_result *m, yz_buf *out_frame);
 YZ_MUST_USE int yzi_reject_parse(yz_bytes header, struct reject *out);
 YZ_MUST_USE int yzi_reject_write(const struct reject *m, yz_buf *out_frame);
+YZ_MUST_USE int yzi_receipt_for_parse(yz_bytes header, struct receipt_for *out);
+/* `receipt` becomes the payload. */
+YZ_MUST_USE int yzi_receipt_for_write(const struct receipt_for *m, yz_bytes receipt,
+                                      yz_buf *out_frame);
 YZ_MUST_USE int yzi_bye_parse(yz_bytes header, yz_bytes *out_reason);
 YZ_MUST_USE int yzi_bye_write(yz_bytes reason, yz_buf *out_frame);
 

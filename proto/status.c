@@ -24,6 +24,7 @@ static const char *const frame_kinds[] = {
     [FRAME_PUT] = "put",
     [FRAME_PUT_RESULT] = "put-result",
     [FRAME_REJECT] = "reject",
+    [FRAME_RECEIPT] = "receipt",
     [FRAME_BYE] = "bye",
     [FRAME_ADMIN_REQUEST] = "admin-request",
     [FRAME_ADMIN_REPLY] = "admin-reply",

@@ -21,6 +21,7 @@ enum frame_kind {
     FRAME_PUT_RESULT = 22,
     FRAME_REJECT = 23,
     FRAME_BYE = 24,
+    FRAME_RECEIPT = 25,
     FRAME_ADMIN_REQUEST = 32,
     FRAME_ADMIN_REPLY = 33
 };
@@ -100,7 +101,11 @@ enum fetch_what {
         4,           /* name: service id; object: offer, then announcements of its live adapters */
     FETCH_OFFER = 5, /* name: subsystem id; object: the offer record */
     FETCH_STATEMENTS = 6, /* no name; object: member sets newer than the directory's */
-    FETCH_CATALOGUE = 7   /* no name; object: all offers, bounded */
+    FETCH_CATALOGUE = 7,  /* no name; object: all offers, bounded */
+    FETCH_CONSISTENCY =
+        8, /* name: log, smaller and larger size, u64 each; object: the proof's hashes */
+    FETCH_RECEIPT =
+        9 /* name: message id, message digest of the answer; object: the receipt of both */
 };
 
 /* The stable lower-case text with hyphens ("unknown-service"); "?" for an unknown number. */

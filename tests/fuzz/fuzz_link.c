@@ -46,6 +46,7 @@ TARGET(object, FRAME_OBJECT, struct object, yzi_object_write(&m, m.found ? recor
 TARGET(put, FRAME_PUT, uint32_t, yzi_put_write(m, record, &b))
 TARGET(put_result, FRAME_PUT_RESULT, struct put_result, yzi_put_result_write(&m, &b))
 TARGET(reject, FRAME_REJECT, struct reject, yzi_reject_write(&m, &b))
+TARGET(receipt_for, FRAME_RECEIPT, struct receipt_for, yzi_receipt_for_write(&m, record, &b))
 TARGET(bye, FRAME_BYE, yz_bytes, yzi_bye_write(m, &b))
 TARGET(admin_reply, FRAME_ADMIN_REPLY, struct admin_reply, yzi_admin_reply_write(&m, record, &b))
 
@@ -78,6 +79,7 @@ static void (*const targets[])(yz_bytes) = {
     [FRAME_PUT_RESULT] = fuzz_put_result,
     [FRAME_REJECT] = fuzz_reject,
     [FRAME_BYE] = fuzz_bye,
+    [FRAME_RECEIPT] = fuzz_receipt_for,
     [FRAME_ADMIN_REQUEST] = fuzz_admin_request,
     [FRAME_ADMIN_REPLY] = fuzz_admin_reply,
 };

@@ -48,7 +48,8 @@ ISSUED = 1732309509123
 TRACE = pattern(0xE0, 25)
 
 # Headers.
-checkpoint = num(1, 1234) + raw(2, pattern(0x10, 32))
+checkpoint = (num(1, 1234) + raw(2, pattern(0x10, 32)) + num(3, 1732000000000)
+              + raw(4, pattern(0x50, 64)))
 broker_1 = raw(1, BROKER) + raw(2, checkpoint)
 broker_2 = raw(1, "CN/@b2")
 slot_1 = raw(1, ADAPTER) + raw(2, pattern(0x40, 32)) + raw(3, pattern(0x60, 72))
@@ -83,7 +84,7 @@ outcome = (
     + raw(5, "rate") + num(6, 42) + raw(7, "CN/GOV/MCA/civil 7 per-second") + num(8, 1500)
     + num(9, ISSUED + 5)
 )
-hop = num(1, 29500) + raw(2, pattern(0x01, 40)) + raw(3, pattern(0x02, 41))
+hop = num(1, 29500) + raw(2, pattern(0x01, 40))
 
 # Signature blocks: format 1, path length, reserved, tree size, index, key, signature, path.
 def block(size, index, path):
@@ -180,17 +181,24 @@ def commitment(inner):
 link = {
     "hello": frame(16, raw(1, ADAPTER) + num(2, 2) + num(3, 42) + raw(4, "yizhan 0.1")
                    + raw(5, pattern(0x70, 16))),
+    "hello_seen": frame(16, raw(1, ADAPTER) + num(2, 2) + num(3, 42) + raw(5, pattern(0x70, 16))
+                        + raw(6, struct.pack(">QQ", 1732000000000, 1234) + pattern(0x10, 32)
+                              + pattern(0x50, 64))),
     "welcome": frame(17, raw(1, BROKER) + num(2, 43) + num(3, 2000) + num(4, 16777216)
                      + num(5, ISSUED) + raw(6, "yizhan 0.1")),
     "heartbeat": frame(18, num(1, 43) + num(2, 5) + num(3, ISSUED)),
     "fetch_chunk": frame(19, num(1, 9) + num(2, 2) + raw(3, pattern(0x00, 32))),
     "fetch_service": frame(19, num(1, 10) + num(2, 4) + raw(3, SERVICE)),
+    "fetch_consistency": frame(19, num(1, 11) + num(2, 8)
+                               + raw(3, struct.pack(">QQQ", 1732000000000, 1000, 1234))),
+    "fetch_receipt": frame(19, num(1, 12) + num(2, 9) + raw(3, MESSAGE_ID + pattern(0x30, 32))),
     "object": frame(20, num(1, 9) + num(2, 2) + num(3, 1), b"", pattern(0x00, 64)),
     "object_absent": frame(20, num(1, 9) + num(2, 2) + num(3, 0)),
     "put": frame(21, num(1, 3), b"", pattern(0x00, 64)),
     "put_result": frame(22, num(1, 3) + num(2, -44) + raw(3, "older than version 12")),
     "reject": frame(23, raw(1, MESSAGE_ID) + raw(2, pattern(0x30, 32)) + num(3, 3)
                     + raw(4, "queue-full") + num(5, 250)),
+    "receipt": frame(25, raw(1, MESSAGE_ID) + raw(2, pattern(0x30, 32)), b"", pattern(0x00, 64)),
     "bye": frame(24, raw(1, "shutdown")),
     "bye_plain": frame(24, b""),
     "admin_request": frame(32, raw(1, "directory.publish")

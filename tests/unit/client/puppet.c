@@ -136,6 +136,8 @@ static void serve(struct puppet *p, const struct fetch *f)
     case FETCH_OFFER:
     case FETCH_STATEMENTS:
     case FETCH_CATALOGUE:
+    case FETCH_CONSISTENCY:
+    case FETCH_RECEIPT:
     default:
         break;
     }
@@ -175,6 +177,7 @@ static void receive(struct puppet *p, const struct connection_id *from, const st
     case FRAME_PUT:
     case FRAME_PUT_RESULT:
     case FRAME_REJECT:
+    case FRAME_RECEIPT:
     case FRAME_ADMIN_REQUEST:
     case FRAME_ADMIN_REPLY:
     default:

@@ -151,6 +151,8 @@ static void answer_fetch(struct puppet *p, const struct fetch *f)
     case FETCH_SERVICE:
     case FETCH_OFFER:
     case FETCH_CATALOGUE:
+    case FETCH_CONSISTENCY:
+    case FETCH_RECEIPT:
     default:
         say_object(p, f->token, f->what, true, yzi_bytes_str("an offer"));
     }

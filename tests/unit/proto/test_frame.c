@@ -209,11 +209,11 @@ static const struct {
     unsigned kind;
     const char *sections;
 } shapes[] = {
-    {FRAME_REQUEST, "!!!?"},       {FRAME_RESPONSE, "!!??"},    {FRAME_OUTCOME, "!!.?"},
-    {FRAME_HELLO, "!..."},         {FRAME_WELCOME, "!..."},     {FRAME_HEARTBEAT, "!..."},
-    {FRAME_FETCH, "!..."},         {FRAME_OBJECT, "!.?."},      {FRAME_PUT, "!.!."},
-    {FRAME_PUT_RESULT, "!..."},    {FRAME_REJECT, "!..."},      {FRAME_BYE, "?..."},
-    {FRAME_ADMIN_REQUEST, "!.?."}, {FRAME_ADMIN_REPLY, "!.?."},
+    {FRAME_REQUEST, "!!!?"},    {FRAME_RESPONSE, "!!??"},      {FRAME_OUTCOME, "!!.?"},
+    {FRAME_HELLO, "!..."},      {FRAME_WELCOME, "!..."},       {FRAME_HEARTBEAT, "!..."},
+    {FRAME_FETCH, "!..."},      {FRAME_OBJECT, "!.?."},        {FRAME_PUT, "!.!."},
+    {FRAME_PUT_RESULT, "!..."}, {FRAME_REJECT, "!..."},        {FRAME_BYE, "?..."},
+    {FRAME_RECEIPT, "!.!."},    {FRAME_ADMIN_REQUEST, "!.?."}, {FRAME_ADMIN_REPLY, "!.?."},
 };
 
 static bool has_shape(const char *sections, unsigned present)

@@ -80,7 +80,7 @@ static struct request_header sample_request(void)
         .consumer = {yzi_bytes_str("CN/GOV/MHR/registry")},
         .service = {yzi_bytes_str("CN/GOV/MCA/civil/marriage/v1")},
         .brokers = {{.node = node("CN/@b1"),
-                     .checkpoint = {.present = true, .size = 1234, .root = digest(0x10)}},
+                     .checkpoint = {true, 1732000000000, 1234, digest(0x10), counting(0x50, 64)}},
                     {.node = node("CN/@b2")}},
         .brokers_n = 2,
         .issued_at = ISSUED,
@@ -126,7 +126,7 @@ static struct response_header sample_response(void)
         .directory_version = 42,
         .has_broker = true,
         .broker = {.node = node("CN/@b1"),
-                   .checkpoint = {.present = true, .size = 1234, .root = digest(0x10)}},
+                   .checkpoint = {true, 1732000000000, 1234, digest(0x10), counting(0x50, 64)}},
         .wrapped_key = counting(0x60, 72),
         .sealed_length = 528,
         .sealed_digest = digest(0x80),
@@ -231,6 +231,8 @@ static void test_request__is_read_field_by_field(void **state)
     assert_int_equal(h.brokers_n, 2);
     assert_true(h.brokers[0].checkpoint.present && h.brokers[0].checkpoint.size == 1234);
     assert_true(yzi_digest_eq(&h.brokers[0].checkpoint.root, &want.brokers[0].checkpoint.root));
+    assert_true(h.brokers[0].checkpoint.log == 1732000000000);
+    assert_true(yzi_bytes_eq(h.brokers[0].checkpoint.signature, counting(0x50, 64)));
     assert_false(h.brokers[1].checkpoint.present);
     assert_true(h.issued_at == ISSUED && h.expires_at == ISSUED + 30000);
     assert_true(yzi_bytes_eq_str(h.purpose, "house-registration"));
@@ -285,17 +287,13 @@ static void test_outcome__agrees_with_the_vector(void **state)
 static void test_hop__agrees_with_the_vector(void **state)
 {
     (void)state;
-    struct hop read, h = {.has_time_left = true,
-                          .time_left_ms = 29500,
-                          .request_receipt = counting(1, 40),
-                          .response_receipt = counting(2, 41)};
+    struct hop read, h = {.has_time_left = true, .time_left_ms = 29500, .receipt = counting(1, 40)};
     YZ_AUTO(yzi_buf_fini) yz_buf b = buf();
     assert_int_equal(yzi_hop_write(&h, &b), 0);
     is_vector(&b, "hop");
     assert_int_equal(yzi_hop_parse(yz_vector(vectors, "hop"), &read), 0);
     assert_true(read.has_time_left && read.time_left_ms == 29500);
-    assert_true(yzi_bytes_eq(read.request_receipt, h.request_receipt));
-    assert_true(yzi_bytes_eq(read.response_receipt, h.response_receipt));
+    assert_true(yzi_bytes_eq(read.receipt, h.receipt));
     /* nothing is nothing, and no time left is not an unknown time */
     h = (struct hop){0};
     yzi_buf_clear(&b);
@@ -337,7 +335,7 @@ static void test_headers__refuse_each_way_to_spoil_them(void **state)
     hostile_check(&outcome, yz_vector(vectors, "outcome"));
     const struct hostile hop = {
         .parse = parse_hop,
-        .optional = FIELD(1) | FIELD(2) | FIELD(3),
+        .optional = FIELD(1) | FIELD(2),
         .skips_unknown = true,
     };
     hostile_check(&hop, yz_vector(vectors, "hop"));
@@ -493,7 +491,8 @@ static struct request_header many(unsigned brokers, unsigned slots)
     struct request_header h = sample_request();
     for (unsigned i = 0; i < brokers; i++) {
         snprintf(names[i], sizeof names[i], "CN/@b%u", i);
-        h.brokers[i] = (struct broker_ref){.node = node(names[i]), .checkpoint = {true, i, {{0}}}};
+        h.brokers[i] = (struct broker_ref){.node = node(names[i]),
+                                           .checkpoint = {true, 7, i, {{0}}, counting(3, 64)}};
     }
     for (unsigned i = 0; i < slots; i++) {
         char *name = names[YZ_BROKERS_MAX + i];
@@ -591,8 +590,8 @@ static void test_request__writer_refuses_what_the_parser_would(void **state)
     struct outcome_header o = sample_outcome();
     o.reason = yzi_bytes_str("No!");
     assert_int_equal(yzi_outcome_header_write(&o, &b), YZ_EINVAL);
-    struct hop hop = {.request_receipt = counting(0, 300), .response_receipt = counting(0, 300)};
-    b.max = 400;
+    struct hop hop = {.receipt = counting(0, 250)};
+    b.max = 200;
     assert_int_equal(yzi_hop_write(&hop, &b), YZ_ELIMIT);
     assert_int_equal(b.n, 0);
 }

@@ -36,6 +36,7 @@ static const struct table tables[] = {
       {22, "put-result"},
       {23, "reject"},
       {24, "bye"},
+      {25, "receipt"},
       {32, "admin-request"},
       {33, "admin-reply"}}},
     {yzi_response_status_name,
