@@ -126,6 +126,8 @@ static void test_prescan__refuses_each_way_to_spoil_a_message(void **state)
     YZ_AUTO(yzi_buf_fini) yz_buf checkpoint = buf();
     wire_num(&checkpoint, 1, 1234);
     wire_raw(&checkpoint, 2, yzi_bytes_str("root"));
+    wire_num(&checkpoint, 3, 5);
+    wire_raw(&checkpoint, 4, yzi_bytes_str("signature"));
     yzi_buf_clear(&b);
     wire_raw(&b, 1, yzi_bytes_str("CN/@b1"));
     wire_raw(&b, 2, yzi_bytes_buf(&checkpoint));
