@@ -315,6 +315,13 @@ void yzi_db_close(struct db_env *env)
     pthread_mutex_unlock(&registry_lock);
 }
 
+int yzi_db_copy(struct db_env *env, const char *dir)
+{
+    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL);
+    int rc = mdb_env_copy2(env->env, dir, MDB_CP_COMPACT);
+    return rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
+}
+
 /* ---- databases ---- */
 
 static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handle *out)

@@ -42,6 +42,10 @@ struct db_options {
 YZ_MUST_USE int yzi_db_open(const struct db_options *o, struct db_env **out, yz_error *err);
 void yzi_db_close(struct db_env *env); /* NULL is allowed; no transaction may be open */
 
+/* Write the environment's data file as of now, without its free pages, into the folder `dir`, which
+ * is there and holds none yet. It is durable with the first commit there. Any thread. YZ_EEXIST. */
+YZ_MUST_USE int yzi_db_copy(struct db_env *env, const char *dir);
+
 /* Open (and create unless read-only) a named database. Flags below. Needs no open transaction.
  * YZ_ENOTFOUND (read-only), YZ_ELIMIT (more than `databases`), YZ_EINVAL (it was created with other
  * flags), YZ_EBUSY (this thread has a write transaction open). */

@@ -9,6 +9,7 @@
 
 struct getter {
     struct store *store;
+    struct generation *generation; /* pinned */
     const struct query *query;
     const unsigned *projection;
     size_t projection_n;
@@ -67,7 +68,7 @@ static int encode_keys(struct getter *g, yz_buf *canonical, const char **reason)
 
 static int put_row(struct getter *g, yz_bytes key, yz_bytes stored)
 {
-    const struct row_layout *l = &g->store->layout;
+    const struct row_layout *l = &g->generation->layout;
     struct query_value values[DATASET_FIELDS_MAX];
     struct stored_row row;
     YZ_TRY(yzi_row_decode(stored, &row));
@@ -100,7 +101,7 @@ static int put_rows(struct getter *g, struct db_txn *t, uint32_t *out_rows)
         YZ_TRY(yzi_read_u16(&r, &n));
         YZ_TRY(yzi_read_bytes(&r, n, &key));
         YZ_ENSURE(!is_late(g), YZ_ETIMEOUT);
-        int rc = yzi_db_get(t, g->store->records, key, &stored);
+        int rc = yzi_db_get(t, g->generation->records, key, &stored);
         if (rc == YZ_ENOTFOUND) {
             continue;
         }
@@ -117,8 +118,8 @@ static int read_rows(struct getter *g, struct query_result *out)
 {
     struct query_result result;
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(yzi_db_begin_read(g->store->env, &t));
-    YZ_TRY(yzi_store_meta_get(t, g->store->meta, META_SEQUENCE, &result.sequence));
+    YZ_TRY(yzi_db_begin_read(g->generation->env, &t));
+    YZ_TRY(yzi_store_meta_get(t, g->generation->meta, META_SEQUENCE, &result.sequence));
     YZ_TRY(put_rows(g, t, &result.rows));
     *out = result;
     return 0;
@@ -130,7 +131,10 @@ static int run(struct getter *g, struct query_result *out, const char **reason)
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
     YZ_TRY(encode_keys(g, &canonical, reason));
-    return read_rows(g, out);
+    g->generation = yzi_generation_pin(g->store);
+    int rc = read_rows(g, out);
+    yzi_generation_unpin(&g->generation);
+    return rc;
 }
 
 static int check_query(const struct query *q, const char **reason)

@@ -10,20 +10,15 @@
  */
 #include <inttypes.h>
 
-#include "adapters/dataset/store_impl.h"
-
-/* A row at most: its values with their lengths, and what sealing adds to each. */
-#define ROW_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#include "adapters/dataset/record_write.h"
 
 struct importer {
     struct store *store;
     const struct import_source *src;
-    struct db_txn *txn;
+    struct record_writer *w;
     struct import_report report;
-    uint64_t first_ordinal, next_ordinal;
-    uint64_t sequence;
-    uint8_t *met;           /* a bit per ordinal below first_ordinal */
-    yz_buf key, row, plain; /* wiped */
+    uint64_t first_ordinal;
+    uint8_t *met; /* a bit per ordinal below first_ordinal */
 };
 
 /* -- keys -- */
@@ -61,8 +56,8 @@ static int look_for_key(void *ctx, uint64_t line, const struct query_value *valu
 static int refuse_duplicate(struct importer *im, uint64_t line, char reason[SCAN_REASON_MAX])
 {
     struct first_line f = {
-        .store = im->store, .key = yzi_bytes_buf(&im->key), .before = line, .found = line};
-    yzi_buf_init(&f.scratch, im->key.max);
+        .store = im->store, .key = yzi_writer_target(im->w)->key, .before = line, .found = line};
+    yzi_buf_init(&f.scratch, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
     struct import_source again = {
         .fd = im->src->fd, .name = im->src->name, .max_faults = UINT64_MAX};
     struct scan_totals totals;
@@ -91,79 +86,59 @@ static bool was_met(struct importer *im, uint64_t ordinal)
     return met;
 }
 
-static int put(struct importer *im, uint64_t ordinal, const struct query_value *values)
+/* The other record's key cannot be told: its values are not to be repeated. */
+static int refuse_second(const struct write_conflict *c, char reason[SCAN_REASON_MAX])
 {
-    yz_bytes key = yzi_bytes_buf(&im->key);
-    YZ_TRY(yzi_row_encode(&im->store->layout, key, ++im->sequence, ordinal, values, &im->row));
-    return yzi_db_put(im->txn, im->store->records, key, yzi_bytes_buf(&im->row), DB_PUT_ANY);
-}
-
-static int update(struct importer *im, yz_bytes stored, const struct query_value *values)
-{
-    yz_bytes key = yzi_bytes_buf(&im->key);
-    struct stored_row row;
-    bool equal;
-    YZ_TRY(yzi_row_decode(stored, &row));
-    YZ_TRY(yzi_row_equals(&im->store->layout, key, &row, values, &im->plain, &equal));
-    if (equal) {
-        im->report.unchanged++;
-        return 0;
-    }
-    im->report.updated++;
-    return put(im, row.ordinal, values);
+    snprintf(reason, SCAN_REASON_MAX,
+             "has the same values as another record in the unique index '%s'", c->index->name);
+    return YZ_EDATA;
 }
 
 static int import_row(void *ctx, uint64_t line, const struct query_value *values,
                       char reason[SCAN_REASON_MAX])
 {
     struct importer *im = ctx;
-    YZ_TRY(row_key(im->store, values, &im->key));
-    yz_bytes stored;
-    int rc = yzi_db_get(im->txn, im->store->records, yzi_bytes_buf(&im->key), &stored);
-    if (rc == YZ_ENOTFOUND) {
-        im->report.inserted++;
-        return put(im, im->next_ordinal++, values);
-    }
-    YZ_TRY(rc);
-    struct stored_row row;
-    YZ_TRY(yzi_row_decode(stored, &row));
-    YZ_ENSURE(row.ordinal < im->next_ordinal, YZ_ECORRUPT);
-    if (was_met(im, row.ordinal)) {
+    YZ_TRY(yzi_writer_seek(im->w, values));
+    const struct write_target *target = yzi_writer_target(im->w);
+    if (target->found && was_met(im, target->row.ordinal)) {
         return refuse_duplicate(im, line, reason);
     }
-    return update(im, stored, values);
+    enum write_effect effect;
+    struct write_conflict conflict;
+    int rc = yzi_writer_put(im->w, values, &effect, &conflict);
+    if (rc == YZ_EEXIST) {
+        return refuse_second(&conflict, reason);
+    }
+    YZ_TRY(rc);
+    im->report.inserted += effect == WRITE_INSERTED;
+    im->report.updated += effect == WRITE_UPDATED;
+    im->report.unchanged += effect == WRITE_UNCHANGED;
+    return 0;
 }
 
 /* -- the transaction -- */
 
 static int begin(struct importer *im)
 {
-    struct store *s = im->store;
-    YZ_TRY(yzi_db_begin_write(s->env, &im->txn));
-    YZ_TRY(yzi_store_meta_get(im->txn, s->meta, META_SEQUENCE, &im->sequence));
-    YZ_TRY(yzi_store_meta_get(im->txn, s->meta, META_ORDINAL, &im->first_ordinal));
-    im->next_ordinal = im->first_ordinal;
-    im->report.sequence = im->sequence;
+    YZ_TRY(yzi_writer_begin(im->store, &im->w));
+    im->first_ordinal = yzi_writer_next_ordinal(im->w);
+    im->report.sequence = yzi_writer_sequence(im->w);
     YZ_ENSURE(im->first_ordinal < SIZE_MAX / 2, YZ_ECORRUPT);
     return yzi_alloc((size_t)im->first_ordinal / 8 + 1, 1, &im->met);
 }
 
 static int commit(struct importer *im, yz_error *err)
 {
-    struct store *s = im->store;
-    if (im->src->dry_run || im->report.inserted + im->report.updated == 0) {
+    if (im->src->dry_run) {
         return 0;
     }
-    YZ_TRY(yzi_store_meta_put(im->txn, s->meta, META_SEQUENCE, im->sequence));
-    YZ_TRY(yzi_store_meta_put(im->txn, s->meta, META_ORDINAL, im->next_ordinal));
-    int rc = yzi_db_commit(&im->txn);
+    int rc = yzi_writer_commit(im->w, &im->report.sequence);
     if (rc < 0) {
         return yzi_fail(err, rc,
                         "%s: the store could not be written (%s); open it again to see whether "
                         "the import is in it, importing again does no harm",
                         im->src->name, yz_err_name(rc));
     }
-    im->report.sequence = im->sequence;
     return 0;
 }
 
@@ -203,15 +178,9 @@ int yzi_store_import_csv(struct store *s, const struct import_source *src,
                                      : "the import mode is unknown");
     }
     struct importer im = {.store = s, .src = src};
-    yzi_buf_init(&im.key, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
-    yzi_buf_init(&im.row, ROW_BYTES_MAX);
-    yzi_buf_init(&im.plain, YZ_VALUE_MAX + 64u);
     int rc = run(&im, err);
-    yzi_db_abort(&im.txn);
+    yzi_writer_end(&im.w);
     free(im.met);
-    yzi_buf_wipe(&im.key);
-    yzi_buf_wipe(&im.row);
-    yzi_buf_wipe(&im.plain);
     if (rc == 0 || rc == YZ_EDATA) {
         *out = im.report;
     }

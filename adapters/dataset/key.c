@@ -112,8 +112,8 @@ static int put_decimal(yz_bytes v, yz_buf *out)
     return yzi_buf_put_u8(out, flip);
 }
 
-static int put_hash(const struct dataset *d, const struct dataset_field *f, const uint8_t *key,
-                    yz_bytes v, yz_buf *out)
+int yzi_key_put_hash(const struct dataset *d, const struct dataset_field *f, const uint8_t key[32],
+                     yz_bytes v, yz_buf *out)
 {
     uint8_t *hash;
     YZ_TRY(yzi_buf_extend(out, HASH_BYTES, &hash));
@@ -128,7 +128,7 @@ static int put_hash(const struct dataset *d, const struct dataset_field *f, cons
     return 0;
 }
 
-static int put_part(const struct dataset_field *f, yz_bytes v, yz_buf *out)
+int yzi_key_put_plain(const struct dataset_field *f, yz_bytes v, yz_buf *out)
 {
     switch (f->type) {
     case FIELD_TEXT:
@@ -156,8 +156,8 @@ int yzi_key_encode(const struct dataset *d, const struct store_keys *keys, const
     yzi_buf_clear(out);
     for (size_t i = 0; i < d->key_n; i++) {
         const struct dataset_field *f = &d->fields[d->key[i]];
-        YZ_TRY(yzi_field_is_sealed(f) ? put_hash(d, f, keys->hash, parts[i], out)
-                                      : put_part(f, parts[i], out));
+        YZ_TRY(yzi_field_is_sealed(f) ? yzi_key_put_hash(d, f, keys->hash, parts[i], out)
+                                      : yzi_key_put_plain(f, parts[i], out));
     }
     YZ_ENSURE(out->n <= YZ_DB_KEY_MAX, YZ_ELIMIT);
     return 0;

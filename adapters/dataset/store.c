@@ -1,344 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening a store: the environment, the subkeys, and whether the definition fits what is stored.
- *
- * The meta database holds the format version, a check value of the storage key, the definition's
- * digest, the schema (data set, fields with type and sealing in stored order, key), and the
- * counters. What a new definition may change: everything that is not in the schema (titles, codes,
- * lengths, columns, indexes, whether a field is required), and it may add fields, which are null in
- * the rows already there until they are imported again. Anything else would make stored bytes mean
- * something they were not written as, and is refused. An empty store takes any definition.
+ * A store: the folder's lock, the subkeys, and the generation in force.
  */
-#include <sodium.h>
-
 #include "adapters/dataset/store_impl.h"
+
+#include <sodium.h>
+#include <unistd.h>
+
 #include "base/file.h"
 
-#define FORMAT_VERSION 1u
-#define META_FORMAT "format"
-#define META_CHECK "key-check"
-#define META_DIGEST "definition"
-#define META_SCHEMA "schema"
-#define SUBKEY_BYTES 32u
-#define SCHEMA_MAX (64u * 1024u)
+#define LOCK_NAME "owner.lock"
+#define SUBKEYS 3u
 
-enum { SUBKEY_SEAL = 1, SUBKEY_HASH = 2, SUBKEY_CHECK = 3 };
+enum { SUBKEY_SEAL = 1, SUBKEY_HASH = 2, SUBKEY_CHECK = 3, SUBKEY_INDEX = 4 };
 static const char kdf_context[crypto_kdf_CONTEXTBYTES] = {'y', 'z', 's', 't', 'o', 'r', 'e', '1'};
-
-static yz_bytes meta_key(const char *name)
-{
-    return yzi_bytes_str(name);
-}
-
-/* -- counters -- */
-
-int yzi_store_meta_get(struct db_txn *t, db_handle meta, const char *name, uint64_t *out)
-{
-    yz_bytes v;
-    int rc = yzi_db_get(t, meta, meta_key(name), &v);
-    if (rc == YZ_ENOTFOUND) {
-        *out = 0;
-        return 0;
-    }
-    YZ_TRY(rc);
-    YZ_ENSURE(v.n == 8, YZ_ECORRUPT);
-    *out = yzi_load_u64(v.p);
-    return 0;
-}
-
-int yzi_store_meta_put(struct db_txn *t, db_handle meta, const char *name, uint64_t v)
-{
-    uint8_t b[8];
-    yzi_store_u64(b, v);
-    return yzi_db_put(t, meta, meta_key(name), yzi_bytes(b, sizeof b), DB_PUT_ANY);
-}
 
 /* -- subkeys -- */
 
-/* Two subkeys in one secret; the check value is a third, which says nothing about the others. */
-static int derive_subkeys(struct store *s, yz_secret *storage_key, uint8_t check[SUBKEY_BYTES])
+/* Three subkeys in one secret; the check value is a fourth, which says nothing about the others. */
+static int derive_subkeys(struct store *s, yz_secret *storage_key)
 {
+    static const uint64_t ids[SUBKEYS] = {SUBKEY_SEAL, SUBKEY_HASH, SUBKEY_INDEX};
     YZ_ENSURE(storage_key->n == crypto_kdf_KEYBYTES, YZ_EINVAL);
-    uint8_t sub[2 * SUBKEY_BYTES];
+    uint8_t sub[SUBKEYS * STORE_SUBKEY_BYTES];
     const uint8_t *key = yzi_secret_open(storage_key);
-    int rc = crypto_kdf_derive_from_key(sub, SUBKEY_BYTES, SUBKEY_SEAL, kdf_context, key);
-    rc |=
-        crypto_kdf_derive_from_key(sub + SUBKEY_BYTES, SUBKEY_BYTES, SUBKEY_HASH, kdf_context, key);
-    rc |= crypto_kdf_derive_from_key(check, SUBKEY_BYTES, SUBKEY_CHECK, kdf_context, key);
+    int rc = crypto_kdf_derive_from_key(s->key_check, STORE_SUBKEY_BYTES, SUBKEY_CHECK, kdf_context,
+                                        key);
+    for (size_t i = 0; i < SUBKEYS; i++) {
+        rc |= crypto_kdf_derive_from_key(sub + i * STORE_SUBKEY_BYTES, STORE_SUBKEY_BYTES, ids[i],
+                                         kdf_context, key);
+    }
     yzi_secret_close(storage_key);
     int copied = rc == 0 ? yzi_secret_copy(&s->subkeys, yzi_bytes(sub, sizeof sub)) : YZ_EINTERNAL;
     sodium_memzero(sub, sizeof sub);
     YZ_TRY(copied);
     s->keys.seal = yzi_secret_open(&s->subkeys); /* until close: any thread reads them */
-    s->keys.hash = s->keys.seal + SUBKEY_BYTES;
+    s->keys.hash = s->keys.seal + STORE_SUBKEY_BYTES;
+    s->keys.index = s->keys.hash + STORE_SUBKEY_BYTES;
     return 0;
-}
-
-static int check_storage_key(struct store *s, struct db_txn *t, const uint8_t check[SUBKEY_BYTES],
-                             const char *dir, yz_error *err, bool *changed)
-{
-    yz_bytes stored;
-    int rc = yzi_db_get(t, s->meta, meta_key(META_CHECK), &stored);
-    if (rc == YZ_ENOTFOUND) {
-        *changed = true;
-        return s->read_only ? 0
-                            : yzi_db_put(t, s->meta, meta_key(META_CHECK),
-                                         yzi_bytes(check, SUBKEY_BYTES), DB_PUT_ANY);
-    }
-    YZ_TRY(rc);
-    if (stored.n != SUBKEY_BYTES || sodium_memcmp(stored.p, check, SUBKEY_BYTES) != 0) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "%s: the storage key is not the one this store was made with; restore "
-                        "that key, or import into a new store folder",
-                        dir);
-    }
-    return 0;
-}
-
-/* -- schema -- */
-
-/* name, type u8, sealed u8 */
-static int put_schema_field(yz_buf *b, const struct dataset_field *f)
-{
-    YZ_TRY(yzi_buf_put_u8(b, (uint8_t)strlen(f->name)));
-    YZ_TRY(yzi_buf_put_str(b, f->name));
-    YZ_TRY(yzi_buf_put_u8(b, (uint8_t)f->type));
-    return yzi_buf_put_u8(b, yzi_field_is_sealed(f));
-}
-
-static int encode_schema(const struct store *s, yz_buf *b)
-{
-    const struct dataset *d = s->dataset;
-    YZ_TRY(yzi_buf_put_u8(b, (uint8_t)strlen(d->name)));
-    YZ_TRY(yzi_buf_put_str(b, d->name));
-    YZ_TRY(yzi_buf_put_u16(b, (uint16_t)s->layout.fields_n));
-    for (size_t i = 0; i < s->layout.fields_n; i++) {
-        YZ_TRY(put_schema_field(b, &d->fields[s->layout.field[i]]));
-    }
-    YZ_TRY(yzi_buf_put_u8(b, (uint8_t)d->key_n));
-    for (size_t i = 0; i < d->key_n; i++) {
-        YZ_TRY(yzi_buf_put_u16(b, (uint16_t)s->layout.position[d->key[i]]));
-    }
-    return 0;
-}
-
-struct schema_field {
-    yz_bytes name;
-    uint8_t type, sealed;
-};
-struct schema {
-    yz_bytes dataset;
-    struct schema_field fields[DATASET_FIELDS_MAX];
-    uint16_t fields_n;
-    uint16_t key[DATASET_KEY_MAX];
-    uint8_t key_n;
-};
-
-static int read_name(yz_reader *r, yz_bytes *out)
-{
-    uint8_t n;
-    YZ_TRY(yzi_read_u8(r, &n));
-    return yzi_read_bytes(r, n, out);
-}
-
-static int decode_schema(yz_bytes stored, struct schema *out)
-{
-    yz_reader r = yzi_reader(stored);
-    YZ_TRY(read_name(&r, &out->dataset));
-    YZ_TRY(yzi_read_u16(&r, &out->fields_n));
-    YZ_ENSURE(out->fields_n <= DATASET_FIELDS_MAX, YZ_ECORRUPT);
-    for (size_t i = 0; i < out->fields_n; i++) {
-        struct schema_field *f = &out->fields[i];
-        YZ_TRY(read_name(&r, &f->name));
-        YZ_TRY(yzi_read_u8(&r, &f->type));
-        YZ_TRY(yzi_read_u8(&r, &f->sealed));
-    }
-    YZ_TRY(yzi_read_u8(&r, &out->key_n));
-    YZ_ENSURE(out->key_n <= DATASET_KEY_MAX, YZ_ECORRUPT);
-    for (size_t i = 0; i < out->key_n; i++) {
-        YZ_TRY(yzi_read_u16(&r, &out->key[i]));
-        YZ_ENSURE(out->key[i] < out->fields_n, YZ_ECORRUPT);
-    }
-    return yzi_read_end(&r);
-}
-
-#define REMEDY "; take the former definition, or import everything into a new store folder"
-
-static int check_field(const struct dataset *d, const struct schema_field *f, int at,
-                       const char *dir, yz_error *err)
-{
-    int n = (int)f->name.n;
-    const char *name = (const char *)f->name.p;
-    if (at < 0) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "%s: the stored field '%.*s' is not in the definition of '%s'" REMEDY, dir,
-                        n, name, d->name);
-    }
-    if ((uint8_t)d->fields[at].type != f->type) {
-        return yzi_fail(
-            err, YZ_ECONFIG, "%s: the field '%.*s' is stored as %s, the definition says %s" REMEDY,
-            dir, n, name, yzi_field_type_name(f->type), yzi_field_type_name(d->fields[at].type));
-    }
-    if (yzi_field_is_sealed(&d->fields[at]) != (f->sealed != 0)) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "%s: the field '%.*s' is stored %s, its classification now asks for the "
-                        "contrary" REMEDY,
-                        dir, n, name, f->sealed ? "encrypted" : "in the clear");
-    }
-    return 0;
-}
-
-static int check_key(const struct store *s, const struct schema *old, const char *dir,
-                     yz_error *err)
-{
-    const struct dataset *d = s->dataset;
-    bool same = old->key_n == d->key_n;
-    for (size_t i = 0; same && i < d->key_n; i++) {
-        same = s->layout.field[old->key[i]] == d->key[i];
-    }
-    return same ? 0
-                : yzi_fail(err, YZ_ECONFIG,
-                           "%s: the records are stored under another key than the definition of "
-                           "'%s' names" REMEDY,
-                           dir, d->name);
-}
-
-static void add_position(struct row_layout *l, unsigned field)
-{
-    l->position[field] = (unsigned)l->fields_n;
-    l->field[l->fields_n++] = field;
-}
-
-/* The stored order: the fields stored already, then those the definition adds. */
-static int adopt_schema(struct store *s, const struct schema *old, const char *dir, yz_error *err)
-{
-    const struct dataset *d = s->dataset;
-    bool stored[DATASET_FIELDS_MAX] = {0};
-    if (!yzi_bytes_eq_str(old->dataset, d->name)) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "%s: holds the data set '%.*s', not '%s'; give each data set its own "
-                        "store folder",
-                        dir, (int)old->dataset.n, (const char *)old->dataset.p, d->name);
-    }
-    for (size_t i = 0; i < old->fields_n; i++) {
-        int at = yzi_dataset_field(d, old->fields[i].name);
-        YZ_TRY(check_field(d, &old->fields[i], at, dir, err));
-        YZ_ENSURE(!stored[at], YZ_ECORRUPT);
-        stored[at] = true;
-        add_position(&s->layout, (unsigned)at);
-    }
-    YZ_TRY(check_key(s, old, dir, err));
-    for (unsigned i = 0; i < d->fields_n; i++) {
-        if (!stored[i]) {
-            add_position(&s->layout, i);
-        }
-    }
-    return 0;
-}
-
-static int read_schema(struct store *s, struct db_txn *t, const char *dir, yz_error *err)
-{
-    uint64_t records, sequence;
-    YZ_TRY(yzi_db_count(t, s->records, &records));
-    YZ_TRY(yzi_store_meta_get(t, s->meta, META_SEQUENCE, &sequence));
-    yz_bytes stored;
-    int rc = yzi_db_get(t, s->meta, meta_key(META_SCHEMA), &stored);
-    if (rc == YZ_ENOTFOUND) {
-        YZ_ENSURE(records == 0 && sequence == 0, YZ_ECORRUPT);
-    }
-    if (rc == YZ_ENOTFOUND || (rc == 0 && records == 0 && sequence == 0)) {
-        for (unsigned i = 0; i < s->dataset->fields_n; i++) {
-            add_position(&s->layout, i);
-        }
-        return 0;
-    }
-    YZ_TRY(rc);
-    YZ_AUTO(yzi_free_ptr) struct schema *old = NULL;
-    YZ_TRY(yzi_alloc(1, sizeof *old, &old));
-    YZ_ENSURE(decode_schema(stored, old) == 0, YZ_ECORRUPT);
-    return adopt_schema(s, old, dir, err);
-}
-
-/* Write a meta value unless it is there already; *changed is set when it was written. */
-static int keep_meta(struct store *s, struct db_txn *t, const char *name, yz_bytes v, bool *changed)
-{
-    yz_bytes stored;
-    int rc = yzi_db_get(t, s->meta, meta_key(name), &stored);
-    if (rc == 0 && yzi_bytes_eq(stored, v)) {
-        return 0;
-    }
-    YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
-    *changed = true;
-    return yzi_db_put(t, s->meta, meta_key(name), v, DB_PUT_ANY);
-}
-
-static int write_schema(struct store *s, struct db_txn *t, bool *changed)
-{
-    YZ_AUTO(yzi_buf_fini) yz_buf schema = {0};
-    yzi_buf_init(&schema, SCHEMA_MAX);
-    YZ_TRY(encode_schema(s, &schema));
-    YZ_TRY(keep_meta(s, t, META_SCHEMA, yzi_bytes_buf(&schema), changed));
-    return keep_meta(s, t, META_DIGEST, yzi_bytes_digest(&s->dataset->digest), changed);
-}
-
-static int check_format(struct store *s, struct db_txn *t, const char *dir, yz_error *err,
-                        bool *changed)
-{
-    uint64_t format;
-    YZ_TRY(yzi_store_meta_get(t, s->meta, META_FORMAT, &format));
-    if (format == 0) {
-        *changed = true;
-        return s->read_only ? 0 : yzi_store_meta_put(t, s->meta, META_FORMAT, FORMAT_VERSION);
-    }
-    if (format != FORMAT_VERSION) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "%s: the store has format %llu, this version knows %u; import everything "
-                        "into a new store folder",
-                        dir, (unsigned long long)format, FORMAT_VERSION);
-    }
-    return 0;
-}
-
-/* Everything that is checked and, in a writable store, brought up to date in one transaction. A
- * store that is up to date is not written to. */
-static int check_meta(struct store *s, struct db_txn *t, const uint8_t *check, const char *dir,
-                      yz_error *err, bool *changed)
-{
-    YZ_TRY(check_format(s, t, dir, err, changed));
-    if (s->dataset->has_sensitive) {
-        YZ_TRY(check_storage_key(s, t, check, dir, err, changed));
-    }
-    YZ_TRY(read_schema(s, t, dir, err));
-    return s->read_only ? 0 : write_schema(s, t, changed);
-}
-
-static int open_meta(struct store *s, const uint8_t *check, const char *dir, yz_error *err)
-{
-    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(s->read_only ? yzi_db_begin_read(s->env, &t) : yzi_db_begin_write(s->env, &t));
-    bool changed = false;
-    YZ_TRY(check_meta(s, t, check, dir, err, &changed));
-    return s->read_only || !changed ? 0 : yzi_db_commit(&t);
 }
 
 /* -- opening -- */
 
-static int open_env(struct store *s, const struct store_options *o, yz_error *err)
+static int lock_folder(struct store *s, yz_error *err)
 {
-    struct db_options db = {.path = o->dir, .databases = 2, .read_only = o->read_only};
-    YZ_TRY(yzi_db_open(&db, &s->env, err));
-    YZ_TRY(yzi_db_handle(s->env, "records", DB_PLAIN, &s->records));
-    return yzi_db_handle(s->env, "meta", DB_PLAIN, &s->meta);
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    if (!s->read_only) {
+        YZ_TRY(yzi_dir_make(s->dir, 0700, err));
+    } else if (!yzi_file_exists(s->dir)) {
+        return yzi_fail(err, YZ_ENOTFOUND, "%s: there is no store", s->dir);
+    }
+    YZ_TRY(yzi_path_join(s->dir, LOCK_NAME, &path));
+    return yzi_file_lock(path, &s->lock_fd, err);
 }
 
 static int open_store(struct store *s, const struct store_options *o, yz_error *err)
 {
-    uint8_t check[SUBKEY_BYTES] = {0};
+    YZ_TRY(yzi_bytes_dup_str(yzi_bytes_str(o->dir), &s->dir));
     if (o->dataset->has_sensitive) {
-        YZ_TRY(derive_subkeys(s, o->storage_key, check));
+        YZ_TRY(derive_subkeys(s, o->storage_key));
     }
-    YZ_TRY(open_env(s, o, err));
-    return open_meta(s, check, o->dir, err);
+    YZ_TRY(lock_folder(s, err));
+    return yzi_generation_open_current(s, err);
 }
 
 int yzi_store_open(const struct store_options *o, struct store **out, yz_error *err)
@@ -353,8 +76,8 @@ int yzi_store_open(const struct store_options *o, struct store **out, yz_error *
     YZ_TRY(yzi_alloc(1, sizeof *s, &s));
     s->dataset = o->dataset;
     s->read_only = o->read_only;
-    s->layout.dataset = o->dataset;
-    s->layout.keys = &s->keys;
+    s->lock_fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
     if (err) {
         *err = (yz_error){0};
     }
@@ -375,29 +98,62 @@ void yzi_store_close(struct store *s)
     if (!s) {
         return;
     }
-    yzi_db_close(s->env);
+    yzi_generation_drop(&s->loading);
+    if (s->current) {
+        YZ_ASSERT(s->current->refs == 1);
+        yzi_generation_close(s->current);
+    }
     if (s->keys.seal) {
         yzi_secret_close(&s->subkeys);
     }
     yzi_secret_fini(&s->subkeys);
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+    pthread_mutex_destroy(&s->lock);
+    free(s->dir);
     free(s);
 }
+
+/* -- what is in it -- */
 
 const struct dataset *yzi_store_dataset(const struct store *s)
 {
     return s->dataset;
 }
 
-int yzi_store_sequence(struct store *s, uint64_t *out)
+static int read_state(struct generation *g, struct store_state *out)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(yzi_db_begin_read(s->env, &t));
-    return yzi_store_meta_get(t, s->meta, META_SEQUENCE, out);
+    YZ_TRY(yzi_db_begin_read(g->env, &t));
+    YZ_TRY(yzi_store_meta_get(t, g->meta, META_SEQUENCE, &out->sequence));
+    return yzi_db_count(t, g->records, &out->records);
+}
+
+int yzi_store_state(struct store *s, struct store_state *out)
+{
+    YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
+    *out = (struct store_state){.generation = g->number, .removed = s->removed};
+    for (size_t i = 0; i < s->dataset->indexes_n; i++) {
+        int state = atomic_load(&g->indexes[i].state);
+        out->indexes_building += state == INDEX_BUILDING;
+        out->indexes_broken += state == INDEX_BROKEN;
+    }
+    return read_state(g, out);
+}
+
+int yzi_store_sequence(struct store *s, uint64_t *out)
+{
+    struct store_state state;
+    YZ_TRY(yzi_store_state(s, &state));
+    *out = state.sequence;
+    return 0;
 }
 
 int yzi_store_count(struct store *s, uint64_t *out)
 {
-    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(yzi_db_begin_read(s->env, &t));
-    return yzi_db_count(t, s->records, out);
+    struct store_state state;
+    YZ_TRY(yzi_store_state(s, &state));
+    *out = state.records;
+    return 0;
 }

@@ -29,9 +29,23 @@ struct store_options {
 YZ_MUST_USE int yzi_store_open(const struct store_options *o, struct store **out, yz_error *err);
 void yzi_store_close(struct store *s);
 const struct dataset *yzi_store_dataset(const struct store *s);
+struct store_state {
+    uint64_t records, sequence; /* as seen by one transaction */
+    uint64_t generation;        /* in force; rises with each switch */
+    unsigned removed;           /* generations that a crash left unfinished, removed at the start */
+    unsigned indexes_building, indexes_broken;
+};
+YZ_MUST_USE int yzi_store_state(struct store *s, struct store_state *out);
 /* Change sequence of the last committed change; 0 when empty. */
 YZ_MUST_USE int yzi_store_sequence(struct store *s, uint64_t *out);
 YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
+
+/* Build indexes that the definition gained, a bounded piece in one short transaction; answers go on
+ * meanwhile, and an index is used from when it is whole. After a restart the build goes on where it
+ * was. *more: call again. YZ_EEXIST: a unique index finds two records with the same values (err
+ * says which index); it is left out of use and tried again by the next start, and *more is right.
+ * YZ_EIO, YZ_EDISKFULL, YZ_ECORRUPT, YZ_ENOMEM. Writer thread only. */
+YZ_MUST_USE int yzi_store_build_step(struct store *s, bool *more, yz_error *err);
 
 /* -- import -- */
 enum import_mode { IMPORT_UPSERT = 1 };

@@ -6,6 +6,9 @@
 #ifndef YZ_DATASET_STORE_IMPL_H
 #define YZ_DATASET_STORE_IMPL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "adapters/dataset/store.h"
 #include "base/lmdb.h"
 
@@ -23,8 +26,9 @@ static inline bool yzi_field_is_sealed(const struct dataset_field *f)
 
 /* Subkeys of the storage key, 32 bytes each, readable while the store is open. */
 struct store_keys {
-    const uint8_t *seal; /* values */
-    const uint8_t *hash; /* key fields */
+    const uint8_t *seal;  /* values */
+    const uint8_t *hash;  /* key fields */
+    const uint8_t *index; /* indexed fields: entries of indexes cannot be compared with keys */
 };
 
 /* Bytes a value of this field takes in a key at most; the definition holds their sum to
@@ -34,6 +38,11 @@ size_t yzi_key_part_max(const struct dataset_field *f);
 /* The record's key from the key fields' canonical values (in the order of d->key), into `out`
  * (cleared first). Keys compare bytewise as their values do, field by field; a sealed field is
  * represented by its keyed hash, which has no order. YZ_ENOMEM, YZ_ELIMIT. */
+/* One field's part of a key, appended: plain encodings only, not for sealed fields. */
+YZ_MUST_USE int yzi_key_put_plain(const struct dataset_field *f, yz_bytes v, yz_buf *out);
+/* 32 bytes of keyed hash over data set 00 field 00 value, appended. */
+YZ_MUST_USE int yzi_key_put_hash(const struct dataset *d, const struct dataset_field *f,
+                                 const uint8_t key[32], yz_bytes value, yz_buf *out);
 YZ_MUST_USE int yzi_key_encode(const struct dataset *d, const struct store_keys *keys,
                                const yz_bytes *parts, yz_buf *out);
 
@@ -69,17 +78,96 @@ YZ_MUST_USE int yzi_row_equals(const struct row_layout *l, yz_bytes key,
                                const struct stored_row *row, const struct query_value *values,
                                yz_buf *plain, bool *out);
 
-/* -- store.c -- */
+/* -- index.c: entries of indexes -- */
 
-struct store {
-    const struct dataset *dataset;
+/* An index is a database with sorted values: entry key -> record keys. An entry key is its fields'
+ * parts one after the other: 00 for no value, 01 ‖ the encoding of record keys otherwise, so that
+ * no value comes first; for sealed fields a keyed hash of that, which has no order. Bytewise order
+ * is the order of the values. What would be longer than INDEX_WHOLE_MAX is cut after INDEX_CUT
+ * bytes and ends in a keyless BLAKE2b-256 of the whole: equal still means equal, but among those
+ * that begin alike there is no order. An entry key of YZ_DB_KEY_MAX bytes is a cut one. */
+#define INDEX_CUT 479u
+#define INDEX_WHOLE_MAX 510u
+
+enum index_state {
+    INDEX_ABSENT, /* a read-only store was not given it yet */
+    INDEX_BUILDING,
+    INDEX_READY,
+    INDEX_BROKEN /* unique, and the records are not: the first step after a start tries again */
+};
+struct index {
+    db_handle db;
+    _Atomic int state; /* enum index_state; read before the transaction that relies on it begins */
+    yz_buf done;       /* building: key of the last record that is in it. Writer thread only */
+};
+
+/* One field's part, appended. */
+YZ_MUST_USE int yzi_index_put_part(const struct dataset *d, const struct store_keys *keys,
+                                   unsigned field, const struct query_value *v, yz_buf *out);
+/* The entry key of a record, into `out` (cleared first). */
+YZ_MUST_USE int yzi_index_entry(const struct dataset *d, const struct store_keys *keys,
+                                const struct dataset_index *index, const struct query_value *values,
+                                yz_buf *out);
+/* The same from a stored row; `plain` is scratch, to be wiped by the caller. *has_null tells
+ * whether one of the fields has no value. */
+YZ_MUST_USE int yzi_index_entry_of_row(const struct row_layout *l, yz_bytes key,
+                                       const struct query_value split[DATASET_FIELDS_MAX],
+                                       const struct dataset_index *index, yz_buf *plain,
+                                       yz_buf *out, bool *has_null);
+/* Bring `parts` (whole, of any length) into the form of an entry key. */
+YZ_MUST_USE int yzi_index_close_entry(yz_buf *parts);
+/* Bytes an entry key may take before it is cut. */
+size_t yzi_index_entry_max(const struct dataset *d, const struct dataset_index *index);
+
+/* -- generation.c -- */
+
+/* One file of records with its indexes, in a folder of its own. A store answers from one and writes
+ * to it; another may be loaded beside it and then take its place. */
+struct generation {
+    struct store *store;
+    uint64_t number;
+    char *dir;
     struct db_env *env;
     db_handle records, meta;
-    bool read_only;
-    yz_secret subkeys; /* opened for as long as the store is */
-    struct store_keys keys;
     struct row_layout layout;
+    struct index indexes[DATASET_INDEXES_MAX]; /* by index of the definition */
+    bool read_only;
+    unsigned refs; /* under the store's lock */
+    bool retired;  /* under the store's lock: the last who lets go removes the folder */
 };
+
+/* The generation in force, for as long as it is needed: a query, an import. It stays whole and in
+ * place until it is unpinned, whatever is switched meanwhile. Any thread; never fails. */
+struct generation *yzi_generation_pin(struct store *s);
+void yzi_generation_unpin(struct generation **g); /* NULL inside is allowed: fits YZ_AUTO */
+
+enum generation_start {
+    GENERATION_EMPTY,
+    GENERATION_COPY /* of the one in force, for a large import that adds to it */
+};
+/* Load a new generation: begin, write into it with a writer of its own (record_write.h,
+ * yzi_writer_begin_in) in as many transactions as memory asks for, then publish. Nobody sees it
+ * before. Publishing makes it durable, then switches: queries that began before end on the old
+ * generation, whose folder goes with the last of them. After a crash at any instant the next start
+ * finds the old or the new one, whole, and removes the other. The sequence goes on from the old
+ * one's. Writer thread only; one at a time (YZ_EBUSY). */
+YZ_MUST_USE int yzi_generation_begin(struct store *s, enum generation_start start,
+                                     struct generation **out, yz_error *err);
+/* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
+YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
+void yzi_generation_drop(struct generation **g); /* removes its folder; NULL inside allowed */
+
+/* Generations in a folder: the one in force is opened (made when there is none), others, which a
+ * crash left, are removed. */
+YZ_MUST_USE int yzi_generation_open_current(struct store *s, yz_error *err);
+void yzi_generation_close(struct generation *g); /* frees; keeps the folder */
+
+/* -- schema.c -- */
+
+#define STORE_SUBKEY_BYTES 32u
+/* Check that the definition fits the generation, and bring it up to date: the layout of rows, the
+ * state of indexes. `dir` is for messages. */
+YZ_MUST_USE int yzi_schema_adopt(struct generation *g, const char *dir, yz_error *err);
 
 /* Counters kept in the meta database; 0 when not there yet. */
 #define META_SEQUENCE "sequence" /* of the last change */
@@ -87,6 +175,43 @@ struct store {
 YZ_MUST_USE int yzi_store_meta_get(struct db_txn *t, db_handle meta, const char *name,
                                    uint64_t *out);
 YZ_MUST_USE int yzi_store_meta_put(struct db_txn *t, db_handle meta, const char *name, uint64_t v);
+
+/* -- index_build.c -- */
+
+/* Open the databases of the definition's indexes, and of those it has no longer, to be emptied. No
+ * transaction may be open. */
+struct index_leftovers {
+    db_handle db[2 * DATASET_INDEXES_MAX];
+    char name[2 * DATASET_INDEXES_MAX][YZ_NAME_MAX + 1];
+    size_t n;
+};
+YZ_MUST_USE int yzi_indexes_open(struct generation *g, struct index_leftovers *left);
+/* Within the transaction that adopts the schema: read each index's state, begin the build of new or
+ * changed ones, empty the leftovers. */
+YZ_MUST_USE int yzi_indexes_adopt(struct generation *g, struct db_txn *t,
+                                  const struct index_leftovers *left, bool *changed);
+/* Write an index's state and how far its build has come, and make it the one in force when the
+ * transaction is committed (yzi_index_adopted). */
+YZ_MUST_USE int yzi_index_put_state(struct generation *g, struct db_txn *t, size_t index,
+                                    enum index_state state, yz_bytes done);
+/* Whether a change of this record has to be brought into the index. Writer thread only. */
+bool yzi_index_covers(const struct index *x, yz_bytes key);
+
+/* -- store.c -- */
+
+struct store {
+    const struct dataset *dataset;
+    char *dir;
+    int lock_fd;
+    bool read_only;
+    yz_secret subkeys; /* opened for as long as the store is */
+    struct store_keys keys;
+    uint8_t key_check[STORE_SUBKEY_BYTES];
+    pthread_mutex_t lock; /* guards `current`, and refs and retired of every generation */
+    struct generation *current;
+    struct generation *loading; /* writer thread only */
+    unsigned removed;           /* unfinished generations that the start removed */
+};
 
 /* -- scan.c: a CSV file as checked rows -- */
 

@@ -179,9 +179,19 @@ struct search {
     bool found;
 };
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void search_entry(const char *path, void *ctx)
 {
     struct search *s = ctx;
+    if (is_folder(path)) {
+        each_entry(path, search_entry, ctx);
+        return;
+    }
     yz_buf content = {0};
     read_whole(path, &content);
     if (memmem(content.p, content.n, s->needle.p, s->needle.n)) {
@@ -200,6 +210,10 @@ bool fixture_dir_contains(const char *dir, yz_bytes needle)
 static void hash_entry(const char *path, void *ctx)
 {
     if (strstr(path, "lock")) {
+        return;
+    }
+    if (is_folder(path)) {
+        each_entry(path, hash_entry, ctx);
         return;
     }
     yz_buf content = {0};

@@ -292,7 +292,7 @@ static void test_definition__a_key_it_accepts_always_fits(void **unused)
     char a[300], decimal[64];
     uint8_t b[68] = {0};
     static const uint8_t zero[32];
-    struct store_keys keys = {zero, zero};
+    struct store_keys keys = {zero, zero, zero};
     memset(a, 'x', 299);
     a[299] = '\0';
     snprintf(decimal, sizeof decimal, "-0.%s", "12345678901234567890123456789012345678");

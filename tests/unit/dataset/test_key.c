@@ -10,7 +10,7 @@
 #include "adapters/dataset/store_impl.h"
 
 static const uint8_t zero_key[32];
-static const struct store_keys keys = {zero_key, zero_key};
+static const struct store_keys keys = {zero_key, zero_key, zero_key};
 
 static struct dataset one_field(struct dataset_field *f, enum field_type type)
 {

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Generations. A store's folder holds
+ *
+ *     current     two lines, "yizhan store 2" and "generation N"; written atomically
+ *     gN/         the environment in force
+ *     gM/         one that is being loaded, or that a crash left behind
+ *     owner.lock  held for as long as the store is open
+ *
+ * Switching is the writing of `current`: before it a crash leaves the old generation in force and
+ * the new one as a leftover, after it the other way round. What is not in force is removed by the
+ * next start, never read.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/dataset/store_impl.h"
+#include "base/file.h"
+#include "base/text.h"
+
+#define CURRENT_NAME "current"
+#define CURRENT_HEAD "yizhan store 2\ngeneration "
+#define CURRENT_MAX 128u
+#define FORMER_DATA "data.mdb" /* where the format before generations had its records */
+/* records, meta, the indexes of the definition, and those it has no longer */
+#define DATABASES (2u + 3u * DATASET_INDEXES_MAX)
+
+/* -- the file that names the generation in force -- */
+
+static int parse_current(yz_bytes text, uint64_t *out)
+{
+    size_t head = strlen(CURRENT_HEAD);
+    YZ_ENSURE(text.n > head + 1 && memcmp(text.p, CURRENT_HEAD, head) == 0, YZ_ECORRUPT);
+    YZ_ENSURE(text.p[text.n - 1] == '\n', YZ_ECORRUPT);
+    yz_bytes number = yzi_bytes(text.p + head, text.n - head - 1);
+    YZ_ENSURE(yzi_u64_parse(number, UINT64_MAX - 1, out) == 0 && *out > 0, YZ_ECORRUPT);
+    return 0;
+}
+
+/* YZ_ENOTFOUND: a store that was never made. */
+static int read_current(const struct store *s, uint64_t *out, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_AUTO(yzi_buf_fini) yz_buf text = {0};
+    YZ_TRY(yzi_path_join(s->dir, CURRENT_NAME, &path));
+    yzi_buf_init(&text, CURRENT_MAX);
+    YZ_TRY(yzi_file_read(path, &text, err));
+    if (parse_current(yzi_bytes_buf(&text), out) < 0) {
+        return yzi_fail(err, YZ_ECORRUPT,
+                        "%s: does not name a generation; restore the store from a backup", path);
+    }
+    return 0;
+}
+
+static int write_current(const struct store *s, uint64_t number, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char text[CURRENT_MAX];
+    YZ_TRY(yzi_path_join(s->dir, CURRENT_NAME, &path));
+    snprintf(text, sizeof text, CURRENT_HEAD "%" PRIu64 "\n", number);
+    return yzi_file_write(path, yzi_bytes_str(text), 0600, err);
+}
+
+static int generation_path(const struct store *s, uint64_t number, char **out)
+{
+    char name[32];
+    snprintf(name, sizeof name, "g%" PRIu64, number);
+    return yzi_path_join(s->dir, name, out);
+}
+
+/* -- removing -- */
+
+/* What an environment's folder holds, nothing else: a folder with anything more is left alone. */
+static void remove_folder(const char *dir)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        YZ_AUTO(yzi_free_ptr) char *path = NULL;
+        if (yzi_path_join(dir, files[i], &path) == 0) {
+            yz_ignore(unlink(path), "what stays is tried again by the next start");
+        }
+    }
+    yz_ignore(rmdir(dir), "what stays is tried again by the next start");
+}
+
+static bool is_generation(const char *name, uint64_t *number)
+{
+    return name[0] == 'g' && yzi_u64_parse(yzi_bytes_str(name + 1), UINT64_MAX - 1, number) == 0;
+}
+
+static int remove_leftovers(struct store *s, uint64_t in_force)
+{
+    DIR *d = opendir(s->dir);
+    YZ_ENSURE(d, yzi_err_from_errno(errno));
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;) {
+        uint64_t number;
+        if (is_generation(e->d_name, &number) && number != in_force) {
+            YZ_AUTO(yzi_free_ptr) char *path = NULL;
+            rc = yzi_path_join(s->dir, e->d_name, &path);
+            if (rc == 0) {
+                remove_folder(path);
+                s->removed++;
+            }
+        }
+    }
+    closedir(d);
+    return rc;
+}
+
+/* -- opening and closing one -- */
+
+void yzi_generation_close(struct generation *g)
+{
+    if (!g) {
+        return;
+    }
+    yzi_db_close(g->env);
+    for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
+        yzi_buf_fini(&g->indexes[i].done);
+    }
+    free(g->dir);
+    free(g);
+}
+
+static int open_env(struct generation *g, yz_error *err)
+{
+    struct db_options db = {.path = g->dir, .databases = DATABASES, .read_only = g->read_only};
+    YZ_TRY(yzi_db_open(&db, &g->env, err));
+    YZ_TRY(yzi_db_handle(g->env, "records", DB_PLAIN, &g->records));
+    return yzi_db_handle(g->env, "meta", DB_PLAIN, &g->meta);
+}
+
+static int new_generation(struct store *s, uint64_t number, struct generation **out)
+{
+    struct generation *g;
+    YZ_TRY(yzi_alloc(1, sizeof *g, &g));
+    g->store = s;
+    g->number = number;
+    g->read_only = s->read_only;
+    g->refs = 1;
+    g->layout.dataset = s->dataset;
+    g->layout.keys = &s->keys;
+    for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
+        yzi_buf_init(&g->indexes[i].done, YZ_DB_KEY_MAX);
+    }
+    int rc = generation_path(s, number, &g->dir);
+    if (rc < 0) {
+        yzi_generation_close(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+static int open_generation(struct store *s, uint64_t number, struct generation **out, yz_error *err)
+{
+    struct generation *g;
+    YZ_TRY(new_generation(s, number, &g));
+    int rc = open_env(g, err);
+    if (rc == 0) {
+        rc = yzi_schema_adopt(g, s->dir, err);
+    }
+    if (rc < 0) {
+        yzi_generation_close(g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+/* -- the one in force -- */
+
+static int refuse_former(const struct store *s, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(yzi_path_join(s->dir, FORMER_DATA, &path));
+    if (yzi_file_exists(path)) {
+        return yzi_fail(err, YZ_ECONFIG,
+                        "%s: the store has format 1, this version knows 2; import everything into "
+                        "a new store folder",
+                        s->dir);
+    }
+    return 0;
+}
+
+/* The first generation of a new store. A crash before `current` is there leaves g1, begun anew. */
+static int make_first(struct store *s, yz_error *err)
+{
+    YZ_TRY(refuse_former(s, err));
+    YZ_TRY(remove_leftovers(s, 0));
+    s->removed = 0; /* there was nothing in them that anyone was told of */
+    struct generation *g;
+    YZ_TRY(open_generation(s, 1, &g, err));
+    int rc = write_current(s, 1, err);
+    if (rc < 0) {
+        yzi_generation_close(g);
+        return rc;
+    }
+    s->current = g;
+    return 0;
+}
+
+int yzi_generation_open_current(struct store *s, yz_error *err)
+{
+    uint64_t number;
+    yz_error inner = {0};
+    int rc = read_current(s, &number, &inner);
+    if (rc == YZ_ENOTFOUND && !s->read_only) {
+        return make_first(s, err);
+    }
+    if (rc < 0) {
+        return yzi_fail(err, rc, "%s", inner.text[0] ? inner.text : yz_err_name(rc));
+    }
+    YZ_TRY(open_generation(s, number, &s->current, err));
+    return s->read_only ? 0 : remove_leftovers(s, number);
+}
+
+struct generation *yzi_generation_pin(struct store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct generation *g = s->current;
+    g->refs++;
+    pthread_mutex_unlock(&s->lock);
+    return g;
+}
+
+void yzi_generation_unpin(struct generation **g)
+{
+    struct generation *mine = *g;
+    *g = NULL;
+    if (!mine) {
+        return;
+    }
+    struct store *s = mine->store;
+    pthread_mutex_lock(&s->lock);
+    bool last = --mine->refs == 0;
+    pthread_mutex_unlock(&s->lock);
+    if (last && mine->retired) { /* only the switch retires, before its reference goes */
+        yzi_generation_drop(&mine);
+    }
+}
+
+/* -- loading another -- */
+
+static int copy_sequence(struct generation *from, struct generation *to)
+{
+    uint64_t sequence;
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_TRY(yzi_db_begin_read(from->env, &t));
+    YZ_TRY(yzi_store_meta_get(t, from->meta, META_SEQUENCE, &sequence));
+    yzi_db_abort(&t);
+    YZ_TRY(yzi_db_begin_write(to->env, &t));
+    YZ_TRY(yzi_store_meta_put(t, to->meta, META_SEQUENCE, sequence));
+    return yzi_db_commit(&t);
+}
+
+/* A folder nobody is in: one left by a failure to remove it is removed now. */
+static int clear_way(struct store *s, uint64_t number)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(generation_path(s, number, &path));
+    remove_folder(path);
+    YZ_ENSURE(!yzi_file_exists(path), YZ_EIO);
+    return 0;
+}
+
+static int copy_file(struct generation *from, uint64_t number, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(generation_path(from->store, number, &path));
+    YZ_TRY(yzi_dir_make(path, 0700, err));
+    int rc = yzi_db_copy(from->env, path);
+    if (rc < 0) {
+        remove_folder(path);
+    }
+    return rc;
+}
+
+int yzi_generation_begin(struct store *s, enum generation_start start, struct generation **out,
+                         yz_error *err)
+{
+    YZ_ENSURE(!s->read_only, YZ_EINVAL);
+    YZ_ENSURE(!s->loading, YZ_EBUSY);
+    YZ_AUTO(yzi_generation_unpin) struct generation *from = yzi_generation_pin(s);
+    YZ_TRY(clear_way(s, from->number + 1));
+    YZ_TRY(start == GENERATION_COPY ? copy_file(from, from->number + 1, err) : 0);
+    struct generation *g;
+    YZ_TRY(open_generation(s, from->number + 1, &g, err));
+    s->loading = g;
+    int rc = copy_sequence(from, g);
+    if (rc < 0) {
+        yzi_generation_drop(&g);
+        return rc;
+    }
+    *out = g;
+    return 0;
+}
+
+void yzi_generation_drop(struct generation **g)
+{
+    struct generation *mine = *g;
+    *g = NULL;
+    if (!mine) {
+        return;
+    }
+    YZ_AUTO(yzi_free_ptr) char *dir = YZ_TAKE(mine->dir);
+    if (mine->store->loading == mine) {
+        mine->store->loading = NULL;
+    }
+    yzi_generation_close(mine);
+    remove_folder(dir);
+}
+
+/* The commits made the file's bytes durable, this its name. */
+static int sync_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    YZ_ENSURE(fd >= 0, yzi_err_from_errno(errno));
+    int rc = fsync(fd) == 0 ? 0 : yzi_err_from_errno(errno);
+    close(fd);
+    return rc;
+}
+
+int yzi_generation_publish(struct generation **g, yz_error *err)
+{
+    struct store *s = (*g)->store;
+    YZ_TRY(sync_folder((*g)->dir));
+    YZ_TRY(sync_folder(s->dir));
+    YZ_TRY(write_current(s, (*g)->number, err));
+    s->loading = NULL;
+    pthread_mutex_lock(&s->lock);
+    struct generation *old = s->current;
+    s->current = YZ_TAKE(*g);
+    old->retired = true;
+    pthread_mutex_unlock(&s->lock);
+    yzi_generation_unpin(&old);
+    return 0;
+}
