@@ -201,7 +201,8 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
     }
     if ((plain.type != PLAIN_QUERY && plain.type != PLAIN_HTTP) ||
         yzi_request_head_parse(plain.head, &a->arena, &head) < 0 ||
-        head.has_query != (plain.type == PLAIN_QUERY)) {
+        head.has_query != (plain.type == PLAIN_QUERY) ||
+        (head.has_query && yzi_query_body_check(plain.body, &head.query) < 0)) {
         say_no(r, ANSWER_BAD_QUERY, "malformed");
         return;
     }

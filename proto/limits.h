@@ -68,6 +68,7 @@
 
 #define YZ_QUERY_KEYS_MAX 1000u
 #define YZ_QUERY_FIELDS_MAX 256u
+#define YZ_QUERY_ROWS_MAX 1000u /* brought by an insert or a put */
 #define YZ_QUERY_KEY_PARTS_MAX 8u
 #define YZ_QUERY_CONDITIONS_MAX 32u /* conditions of the filter, and predicates */
 #define YZ_QUERY_VALUES_MAX 1000u   /* of one condition or predicate */

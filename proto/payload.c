@@ -121,14 +121,24 @@ int yzi_row_next(yz_reader *rows, struct query_value *out)
     return 0;
 }
 
-int yzi_rows_check(yz_bytes body, const struct answer_head *head)
+static int check_rows(yz_bytes body, uint32_t rows, size_t fields)
 {
-    uint64_t values = (uint64_t)head->rows * head->fields_n; /* 32 bits times at most 256 */
-    YZ_ENSURE(head->rows == 0 || head->fields_n > 0, YZ_EMALFORMED);
+    uint64_t values = (uint64_t)rows * fields; /* 32 bits times at most 256 */
+    YZ_ENSURE(rows == 0 || fields > 0, YZ_EMALFORMED);
     yz_reader r = yzi_reader(body);
     for (uint64_t i = 0; i < values; i++) { /* ends with the body at the latest */
         struct query_value v;
         YZ_TRY(yzi_row_next(&r, &v));
     }
     return yzi_read_end(&r);
+}
+
+int yzi_rows_check(yz_bytes body, const struct answer_head *head)
+{
+    return check_rows(body, head->rows, head->fields_n);
+}
+
+int yzi_query_body_check(yz_bytes body, const struct query *q)
+{
+    return check_rows(body, q->rows, q->fields_n);
 }

@@ -67,6 +67,7 @@ struct query {
     yz_bytes cursor;
     struct query_predicate *predicates;
     size_t predicates_n;
+    uint32_t rows; /* in the body, with an insert or a put; else 0 */
 };
 struct http_header {
     yz_bytes name, value;
@@ -120,5 +121,7 @@ YZ_MUST_USE int yzi_row_put(yz_buf *rows, const struct query_value *v);
 YZ_MUST_USE int yzi_row_next(yz_reader *rows, struct query_value *out);
 /* That the body holds exactly rows × fields values. */
 YZ_MUST_USE int yzi_rows_check(yz_bytes body, const struct answer_head *head);
+/* The same of a query's body, which is empty unless it is an insert or a put. */
+YZ_MUST_USE int yzi_query_body_check(yz_bytes body, const struct query *q);
 
 #endif

@@ -36,9 +36,19 @@ static int check_keys(const struct query_key *keys, size_t n)
     return 0;
 }
 
+/* Rows come with what brings some, and then their columns have names. */
+static int check_rows(const struct query *q)
+{
+    bool brings = yzi_operation_brings_rows(q->operation);
+    YZ_ENSURE(brings == (q->rows > 0), YZ_EMALFORMED);
+    YZ_ENSURE(!brings || q->fields_n > 0, YZ_EMALFORMED);
+    return q->rows <= YZ_QUERY_ROWS_MAX ? 0 : YZ_ELIMIT;
+}
+
 static int check_query(const struct query *q)
 {
-    YZ_ENSURE(q->operation >= QUERY_GET && q->operation <= QUERY_MATCH, YZ_EMALFORMED);
+    YZ_ENSURE(q->operation >= QUERY_GET && q->operation <= QUERY_OPERATION_LAST, YZ_EMALFORMED);
+    YZ_TRY(check_rows(q));
     YZ_ENSURE(q->fields_n <= YZ_QUERY_FIELDS_MAX && q->filter_n <= YZ_QUERY_CONDITIONS_MAX &&
                   q->order_n <= YZ_QUERY_ORDER_MAX && q->predicates_n <= YZ_QUERY_CONDITIONS_MAX,
               YZ_ELIMIT);
@@ -152,6 +162,7 @@ static int take_query(const Yizhan__Wire__Query *m, struct arena *a, struct quer
         q->order[i].descending = m->order[i]->has_descending;
     }
     YZ_TRY(yzi_number_optional(m->has_limit, m->limit, &q->limit));
+    YZ_TRY(yzi_number_optional(m->has_rows, m->rows, &q->rows));
     return yzi_view_optional(m->has_cursor, m->cursor, &q->cursor);
 }
 
@@ -278,6 +289,8 @@ static int give_query(const struct query *q, struct arena *a, Yizhan__Wire__Quer
     YZ_TRY(give_order(q, a, m));
     m->has_limit = q->limit > 0;
     m->limit = q->limit;
+    m->has_rows = q->rows > 0;
+    m->rows = q->rows;
     m->has_cursor = q->cursor.n > 0;
     m->cursor = yzi_bin(q->cursor);
     return give_predicates(q, a, m);

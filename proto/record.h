@@ -244,6 +244,7 @@ struct fine_grant {
     size_t predicates_n;
     struct name_list purposes;
     uint32_t quota_per_day; /* 0: none */
+    struct name_list writable;
 };
 struct terms {
     yz_subsystem_id subsystem;

@@ -154,7 +154,7 @@ static int read_operations(const Yizhan__Wire__FineGrant *w, unsigned *out)
 {
     unsigned set = 0;
     for (size_t i = 0; i < w->n_operations; i++) {
-        YZ_TRY(yzi_check_range(w->operations[i], QUERY_GET, QUERY_MATCH));
+        YZ_TRY(yzi_check_range(w->operations[i], QUERY_GET, QUERY_OPERATION_LAST));
         unsigned bit = 1u << w->operations[i];
         YZ_ENSURE(!(set & bit), YZ_EMALFORMED);
         set |= bit;
@@ -166,8 +166,8 @@ static int read_operations(const Yizhan__Wire__FineGrant *w, unsigned *out)
 
 static int wire_operations(struct arena *a, unsigned set, Yizhan__Wire__FineGrant *w)
 {
-    YZ_TRY(yzi_arena_new(a, QUERY_MATCH, sizeof *w->operations, &w->operations));
-    for (uint32_t op = QUERY_GET; op <= QUERY_MATCH; op++) {
+    YZ_TRY(yzi_arena_new(a, QUERY_OPERATION_LAST, sizeof *w->operations, &w->operations));
+    for (uint32_t op = QUERY_GET; op <= QUERY_OPERATION_LAST; op++) {
         if (set & 1u << op) {
             w->operations[w->n_operations++] = op;
             set &= ~(1u << op);
@@ -194,6 +194,8 @@ static int read_grant(struct record_reader *r, const Yizhan__Wire__FineGrant *w,
     YZ_TRY(read_predicates(r, w, out));
     YZ_TRY(yzi_read_names(r, w->purposes, w->n_purposes, YZ_PURPOSES_MAX, yzi_check_code,
                           YZ_PURPOSE_MAX, &out->purposes));
+    YZ_TRY(yzi_read_names(r, w->writable, w->n_writable, YZ_QUERY_FIELDS_MAX, yzi_check_field,
+                          YZ_NAME_MAX, &out->writable));
     YZ_ENSURE(!w->has_quota_per_day || w->quota_per_day > 0, YZ_EMALFORMED);
     out->quota_per_day = w->has_quota_per_day ? w->quota_per_day : 0;
     return 0;
@@ -233,7 +235,7 @@ static int wire_grant(struct arena *a, const struct fine_grant *in, Yizhan__Wire
     YZ_TRY(yzi_wire_names(a, &in->purposes, &w->n_purposes, &w->purposes));
     w->has_quota_per_day = in->quota_per_day > 0;
     w->quota_per_day = in->quota_per_day;
-    return 0;
+    return yzi_wire_names(a, &in->writable, &w->n_writable, &w->writable);
 }
 
 int yzi_terms_write(const struct terms *in, yz_buf *out)

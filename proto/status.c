@@ -63,10 +63,9 @@ static const char *const roles[] = {
     [ROLE_CLIENT] = "client",
 };
 static const char *const operations[] = {
-    [QUERY_GET] = "get",
-    [QUERY_FIND] = "find",
-    [QUERY_COUNT] = "count",
-    [QUERY_MATCH] = "match",
+    [QUERY_GET] = "get",       [QUERY_FIND] = "find",     [QUERY_COUNT] = "count",
+    [QUERY_MATCH] = "match",   [QUERY_INSERT] = "insert", [QUERY_PUT] = "put",
+    [QUERY_DELETE] = "delete",
 };
 static const char *const ops[] = {
     [OP_EQ] = "eq", [OP_IN] = "in", [OP_PREFIX] = "prefix", [OP_GE] = "ge",

@@ -67,7 +67,26 @@ enum node_role { ROLE_BROKER = 1, ROLE_ADAPTER = 2, ROLE_CLIENT = 3 };
 
 enum plain_type { PLAIN_QUERY = 1, PLAIN_HTTP = 2, PLAIN_ANSWER = 3, PLAIN_HTTP_ANSWER = 4 };
 
-enum query_operation { QUERY_GET = 1, QUERY_FIND = 2, QUERY_COUNT = 3, QUERY_MATCH = 4 };
+enum query_operation {
+    QUERY_GET = 1,
+    QUERY_FIND = 2,
+    QUERY_COUNT = 3,
+    QUERY_MATCH = 4,
+    QUERY_INSERT = 5, /* rows whose records must not exist */
+    QUERY_PUT = 6,    /* rows: named fields are set, others of an existing record stay */
+    QUERY_DELETE = 7  /* by keys */
+};
+#define QUERY_OPERATION_LAST QUERY_DELETE
+/* Whether it changes data: only services declared `write` serve these. */
+static inline bool yzi_operation_writes(enum query_operation o)
+{
+    return o >= QUERY_INSERT && o <= QUERY_DELETE;
+}
+/* Whether it brings rows in the request's body. */
+static inline bool yzi_operation_brings_rows(enum query_operation o)
+{
+    return o == QUERY_INSERT || o == QUERY_PUT;
+}
 enum query_op { OP_EQ = 1, OP_IN = 2, OP_PREFIX = 3, OP_GE = 4, OP_GT = 5, OP_LE = 6, OP_LT = 7 };
 enum match_result { MATCH_YES = 1, MATCH_NO = 2, MATCH_UNKNOWN = 3 };
 

@@ -67,18 +67,22 @@ static const struct grant_field *readable_field(const struct fine_grant *g, yz_b
 
 /* -- fields -- */
 
-/* What the question reads: the fields it names, or every readable one. */
+/* What the question reads: the fields it names, or every readable one. What it brings: the fields
+ * it names, each of which must be writable. */
 static enum stage check_projection(const struct fine_grant *g, const struct dataset *d,
                                    const struct query *q, struct attempt *a,
                                    struct access_decision *out)
 {
+    bool brings = yzi_operation_brings_rows(q->operation);
     out->projection_n = 0;
     for (size_t i = 0; i < q->fields_n; i++) {
         int field = yzi_dataset_field(d, q->fields[i]);
         if (field < 0) {
             return stop_at_unknown(a, q->fields[i]);
         }
-        if (!readable_field(g, q->fields[i]) || i == DATASET_FIELDS_MAX) {
+        bool allowed = brings ? is_listed(&g->writable, q->fields[i])
+                              : readable_field(g, q->fields[i]) != NULL;
+        if (!allowed || i == DATASET_FIELDS_MAX) {
             return stop_at_field(a, q->fields[i]);
         }
         out->projection[out->projection_n++] = (unsigned)field;
@@ -138,7 +142,8 @@ static enum stage check_fields(const struct fine_grant *g, const struct dataset 
 
 static bool is_operation(const struct fine_grant *g, enum query_operation operation)
 {
-    return operation >= QUERY_GET && operation <= QUERY_MATCH && g->operations & 1u << operation;
+    return operation >= QUERY_GET && operation <= QUERY_OPERATION_LAST &&
+           g->operations & 1u << operation;
 }
 
 /* Masks, row filters, predicates and quotas narrow a grant, and a strict one wants proof that the
@@ -202,7 +207,9 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     if (fine->purposes.n && !is_listed(&fine->purposes, q->purpose)) {
         return stop(a, STAGE_PURPOSE, "purpose");
     }
-    if (!is_enforceable(g, fine)) {
+    /* which records a row filter lets it see does not say which it may change */
+    bool unfit = yzi_operation_writes(q->query->operation) && fine->row_filter_n > 0;
+    if (unfit || !is_enforceable(g, fine)) {
         return stop(a, STAGE_ENFORCE, "unenforceable");
     }
     return stop(a, STAGE_ALLOWED, NULL);

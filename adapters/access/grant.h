@@ -27,7 +27,7 @@ struct access_decision {
     bool bad_query;
     yz_bytes grant; /* id of the grant that decided; empty when none matched */
     yz_bytes field; /* the field that was refused, when reason is about one */
-    unsigned projection[DATASET_FIELDS_MAX];
+    unsigned projection[DATASET_FIELDS_MAX]; /* read; with insert and put: brought */
     size_t projection_n;
 };
 
@@ -35,7 +35,7 @@ struct access_decision {
  * several matching grants the first (in the offer's order) that allows the whole question decides,
  * otherwise the reason of the last one that came furthest is given. An empty q->fields asks for
  * every readable field, in the order of the definition. The key fields of a get need not be
- * readable. */
+ * readable. The fields an insert or a put brings must be writable, its keys as well. */
 void yzi_access_decide(const struct offer *offer, const struct terms *terms,
                        const struct dataset *dataset, const struct access_question *question,
                        struct access_decision *out);

@@ -2,7 +2,7 @@
  *
  * Targets: yzi_plain_parse, yzi_plain_write, yzi_plain_commitment, yzi_request_head_parse,
  * yzi_request_head_write, yzi_answer_head_parse, yzi_answer_head_write, yzi_row_next, yzi_row_put,
- * yzi_rows_check, yzi_prescan, yzi_unpack.
+ * yzi_rows_check, yzi_query_body_check, yzi_prescan, yzi_unpack.
  *
  * The input is a plaintext with whatever its type says inside; also a request head, an answer head
  * and rows, each alone.
@@ -20,7 +20,20 @@ static void is_refusal(int rc)
     YZ_ASSERT(yz_err_class(rc) == YZ_CLASS_PROTOCOL || rc == YZ_ELIMIT);
 }
 
-static void check_request(yz_bytes in)
+/* As many values as it says, and nothing else. */
+static void check_body(yz_bytes body, const struct query *q)
+{
+    uint64_t values = 0;
+    yz_reader r = yzi_reader(body);
+    struct query_value v;
+    while (yzi_row_next(&r, &v) == 0) {
+        values++;
+    }
+    bool right = r.left == 0 && values == (uint64_t)q->rows * q->fields_n;
+    YZ_ASSERT((yzi_query_body_check(body, q) == 0) == right);
+}
+
+static void check_request(yz_bytes in, yz_bytes body)
 {
     YZ_AUTO(yzi_arena_fini) struct arena a;
     YZ_AUTO(yzi_buf_fini) yz_buf once = {.max = YZ_PLAIN_MAX}, twice = {.max = YZ_PLAIN_MAX};
@@ -30,6 +43,9 @@ static void check_request(yz_bytes in)
     if (rc < 0) {
         is_refusal(rc);
         return;
+    }
+    if (h.has_query) {
+        check_body(body, &h.query);
     }
     YZ_ASSERT(yzi_request_head_write(&h, &once) == 0);
     yz_fuzz_agree(&yizhan__wire__request_head__descriptor, in, yzi_bytes_buf(&once));
@@ -89,7 +105,7 @@ static void check_plain(yz_bytes in)
                            yzi_bytes(in.p + YZ_SALT_BYTES, in.n - YZ_SALT_BYTES)));
     yzi_plain_commitment(&p, &commitment);
     if (p.type == PLAIN_QUERY || p.type == PLAIN_HTTP) {
-        check_request(p.head);
+        check_request(p.head, p.body);
     } else {
         check_answer(p.head, p.body);
     }
@@ -100,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     yz_bytes in = yzi_bytes(data, size);
     struct answer_head shape = {.rows = (uint32_t)(size % 5), .fields_n = 2};
     check_plain(in);
-    check_request(in);
+    check_request(in, (yz_bytes){0});
     check_answer(in, (yz_bytes){0});
     check_rows(in, &shape);
     return 0;

@@ -245,7 +245,10 @@ static struct fine_grant fine_grants[] = {
      .predicates_n = COUNT(predicates),
      .purposes = NAMES(LIT("house-transfer"), LIT("house-loan")),
      .quota_per_day = 5000},
-    {.id = LIT("tax"), .operations = 1u << QUERY_COUNT | 1u << QUERY_FIND},
+    {.id = LIT("tax"),
+     .operations = 1u << QUERY_COUNT | 1u << QUERY_FIND | 1u << QUERY_INSERT | 1u << QUERY_PUT |
+                   1u << QUERY_DELETE,
+     .writable = NAMES(LIT("status"), LIT("since"))},
 };
 const struct terms sample_terms = {
     .subsystem = {LIT("CN/GOV/MCA/civil")},

@@ -132,6 +132,12 @@ query = (
     + raw(5, raw(1, "name")) + raw(5, raw(1, "since") + num(2, 1))
     + num(6, 50) + raw(7, pattern(0xC0, 20)) + raw(8, raw(1, "is-adult") + raw(2, value("")))
 )
+put = (
+    num(1, 6) + raw(2, "id") + raw(2, "name") + num(9, 2)
+)
+delete = num(1, 7) + raw(3, key("310101", "甲"))
+head_put = raw(2, "CASE-2026-17") + raw(4, put)
+head_delete = raw(4, delete)
 head_query = raw(1, "李四") + raw(2, "CASE-2026-17") + raw(3, "consent/9") + raw(4, query)
 http = (
     raw(1, "GET") + raw(2, "/persons/42?fields=name") + raw(3, raw(1, "Accept") + raw(2, "*/*"))
@@ -169,6 +175,7 @@ def plaintext(kind, head, body):
 
 
 plain_query, committed_query = plaintext(1, head_query, b"")
+plain_put, committed_put = plaintext(1, head_put, rows)
 plain_answer, committed_answer = plaintext(3, answer, rows)
 plain_http, committed_http = plaintext(2, head_http, bytes(700))
 
@@ -227,12 +234,14 @@ write("frame", "Frames. The header of `request` is header.txt's request_small, i
        "digest": digest(request_small, block_single)})
 write("payload", "Payload heads and rows (docs/protocol.md, Payloads). The values of the query are\n"
       "UTF-8 text; the last row of `rows` is an empty text and a null.",
-      {"head_query": head_query, "head_http": head_http, "answer": answer,
+      {"head_query": head_query, "head_put": head_put, "head_delete": head_delete,
+       "head_http": head_http, "answer": answer,
        "answer_match": answer_match, "answer_http": answer_http, "rows": rows})
 write("plaintext", "Plaintexts with the salt d0 d1 … ef, padded, and their content commitments.\n"
-      "query holds payload.txt's head_query; answer its answer and rows; http its head_http and\n"
+      "query holds payload.txt's head_query; put its head_put and rows; answer its answer and rows; http its head_http and\n"
       "700 zero bytes of body.",
       {"query": plain_query, "query_commitment": commitment(committed_query),
+       "put": plain_put, "put_commitment": commitment(committed_put),
        "answer": plain_answer, "answer_commitment": commitment(committed_answer),
        "http": plain_http, "http_commitment": commitment(committed_http)})
 write("link", "Link and administration messages, as whole frames.", link)

@@ -114,7 +114,7 @@ KINDS = [
                      (7, [message((1, "is-married"), (2, "status"), (3, 1), (4, ["married"])),
                           message((1, "born-before"), (2, "born"), (3, 7), (5, "year"), (6, 3))]),
                      (8, ["house-transfer", "house-loan"]), (9, 5000)),
-             message((1, "tax"), (2, [2, 3]))]))),
+             message((1, "tax"), (2, [2, 3, 5, 6, 7]), (10, ["status", "since"]))]))),
     ("node-request", message(
         (1, "CN/@b1"), (2, 1), (3, key(0x33)), (4, key(0x31)), (5, key(0x34)),
         (6, ["tcp://127.0.0.1:7100", "tcp://b1.example.gov.cn:7100"]), (8, TIME + 3))),

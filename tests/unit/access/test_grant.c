@@ -32,7 +32,7 @@ struct world {
     struct coarse_grant coarse[2];
     struct fine_grant fine[2];
     struct grant_field readable[2][3];
-    yz_bytes filterable[1], sortable[1], purposes[2];
+    yz_bytes filterable[1], sortable[1], purposes[2], writable[2];
     struct row_condition row_filter;
     struct grant_predicate predicate;
     struct offer offer;
@@ -145,6 +145,20 @@ static void give_second(struct world *w)
     w->coarse[1].consumer = w->coarse[0].consumer;
 }
 
+/* The first grant may write id and status. */
+static void bring(struct world *w, enum query_operation operation, const char *a, const char *b)
+{
+    w->writable[0] = yzi_bytes_str("id");
+    w->writable[1] = yzi_bytes_str("status");
+    w->fine[0].writable = (struct name_list){w->writable, 2};
+    w->fine[0].operations |= 1u << QUERY_INSERT | 1u << QUERY_PUT | 1u << QUERY_DELETE;
+    w->query.operation = operation;
+    w->query.rows = yzi_operation_brings_rows(operation);
+    if (a) {
+        ask_for(w, a, b);
+    }
+}
+
 CHANGE(none, (void)w;)
 CHANGE(first_ms, w->question.now = NOW - 10;)
 CHANGE(last_ms, w->question.now = NOW + 9;)
@@ -172,7 +186,7 @@ CHANGE(terms_of_another_subsystem, w->terms.subsystem.v = yzi_bytes_str("CN/GOV/
 CHANGE(too_early, w->question.now = NOW - 11;)
 CHANGE(too_late, w->question.now = NOW + 10;)
 CHANGE(no_get, w->fine[0].operations &= ~(1u << QUERY_GET);)
-CHANGE(unknown_operation, w->query.operation = (enum query_operation)5;
+CHANGE(unknown_operation, w->query.operation = (enum query_operation)(QUERY_OPERATION_LAST + 1);
        w->fine[0].operations = ~0u;)
 CHANGE(no_operation, w->query.operation = (enum query_operation)0; w->fine[0].operations = ~0u;)
 CHANGE(unreadable_field, ask_for(w, "status", "born");)
@@ -210,6 +224,23 @@ CHANGE(second_came_further, give_second(w); too_early(w); w->coarse[1].not_befor
        w->fine[1].operations = 0;)
 CHANGE(equally_far, give_second(w); w->coarse[0].not_after = NOW - 1;
        w->coarse[1].not_before = NOW + 1;)
+
+CHANGE(inserts, bring(w, QUERY_INSERT, "id", "status");)
+CHANGE(may_put, bring(w, QUERY_PUT, "id", "status");)
+CHANGE(deletes, bring(w, QUERY_DELETE, NULL, NULL);)
+CHANGE(writes_without_reading, may_put(w); w->fine[0].readable_n = 0;)
+CHANGE(deletes_without_reading, deletes(w); w->fine[0].readable_n = 0;)
+CHANGE(insert_of_readable, bring(w, QUERY_INSERT, "id", "name");)
+CHANGE(put_of_readable, bring(w, QUERY_PUT, "name", "id");)
+CHANGE(put_of_unknown, bring(w, QUERY_PUT, "id", "nix");)
+CHANGE(read_of_writable, bring(w, QUERY_GET, "id", NULL);)
+CHANGE(insert_not_granted, inserts(w); w->fine[0].operations &= ~(1u << QUERY_INSERT);)
+CHANGE(put_not_granted, may_put(w); w->fine[0].operations &= ~(1u << QUERY_PUT);)
+CHANGE(delete_not_granted, deletes(w); w->fine[0].operations &= ~(1u << QUERY_DELETE);)
+CHANGE(nothing_writable, may_put(w); w->fine[0].writable.n = 0;)
+CHANGE(put_for_wrong_purpose, may_put(w); wrong_purpose(w);)
+CHANGE(put_with_row_filter, may_put(w); row_filtered(w);)
+CHANGE(delete_with_row_filter, deletes(w); row_filtered(w);)
 
 static const struct grant_case cases[] = {
     {"the base case", none, NULL, NULL, NULL, false},
@@ -263,6 +294,23 @@ static const struct grant_case cases[] = {
     {"a match where none is", match_without_any, "field", "of_age", NULL, false},
     {"the field is told before the quota", unenforceable_and_unreadable, "field", "born", NULL,
      false},
+
+    {"an insert of writable fields", inserts, NULL, NULL, NULL, false},
+    {"a put of writable fields", may_put, NULL, NULL, NULL, false},
+    {"a delete", deletes, NULL, NULL, NULL, false},
+    {"writing needs no readable field", writes_without_reading, NULL, NULL, NULL, false},
+    {"deleting neither", deletes_without_reading, NULL, NULL, NULL, false},
+    {"an insert of a field only readable", insert_of_readable, "field", "name", NULL, false},
+    {"a put of a field only readable", put_of_readable, "field", "name", NULL, false},
+    {"a put of a field nobody knows", put_of_unknown, "unknown-field", "nix", NULL, true},
+    {"a get of a field only writable", read_of_writable, "field", "id", NULL, false},
+    {"an insert not granted", insert_not_granted, "operation", NULL, NULL, false},
+    {"a put not granted", put_not_granted, "operation", NULL, NULL, false},
+    {"a delete not granted", delete_not_granted, "operation", NULL, NULL, false},
+    {"a put where nothing is writable", nothing_writable, "field", "id", NULL, false},
+    {"a put for a purpose not granted", put_for_wrong_purpose, "purpose", NULL, NULL, false},
+    {"a put under a row filter", put_with_row_filter, "unenforceable", NULL, NULL, false},
+    {"a delete under a row filter", delete_with_row_filter, "unenforceable", NULL, NULL, false},
 
     {"the second allows the operation", second_allows, NULL, NULL, "second", false},
     {"the second allows the field", second_allows_field, NULL, NULL, "second", false},

@@ -106,6 +106,24 @@ static struct request_head sample_query(void)
     };
 }
 
+static yz_bytes columns[2];
+
+static struct request_head sample_put(void)
+{
+    columns[0] = str("id");
+    columns[1] = str("name");
+    return (struct request_head){
+        .issue = str("CASE-2026-17"),
+        .has_query = true,
+        .query = {.operation = QUERY_PUT, .fields = columns, .fields_n = 2, .rows = 2}};
+}
+
+static struct request_head sample_delete(void)
+{
+    return (struct request_head){.has_query = true,
+                                 .query = {.operation = QUERY_DELETE, .keys = keys, .keys_n = 1}};
+}
+
 static struct http_header http_headers[2];
 
 static struct request_head sample_http(void)
@@ -135,11 +153,12 @@ static int parse_answer(yz_bytes wire)
 static void test_request_head__agrees_with_the_vectors(void **state)
 {
     (void)state;
-    static const char *const names[] = {"head_query", "head_http"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"head_query", "head_http", "head_put", "head_delete"};
+    struct request_head samples[] = {sample_query(), sample_http(), sample_put(), sample_delete()};
+    for (int i = 0; i < 4; i++) {
         YZ_AUTO(yzi_arena_fini) struct arena a = arena();
         YZ_AUTO(yzi_buf_fini) yz_buf b = buf();
-        struct request_head h = i ? sample_http() : sample_query(), read;
+        struct request_head h = samples[i], read;
         yz_bytes wire = yz_vector(heads, names[i]);
         assert_int_equal(yzi_request_head_write(&h, &b), 0);
         is_vector(&b, wire);
@@ -148,6 +167,48 @@ static void test_request_head__agrees_with_the_vectors(void **state)
         assert_int_equal(yzi_request_head_write(&read, &b), 0);
         is_vector(&b, wire);
     }
+}
+
+/* What a head says of rows, and the body that belongs to it. */
+static void test_request_head__rows_come_with_what_brings_some(void **state)
+{
+    (void)state;
+    for (unsigned op = QUERY_GET; op <= QUERY_OPERATION_LAST; op++) {
+        bool brings = op == QUERY_INSERT || op == QUERY_PUT;
+        for (uint32_t rows = 0; rows <= YZ_QUERY_ROWS_MAX + 1; rows += rows == 1 ? 999 : 1) {
+            YZ_AUTO(yzi_buf_fini) yz_buf b = buf();
+            struct request_head h = sample_put();
+            h.query.operation = (enum query_operation)op;
+            h.query.rows = rows;
+            bool right = brings ? rows > 0 && rows <= YZ_QUERY_ROWS_MAX : rows == 0;
+            int rc = yzi_request_head_write(&h, &b);
+            assert_true((rc == 0) == right);
+            if (brings && rows > YZ_QUERY_ROWS_MAX) {
+                assert_int_equal(rc, YZ_ELIMIT);
+            }
+            h.query.fields_n = 0;
+            yzi_buf_clear(&b);
+            assert_true((yzi_request_head_write(&h, &b) == 0) == (right && !brings));
+        }
+    }
+}
+
+static void test_query_body__is_exactly_the_rows_the_head_counts(void **state)
+{
+    (void)state;
+    struct request_head h = sample_put();
+    yz_bytes rows = yz_vector(heads, "rows");
+    assert_int_equal(yzi_query_body_check(rows, &h.query), 0);
+    for (size_t n = 0; n < rows.n; n++) {
+        assert_int_equal(yzi_query_body_check(yzi_bytes(rows.p, n), &h.query), YZ_EMALFORMED);
+    }
+    h.query.rows = 1;
+    assert_int_equal(yzi_query_body_check(rows, &h.query), YZ_EMALFORMED);
+    h.query.rows = 3;
+    assert_int_equal(yzi_query_body_check(rows, &h.query), YZ_EMALFORMED);
+    struct request_head get = sample_query();
+    assert_int_equal(yzi_query_body_check((yz_bytes){0}, &get.query), 0);
+    assert_int_equal(yzi_query_body_check(yzi_bytes(rows.p, 1), &get.query), YZ_EMALFORMED);
 }
 
 static void test_request_head__is_read_field_by_field(void **state)
@@ -654,6 +715,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_head__agrees_with_the_vectors),
         cmocka_unit_test(test_request_head__is_read_field_by_field),
+        cmocka_unit_test(test_request_head__rows_come_with_what_brings_some),
+        cmocka_unit_test(test_query_body__is_exactly_the_rows_the_head_counts),
         cmocka_unit_test(test_heads__refuse_each_way_to_spoil_them),
         cmocka_unit_test(test_request_head__has_exactly_one_of_query_and_http),
         cmocka_unit_test(test_request_head__references_are_text_of_256_bytes),

@@ -101,12 +101,14 @@ static void test_plain__agrees_with_the_vectors(void **state)
         yz_bytes head, body;
     } cases[] = {
         {"query", "query_commitment", PLAIN_QUERY, yz_vector(heads, "head_query"), {0}},
+        {"put", "put_commitment", PLAIN_QUERY, yz_vector(heads, "head_put"),
+         yz_vector(heads, "rows")},
         {"answer", "answer_commitment", PLAIN_ANSWER, yz_vector(heads, "answer"),
          yz_vector(heads, "rows")},
         {"http", "http_commitment", PLAIN_HTTP, yz_vector(heads, "head_http"),
          yzi_bytes(zeros, sizeof zeros)},
     };
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         yz_bytes want = yz_vector(plains, cases[i].name);
         struct plain p;
         assert_int_equal(yzi_plain_parse(want, &p), 0);

@@ -37,7 +37,12 @@ static void test_terms__say_what_was_written(void **state)
     assert_int_equal(g->purposes.n, 2);
     assert_view(g->purposes.items[0], "house-transfer");
     assert_int_equal(g->quota_per_day, 5000);
-    assert_int_equal(got.grants[1].operations, 1u << QUERY_COUNT | 1u << QUERY_FIND);
+    assert_int_equal(got.grants[1].operations, 1u << QUERY_COUNT | 1u << QUERY_FIND |
+                                                   1u << QUERY_INSERT | 1u << QUERY_PUT |
+                                                   1u << QUERY_DELETE);
+    assert_int_equal(g->writable.n, 0);
+    assert_int_equal(got.grants[1].writable.n, 2);
+    assert_view(got.grants[1].writable.items[1], "since");
     assert_int_equal(got.grants[1].quota_per_day, 0);
 }
 
@@ -79,7 +84,7 @@ SPOIL(id_twice, Terms, w->grants[1]->id = G->id)
 SPOIL(id_underscore, Terms, G->id = bin("house_1"))
 SPOIL(operations_none, Terms, G->n_operations = 0)
 SPOIL(operations_0, Terms, G->operations[0] = 0)
-SPOIL(operations_5, Terms, G->operations[0] = 5)
+SPOIL(operations_8, Terms, G->operations[0] = 8)
 SPOIL(operations_64, Terms, G->operations[0] = 64)
 SPOIL(operations_twice, Terms, G->operations[0] = G->operations[1])
 SPOIL(readable_twice, Terms, G->readable[1]->name = G->readable[0]->name)
@@ -123,6 +128,8 @@ SPOIL(purpose_twice, Terms, G->purposes[1] = G->purposes[0])
 SPOIL(purpose_space, Terms, G->purposes[1] = bin("house loan"))
 SPOIL(purpose_long, Terms, G->purposes[1] = bin_n('p', YZ_PURPOSE_MAX + 1))
 SPOIL(quota_0, Terms, G->quota_per_day = 0)
+SPOIL(writable_twice, Terms, w->grants[1]->writable[1] = w->grants[1]->writable[0])
+SPOIL(writable_bad, Terms, w->grants[1]->writable[1] = bin("a b"))
 
 static void many_names(ProtobufCBinaryData **list, size_t *list_n, size_t n)
 {
@@ -154,7 +161,7 @@ static void test_terms__refuse_broken_grants(void **state)
         {"an id with underscore", id_underscore, YZ_EMALFORMED},
         {"no operation", operations_none, YZ_EMALFORMED},
         {"operation 0", operations_0, YZ_EMALFORMED},
-        {"operation 5", operations_5, YZ_EMALFORMED},
+        {"operation 8", operations_8, YZ_EMALFORMED},
         {"operation 64", operations_64, YZ_EMALFORMED},
         {"an operation twice", operations_twice, YZ_EMALFORMED},
         {"a purpose twice", purpose_twice, YZ_EMALFORMED},
@@ -162,6 +169,8 @@ static void test_terms__refuse_broken_grants(void **state)
         {"a purpose too long", purpose_long, YZ_ETOOBIG},
         {"too many purposes", purposes_many, YZ_ELIMIT},
         {"a quota of 0", quota_0, YZ_EMALFORMED},
+        {"a writable field twice", writable_twice, YZ_EMALFORMED},
+        {"a writable field that is none", writable_bad, YZ_EMALFORMED},
     };
     yz_record_refuses(RECORD_TERMS, faults, COUNT(faults));
 }
@@ -226,7 +235,7 @@ static void test_terms__are_not_written_with_unknown_operations(void **state)
     terms.grants = &grant;
     terms.grants_n = 1;
     assert_int_equal(yzi_terms_write(&terms, &body), 0);
-    static const unsigned sets[] = {0, 1, 1u << 5, 1u << QUERY_GET | 1u << 31};
+    static const unsigned sets[] = {0, 1, 1u << 8, 1u << QUERY_GET | 1u << 31};
     for (size_t i = 0; i < COUNT(sets); i++) {
         grant.operations = sets[i];
         assert_int_equal(yzi_terms_write(&terms, &body), YZ_EINVAL);
