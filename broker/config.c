@@ -7,7 +7,8 @@
 #include "proto/id.h"
 
 #define ARENA_MAX (256u * 1024u)
-#define MESSAGE_MIN (1024u * 1024u) /* a chunk of the directory fits, and any record */
+#define QUEUE_MIN (2u * YZ_MESSAGE_MAX) /* one coming in and one that is read */
+#define MESSAGE_MIN (1024u * 1024u)     /* a chunk of the directory fits, and any record */
 
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -24,6 +25,10 @@ static const struct config_field limit_fields[] = {
      .help = "Exchanges of one consumer node under way; more get `busy`."},
     {"in_flight_bytes", CONFIG_SIZE, AT(in_flight_bytes), false, "256MiB", 65536, 1ull << 40,
      .help = "Bytes of all requests under way; more get `busy`."},
+    {"queue_bytes", CONFIG_SIZE, AT(queue_bytes), false, "256MiB", QUEUE_MIN, 1ull << 40,
+     .help = "Bytes held by sockets each way, in all; more are not sent, or cost a connection."},
+    {"queue_bytes_per_peer", CONFIG_SIZE, AT(queue_bytes_per_peer), false, "64MiB", QUEUE_MIN,
+     1ull << 40, .help = "The same for one node, over all its connections."},
     {"rate_per_peer", CONFIG_U64, AT(rate_per_peer), false, "0", 0, 1000000,
      .help = "Requests a second from one consumer node; 0: no limit."},
     {"remembered", CONFIG_U64, AT(remembered), false, "1000000", 1000, 100000000,

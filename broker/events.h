@@ -12,6 +12,7 @@
     X(LISTENING, "broker.listening", LOG_LEVEL_INFO)                                               \
     X(NO_DIRECTORY, "broker.no-directory", LOG_LEVEL_WARN)                                         \
     X(NOT_LISTED, "broker.not-listed", LOG_LEVEL_WARN)                                             \
+    X(UNMEASURED, "broker.unmeasured", LOG_LEVEL_WARN)                                             \
     X(READY, "broker.ready", LOG_LEVEL_INFO)                                                       \
     X(DRAINING, "broker.draining", LOG_LEVEL_INFO)                                                 \
     X(STOPPED, "broker.stopped", LOG_LEVEL_INFO)                                                   \

@@ -59,8 +59,16 @@ static bool admit_key(void *ctx, const uint8_t key[32])
 {
     struct broker *b = ctx;
     struct directory_node node;
-    return !b->draining && b->directory &&
-           yzi_connections_count(&b->connections) < b->connections.max &&
+    return b->directory &&
+           yzi_directory_by_transport(b->directory, key, yzi_wall_ms(b->clock), &node) == YZ_OK;
+}
+
+/* And now? Whoever is put off tries again, here or at another broker. */
+static bool has_room(void *ctx, const uint8_t key[32])
+{
+    struct broker *b = ctx;
+    struct directory_node node;
+    return !b->draining && yzi_connections_count(&b->connections) < b->connections.max &&
            yzi_directory_by_transport(b->directory, key, yzi_wall_ms(b->clock), &node) == YZ_OK &&
            yzi_connections_of_node(&b->connections, node.node) < b->connections.max_per_node;
 }
@@ -68,8 +76,15 @@ static bool admit_key(void *ctx, const uint8_t key[32])
 static int listen_everywhere(struct broker *b, yz_error *err)
 {
     const struct config_list *listen = &b->config->listen;
-    struct server_options o = {
-        .net = b->net, .message_max = b->config->limits.message, .admit = admit_key, .ctx = b};
+    const struct broker_limits *limits = &b->config->limits;
+    struct server_options o = {.net = b->net,
+                               .message_max = limits->message,
+                               .queue_bytes = limits->queue_bytes,
+                               .queue_bytes_per_peer = limits->queue_bytes_per_peer,
+                               .clock = b->clock,
+                               .admit = admit_key,
+                               .has_room = has_room,
+                               .ctx = b};
     for (size_t i = 0; i < listen->n && i < SERVER_ENDPOINTS_MAX; i++) {
         o.endpoints[i].address = listen->items[i];
         o.endpoints[i].transport = &b->transport;
@@ -115,6 +130,11 @@ static int start(struct broker *b, yz_error *err)
     YZ_TRY(yzi_net_new(1, &b->net));
     YZ_TRY(listen_everywhere(b, err));
     announce_listening(b);
+    struct server_counters counters;
+    yzi_server_counters(b->server, &counters);
+    if (!counters.measured) {
+        yzi_log(&EV_UNMEASURED, (struct log_field[]){log_str("remedy", "set MemoryMax"), {0}});
+    }
     return YZ_OK;
 }
 
@@ -229,6 +249,7 @@ void yzi_broker_connection_lost(struct broker *b, struct connection *k, const ch
         yzi_log(&EV_PEER_DOWN,
                 (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
     }
+    yzi_server_cut(b->server, &k->id);
     yzi_connection_mark_gone(&b->connections, k);
     k->next_gone = b->gone;
     b->gone = k;
@@ -328,6 +349,7 @@ void yzi_broker_limits_changed(struct broker *b)
     b->connections.max_per_node = l->connections_per_peer;
     b->exchanges.bytes_max = l->in_flight_bytes;
     b->exchanges.per_service_max = l->in_flight_per_service;
+    yzi_server_set_queue_bytes(b->server, l->queue_bytes, l->queue_bytes_per_peer);
 }
 
 /* -- receiving -- */
@@ -390,6 +412,7 @@ static void receive(struct broker *b, const struct connection_id *from, const ui
     struct connection *k;
     if (yzi_connection_get(&b->connections, from, key, b->mono, &k) < 0) {
         yzi_metric_add(&b->metrics.messages_dropped, 1);
+        yzi_server_cut(b->server, from);
         return;
     }
     if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
@@ -525,6 +548,12 @@ static void update_gauges(struct broker *b)
     yzi_server_counters(b->server, &c);
     yzi_metric_set(&m->handshakes, c.admitted);
     yzi_metric_set(&m->handshakes_refused, c.refused);
+    yzi_metric_set(&m->handshakes_put_off, c.put_off);
+    yzi_metric_set(&m->cut_silent, c.cut_silent);
+    yzi_metric_set(&m->cut_greedy, c.cut_greedy);
+    yzi_metric_set(&m->wires, c.wires);
+    yzi_metric_set(&m->unread_bytes, c.unread_bytes);
+    yzi_metric_set(&m->unsent_bytes, c.unsent_bytes);
     yzi_metric_set(&m->connections, yzi_connections_count(&b->connections));
     yzi_metric_set(&m->in_flight, yzi_exchanges_count(&b->exchanges));
     yzi_metric_set(&m->in_flight_bytes, b->exchanges.bytes);
@@ -586,6 +615,9 @@ static uint64_t next_due(const struct broker *b)
     uint64_t admin = yzi_admin_deadline(b->admin);
     due = b->draining && b->drain_until < due ? b->drain_until : due;
     due = exchange < due ? exchange : due;
+    if (due > b->mono + SERVER_LOOK_MS && yzi_server_has_connections(b->server)) {
+        due = b->mono + SERVER_LOOK_MS;
+    }
     return admin < due ? admin : due;
 }
 

@@ -24,10 +24,18 @@
       "Log lines about peers not written, as too many.")                                           \
     X(root_hits, "signature_roots_reused_total", "Signatures covered by a root verified before.")  \
     X(handshakes, "handshakes_admitted_total", "Connections admitted.")                            \
-    X(handshakes_refused, "handshakes_refused_total", "Connections refused.")
+    X(handshakes_refused, "handshakes_refused_total", "Connections refused: unknown keys.")        \
+    X(handshakes_put_off, "handshakes_put_off_total",                                              \
+      "Connections of known keys refused: no room, or draining.")                                  \
+    X(cut_silent, "connections_cut_silent_total", "Connections cut that had said nothing.")        \
+    X(cut_greedy, "connections_cut_greedy_total",                                                  \
+      "Connections cut that sent more than could be held.")
 
 #define BROKER_GAUGES(X)                                                                           \
     X(connections, "connections", "Connections of live nodes.")                                    \
+    X(wires, "tcp_connections", "TCP connections accepted, those that said nothing included.")     \
+    X(unread_bytes, "unread_bytes", "Bytes received and not yet taken off the sockets.")           \
+    X(unsent_bytes, "unsent_bytes", "Bytes given to the sockets and not yet acknowledged.")        \
     X(in_flight, "in_flight", "Exchanges under way.")                                              \
     X(in_flight_bytes, "in_flight_bytes", "Bytes of requests under way.")                          \
     X(remembered, "remembered_ids", "Message ids remembered against replays.")                     \

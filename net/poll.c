@@ -62,7 +62,7 @@ void *yzi_zmq_new_router(void *context, int type)
     return zmq_socket(context, type);
 }
 
-#define POLL_MAX 64u
+#define POLL_MAX 128u
 
 int yzi_poll(struct poll_entry *entries, size_t n, int64_t timeout_ms)
 {

@@ -10,12 +10,21 @@
 #include <sodium.h>
 
 #include "base/text.h"
+#include "net/wires.h"
 #include "net/zmq_util.h"
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define ZAP_DOMAIN "yizhan"
 #define ZAP_PARTS 7 /* version, request id, domain, address, identity, mechanism, credentials */
 #define HANDSHAKES_PER_STEP 64u
+#define QUEUE_BYTES ((size_t)256 * 1024 * 1024)
+#define QUEUE_BYTES_PER_PEER ((size_t)64 * 1024 * 1024)
+/* Connections that have said nothing yet: ten thousand honest ones that come at once get through in
+ * turns, because each speaks within milliseconds. */
+#define UNSPOKEN_MAX 1024u
+/* All of a broker's peers come back at once when it restarts; libzmq's own 100 would make most of
+ * them wait for TCP's retries. */
+#define BACKLOG 4096
 #define DROPS_PER_RECV 64u /* messages that break the rules, before others get their turn */
 /* What libzmq assigns: a zero byte and a counter. A peer may propose another id in its handshake;
  * such a connection is not heard. */
@@ -23,6 +32,7 @@
 
 struct server {
     void *zap;
+    struct wires *wires;
     struct {
         void *router;
         char address[256];
@@ -30,6 +40,7 @@ struct server {
     unsigned endpoints_n;
     unsigned next; /* the endpoint to ask first, for fairness */
     bool (*admit)(void *ctx, const uint8_t key[32]);
+    bool (*has_room)(void *ctx, const uint8_t key[32]);
     void *ctx;
     struct server_counters counters;
 };
@@ -61,6 +72,7 @@ static int set_router_options(void *router, const struct server_options *o, unsi
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_ROUTER_MANDATORY, 1));
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_ROUTER_HANDOVER, 0));
     /* notice a peer that vanished without closing */
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_BACKLOG, BACKLOG));
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_HEARTBEAT_IVL, 10000));
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_HEARTBEAT_TIMEOUT, 30000));
     return YZ_OK;
@@ -81,6 +93,10 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
         return yzi_fail(err, YZ_EINTERNAL, "libzmq refuses an option the server depends on (%s)",
                         yz_err_name(rc));
     }
+    rc = yzi_wires_watch(s->wires, context, router, (uint8_t)i);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "cannot watch a socket: %s", zmq_strerror(errno));
+    }
     if (zmq_bind(router, address) < 0) {
         int code =
             errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? YZ_ECONFIG : YZ_EIO;
@@ -93,15 +109,27 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
     return YZ_OK;
 }
 
+static int open_wires(struct server *s, const struct server_options *o)
+{
+    const struct wires_options w = {
+        .clock = o->clock ? o->clock : &yzi_clock_system,
+        .bytes = o->queue_bytes ? o->queue_bytes : QUEUE_BYTES,
+        .bytes_per_peer = o->queue_bytes_per_peer ? o->queue_bytes_per_peer : QUEUE_BYTES_PER_PEER,
+        .unspoken = o->unspoken ? o->unspoken : UNSPOKEN_MAX};
+    return yzi_wires_new(&w, &s->wires);
+}
+
 int yzi_server_new(const struct server_options *o, struct server **out, yz_error *err)
 {
     YZ_ENSURE(o->endpoints_n >= 1 && o->endpoints_n <= SERVER_ENDPOINTS_MAX && o->admit, YZ_EINVAL);
     struct server *s;
     YZ_TRY(yzi_alloc(1, sizeof *s, &s));
     s->admit = o->admit;
+    s->has_room = o->has_room;
     s->ctx = o->ctx;
     void *context = yzi_net_context(o->net);
-    int rc = open_zap(s, context, err);
+    int rc = open_wires(s, o);
+    rc = rc < 0 ? rc : open_zap(s, context, err);
     for (unsigned i = 0; rc == YZ_OK && i < o->endpoints_n; i++) {
         rc = open_endpoint(s, context, o, i, err);
     }
@@ -119,8 +147,10 @@ void yzi_server_close(struct server *s)
         return;
     }
     for (unsigned i = 0; i < s->endpoints_n; i++) {
+        yzi_wires_unwatch(s->wires, (uint8_t)i);
         zmq_close(s->endpoints[i].router);
     }
+    yzi_wires_free(s->wires);
     if (s->zap) {
         /* closing is done later by another thread; until then no other server could bind the name
          */
@@ -139,9 +169,11 @@ size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_PO
 {
     out[0] = (struct poll_entry){.socket = s->zap};
     for (unsigned i = 0; i < s->endpoints_n; i++) {
-        out[1 + i] = (struct poll_entry){.socket = s->endpoints[i].router};
+        out[1 + 2 * i] = (struct poll_entry){.socket = s->endpoints[i].router};
+        out[2 + 2 * i] =
+            (struct poll_entry){.socket = yzi_wires_monitor(s->wires, (uint8_t)i), .fd = -1};
     }
-    return 1u + s->endpoints_n;
+    return 1u + 2u * s->endpoints_n;
 }
 
 /* -- ZAP (RFC 27) -- */
@@ -167,7 +199,7 @@ static int receive_zap(void *zap, struct zap_request *r)
     return YZ_OK;
 }
 
-static bool zap_is_admitted(struct server *s, const struct zap_request *r)
+static bool zap_is_known(struct server *s, const struct zap_request *r)
 {
     return r->n == ZAP_PARTS && yzi_bytes_eq_str(r->parts[0].bytes, "1.0") &&
            yzi_bytes_eq_str(r->parts[2].bytes, ZAP_DOMAIN) &&
@@ -177,19 +209,24 @@ static bool zap_is_admitted(struct server *s, const struct zap_request *r)
 
 static void reply_zap(struct server *s, const struct zap_request *r)
 {
-    bool admitted = zap_is_admitted(s, r);
+    bool known = zap_is_known(s, r);
+    bool admitted = known && (!s->has_room || s->has_room(s->ctx, r->parts[6].bytes.p));
     char user[65] = "";
     if (admitted) {
         sodium_bin2hex(user, sizeof user, r->parts[6].bytes.p, 32);
-        s->counters.admitted++;
-    } else {
-        s->counters.refused++;
     }
+    s->counters.admitted += admitted;
+    s->counters.put_off += known && !admitted;
+    s->counters.refused += !known;
     yz_bytes id = r->n > 1 ? r->parts[1].bytes : (yz_bytes){0};
     const yz_bytes reply[] = {yzi_bytes_str("1.0"),
                               id,
-                              yzi_bytes_str(admitted ? "200" : "400"),
-                              yzi_bytes_str(admitted ? "OK" : "unknown key"),
+                              yzi_bytes_str(admitted ? "200"
+                                            : known  ? "300"
+                                                     : "400"),
+                              yzi_bytes_str(admitted ? "OK"
+                                            : known  ? "not now"
+                                                     : "unknown key"),
                               yzi_bytes_str(user),
                               {0}};
     size_t n = sizeof reply / sizeof reply[0];
@@ -201,6 +238,7 @@ static void reply_zap(struct server *s, const struct zap_request *r)
 
 void yzi_server_step(struct server *s)
 {
+    yzi_wires_step(s->wires);
     for (unsigned i = 0; i < HANDSHAKES_PER_STEP; i++) {
         struct zap_request r = {0};
         int rc = receive_zap(s->zap, &r);
@@ -258,6 +296,7 @@ static int receive_one(struct server *s, unsigned endpoint, struct connection_id
     *from = (struct connection_id){.endpoint = (uint8_t)endpoint, .n = ROUTING_ID_BYTES};
     memcpy(from->id, id.bytes.p, ROUTING_ID_BYTES);
     memcpy(key, user_key, sizeof user_key);
+    yzi_wires_took(s->wires, from, key, zmq_msg_get(yzi_zmq_msg(&body), ZMQ_SRCFD), body.bytes.n);
     yzi_message_move(out, &body);
     return YZ_OK;
 }
@@ -286,6 +325,7 @@ int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32
 int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message)
 {
     YZ_ENSURE(to->endpoint < s->endpoints_n && to->n == ROUTING_ID_BYTES, YZ_EINVAL);
+    YZ_ENSURE(yzi_wires_may_send(s->wires, to, message.n), YZ_EAGAIN);
     void *router = s->endpoints[to->endpoint].router;
     /* The copy is made before the routing id goes in: once that is accepted the socket waits for
      * the second part, and would take the next message's routing id for it. */
@@ -294,10 +334,30 @@ int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes m
     YZ_TRY(yzi_zmq_send_copy(router, yzi_bytes(to->id, to->n), ZMQ_SNDMORE | ZMQ_DONTWAIT));
     /* From here a connection that vanishes swallows the message without an error, and nothing but
      * the end of the context makes this fail. */
-    return yzi_zmq_send(router, &copy, ZMQ_DONTWAIT);
+    YZ_TRY(yzi_zmq_send(router, &copy, ZMQ_DONTWAIT));
+    yzi_wires_sent(s->wires, to, message.n);
+    return YZ_OK;
 }
 
 void yzi_server_counters(const struct server *s, struct server_counters *out)
 {
     *out = s->counters;
+    yzi_wires_counters(s->wires, out);
+}
+
+bool yzi_server_has_connections(const struct server *s)
+{
+    struct server_counters c;
+    yzi_wires_counters(s->wires, &c);
+    return c.wires > 0;
+}
+
+void yzi_server_cut(struct server *s, const struct connection_id *id)
+{
+    yzi_wires_cut(s->wires, id);
+}
+
+void yzi_server_set_queue_bytes(struct server *s, size_t bytes, size_t bytes_per_peer)
+{
+    yzi_wires_set_limits(s->wires, bytes, bytes_per_peer);
 }

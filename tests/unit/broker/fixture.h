@@ -68,12 +68,13 @@ void puppet_hello(struct puppet *p, uint64_t directory_version, uint64_t boot);
 void puppet_heartbeat(struct puppet *p, uint64_t directory_version);
 /* The next frame of that kind; others before it are dropped. Valid until the puppet's next. */
 const struct frame *puppet_expect(struct puppet *p, enum frame_kind kind);
-/* Ask for the freshness and wait for the answer: whatever the broker sent before is here then. The
- * frames of the kind among it. */
+/* Ask for the freshness and wait for the answer, or for the end of the connection: whatever the
+ * broker sent before is here then. The frames of the kind among it. */
 unsigned puppet_count(struct puppet *p, enum frame_kind kind);
 /* Ask for the freshness and wait: the broker has dealt with all this puppet sent. False when the
  * broker does not answer it. */
 bool puppet_is_heard(struct puppet *p);
+void puppet_expect_cut(struct puppet *p); /* the broker ends the connection */
 void puppet_put(struct puppet *p, yz_bytes records, int expected_code);
 /* The outcome for this request is there: that status and reason. */
 void puppet_expect_outcome(struct puppet *p, const struct world_message *request,

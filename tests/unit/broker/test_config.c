@@ -72,6 +72,8 @@ static void test_config__defaults_are_the_documented_ones(void **state)
     assert_int_equal(c.limits.in_flight_per_service, 1024);
     assert_int_equal(c.limits.in_flight_per_peer, 1024);
     assert_int_equal(c.limits.in_flight_bytes, 256u << 20);
+    assert_int_equal(c.limits.queue_bytes, 256u << 20);
+    assert_int_equal(c.limits.queue_bytes_per_peer, 64u << 20);
     assert_int_equal(c.limits.rate_per_peer, 0);
     assert_int_equal(c.limits.remembered, 1000000);
     assert_int_equal(c.limits.skew, 30000);
@@ -91,7 +93,8 @@ static void test_config__takes_every_key(void **state)
         "admin: /run/b1.sock\nops: \"\"\nlog_level: warn\nlock_secrets: false\ndrain: 0ms\n"
         "limits:\n  peers: 5\n  connections_per_peer: 2\n  message: 1MiB\n"
         "  in_flight_per_service: 3\n  in_flight_per_peer: 4\n  in_flight_bytes: 64KiB\n"
-        "  rate_per_peer: 6\n  remembered: 1000\n  skew: 1s\n"
+        "  queue_bytes: 64MiB\n  queue_bytes_per_peer: 32MiB\n  rate_per_peer: 6\n  remembered: "
+        "1000\n  skew: 1s\n"
         "directory:\n  warn: 1m\n  stop: 1h\n";
     assert_int_equal(load(text, &c, &err), 0);
     assert_string_equal(c.home + strlen(dir), "/sub");
@@ -103,6 +106,8 @@ static void test_config__takes_every_key(void **state)
     assert_int_equal(c.limits.connections_per_peer, 2);
     assert_int_equal(c.limits.rate_per_peer, 6);
     assert_int_equal(c.limits.in_flight_bytes, 65536);
+    assert_int_equal(c.limits.queue_bytes, 64u << 20);
+    assert_int_equal(c.limits.queue_bytes_per_peer, 32u << 20);
     assert_int_equal(c.directory.stop, 3600000);
     assert_int_equal(c.drain, 0);
     yzi_broker_config_fini(&c);

@@ -205,7 +205,7 @@ static void test_messages__that_do_not_parse_or_are_no_peers_are_counted(void **
 
 /* -- the directory -- */
 
-static void test_directory__revokes_at_once_though_the_connection_stands(void **state)
+static void test_directory__revokes_at_once_and_ends_the_connection(void **state)
 {
     struct rig *r = *state;
     struct puppet *p = rig_join(r, "CN/GOV/HB/@w1");
@@ -215,7 +215,7 @@ static void test_directory__revokes_at_once_though_the_connection_stands(void **
     rig_give_directory(r);
     assert_false(puppet_is_heard(p));
     assert_true(puppet_is_heard(other));
-    assert_int_equal(p->last, LINK_CONNECTED);
+    puppet_expect_cut(p);
     struct puppet *again = rig_puppet(r, "CN/GOV/HB/@w1");
     assert_false(puppet_connects(again));
     assert_int_equal(yzi_connections_count(&r->b->connections), 1); /* it occupies no place */
@@ -582,7 +582,7 @@ int main(void)
         TEST(test_connections__that_fall_silent_are_given_up),
         TEST(test_connections__whose_peer_is_gone_are_found_so_by_sending),
         TEST(test_messages__that_do_not_parse_or_are_no_peers_are_counted),
-        TEST(test_directory__revokes_at_once_though_the_connection_stands),
+        TEST(test_directory__revokes_at_once_and_ends_the_connection),
         TEST(test_directory__revokes_when_the_time_has_come),
         TEST(test_member_sets__pushed_by_a_peer_take_effect_at_once),
         TEST(test_member_sets__that_strike_out_who_brings_them_are_survived),

@@ -131,7 +131,9 @@ static void test_requests__are_refused_when_the_directory_is_too_old(void **stat
     struct puppet *client = ready(r, &adapter);
     yzi_key_pair_fini(&r->b->freshness);
     r->b->has_freshness = false;
-    yzi_manual_clock_advance(&r->w->clock, r->config.directory.stop + 1);
+    rig_advance(r, r->config.directory.stop + 1);
+    puppet_expect_cut(client); /* it was silent for a day */
+    client = rig_join(r, "CN/GOV/HB/@w1");
     refused(r, client, &(struct world_request){0}, OUTCOME_STALE_DIRECTORY, "freshness");
     rig_advance(r, 1000);
     assert_int_equal(yzi_metric_get(&r->b->metrics.ready), 0);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The TCP connections beneath a server's sockets. libzmq bounds what it holds by the number of
+ * messages, counts the parts of an unfinished message by nothing, tells nobody of a connection that
+ * was admitted and says nothing, and closes none on request. Here every accepted connection is
+ * known by its descriptor, from the socket's monitor. What libzmq holds of it is measured: what the
+ * system received less what was taken off the socket, and what was handed to the socket less what
+ * the peer acknowledged (TCP_INFO). Whoever makes us hold too much is cut: the connection is shut
+ * down under libzmq, which then forgets it and all that it held.
+ *
+ * Why, and the arithmetic: docs/decisions/0016. Thread: the server's.
+ */
+#ifndef YZ_NET_WIRES_H
+#define YZ_NET_WIRES_H
+
+#include "base/clock.h"
+#include "net/server.h"
+
+struct wires;
+struct wires_options {
+    const struct clock *clock;
+    size_t bytes, bytes_per_peer; /* held each way, in all and for the connections of one key */
+    size_t unspoken;              /* connections that have not said anything yet */
+};
+
+YZ_MUST_USE int yzi_wires_new(const struct wires_options *o, struct wires **out);
+void yzi_wires_free(struct wires *w); /* NULL allowed; the server's sockets are closed by then */
+/* Watch this socket, before it is bound; `unwatch` before it is closed. YZ_EINTERNAL, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_wires_watch(struct wires *w, void *context, void *router, uint8_t endpoint);
+void yzi_wires_unwatch(struct wires *w, uint8_t endpoint);
+void *yzi_wires_monitor(const struct wires *w, uint8_t endpoint); /* to poll; NULL: none */
+/* Take in what the monitors say; when it is time, measure and cut. */
+void yzi_wires_step(struct wires *w);
+/* This message body of `n` bytes came over descriptor `fd` of that endpoint. */
+void yzi_wires_took(struct wires *w, const struct connection_id *from, const uint8_t key[32],
+                    int fd, size_t n);
+/* May so much more be handed to the socket for this connection? Unknown ones: yes. */
+bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t n);
+void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n);
+/* Shut this connection down. */
+void yzi_wires_cut(struct wires *w, const struct connection_id *id);
+void yzi_wires_set_limits(struct wires *w, size_t bytes, size_t bytes_per_peer);
+void yzi_wires_counters(const struct wires *w, struct server_counters *out);
+
+#endif

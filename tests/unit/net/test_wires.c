@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net/wires: what is held for each connection is known, and whoever makes us hold too much, or says
+ * nothing, is cut; who is put off is not told that its key is unknown.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/zmtp.h"
+#include "tests/unit/net/link_fixture.h"
+
+#define MIB ((size_t)1024 * 1024)
+#define PIECE MIB
+
+static int wires_set_up(void **state)
+{
+    assert_int_equal(set_up(state), 0);
+    struct fixture *f = *state;
+    f->options.clock = &f->clock.clock;
+    f->options.queue_bytes = 64 * MIB;
+    f->options.queue_bytes_per_peer = 32 * MIB;
+    return 0;
+}
+
+/* A hostile peer's own thread: the server turns in the test's. */
+struct hostile {
+    struct zmtp z;
+    const char *endpoint;
+    struct zmtp_keys keys;
+    void (*act)(struct hostile *h);
+    pthread_t thread;
+    _Atomic bool opened, done;
+    _Atomic size_t sent;
+};
+
+static void *run_hostile(void *arg)
+{
+    struct hostile *h = arg;
+    h->opened = zmtp_open(&h->z, h->endpoint, &h->keys, ZMTP_READY);
+    if (h->opened) {
+        h->act(h);
+    }
+    zmtp_close(&h->z);
+    h->done = true;
+    return NULL;
+}
+
+static void start_hostile(struct fixture *f, struct hostile *h, void (*act)(struct hostile *h))
+{
+    struct key_pair *ours = &f->ours[LINKS_MAX - 1];
+    if (!ours->secret.n) {
+        assert_int_equal(yzi_key_pair_generate(KEY_TRANSPORT, ours), 0);
+        admit(f, ours->public_key);
+    }
+    h->act = act;
+    h->endpoint = yzi_server_endpoint(f->server, 0);
+    memcpy(h->keys.server_public, f->broker.public_key, 32);
+    memcpy(h->keys.public_key, ours->public_key, 32);
+    memcpy(h->keys.secret_key, yzi_key_pair_open(ours), 32);
+    yzi_key_pair_close(ours);
+    assert_int_equal(pthread_create(&h->thread, NULL, run_hostile, h), 0);
+}
+
+/* Time passes while the hostile peer acts. */
+static void outlast(struct fixture *f, struct hostile *h)
+{
+    uint64_t end = yzi_mono_ms(&yzi_clock_system) + WAIT_MS;
+    while (!h->done) {
+        if (yzi_mono_ms(&yzi_clock_system) > end) {
+            fail_msg("the hostile peer goes on for ever; it sent %zu", h->sent);
+        }
+        turn(f, 1);
+        yzi_manual_clock_advance(&f->clock, 20);
+    }
+    pthread_join(h->thread, NULL);
+}
+
+static void send_parts_without_end(struct hostile *h)
+{
+    static const uint8_t piece[PIECE];
+    while (h->sent < 1024 * MIB && zmtp_send_part(&h->z, piece, PIECE, true, 10000)) {
+        h->sent += PIECE;
+    }
+}
+
+static void test_wires__parts_without_an_end_cost_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    connect_link(f, 0);
+    talk(f, 0, "before");
+    struct hostile h = {0};
+    start_hostile(f, &h, send_parts_without_end);
+    outlast(f, &h);
+    assert_true(h.opened);
+    assert_in_range(h.sent, 0, 128 * MIB); /* what was on its way when it was cut */
+    assert_int_equal(counters(f).cut_greedy + counters(f).cut_silent, 1);
+    assert_int_equal(f->received, 1);
+    talk(f, 0, "after");
+}
+
+static void speak_then_parts_without_end(struct hostile *h)
+{
+    if (zmtp_send_part(&h->z, "word", 4, false, 10000)) {
+        send_parts_without_end(h);
+    }
+}
+
+static void test_wires__parts_without_an_end_after_a_word_too(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    connect_link(f, 0);
+    talk(f, 0, "before");
+    struct hostile h = {0};
+    start_hostile(f, &h, speak_then_parts_without_end);
+    outlast(f, &h);
+    assert_in_range(h.sent, 16 * MIB, 256 * MIB);
+    assert_int_equal(counters(f).cut_greedy, 1);
+    talk(f, 0, "after");
+    UNTIL(f, counters(f).unread_bytes == 0);
+}
+
+static void wait_for_the_end(struct hostile *h)
+{
+    zmtp_is_ended(&h->z, 15000);
+}
+
+static void test_wires__silence_after_admission_costs_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    struct hostile h = {0};
+    start_hostile(f, &h, wait_for_the_end);
+    UNTIL(f, h.opened && counters(f).unspoken == 1);
+    yzi_manual_clock_advance(&f->clock, 9000);
+    turn(f, 0);
+    assert_int_equal(counters(f).cut_silent, 0);
+    yzi_manual_clock_advance(&f->clock, 1100);
+    UNTIL(f, counters(f).cut_silent == 1 && counters(f).wires == 0);
+    outlast(f, &h);
+}
+
+static void test_wires__of_many_that_say_nothing_the_oldest_go(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 60, KEPT = 20 };
+    f->options.unspoken = KEPT;
+    open_server(f);
+    connect_link(f, 0);
+    talk(f, 0, "before");
+    static struct zmtp peers[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(zmtp_open(&peers[i], yzi_server_endpoint(f->server, 0), NULL, ZMTP_CONNECTED));
+    }
+    UNTIL(f, counters(f).cut_silent >= MANY - KEPT);
+    assert_in_range(counters(f).unspoken, 0, KEPT);
+    assert_true(zmtp_is_ended(&peers[0], 10000));
+    connect_link(f, 1); /* who has something to say gets through */
+    talk(f, 1, "between");
+    talk(f, 0, "still");
+    for (size_t i = 0; i < MANY; i++) {
+        zmtp_close(&peers[i]);
+    }
+    UNTIL(f, counters(f).wires == 2);
+}
+
+/* What is given to the socket and not read stays within the bytes of its peer; what is read makes
+ * room again. */
+static void test_wires__hold_only_so_much_for_who_does_not_read(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    connect_link(f, 0);
+    connect_link(f, 1);
+    talk(f, 1, "honest");
+    struct connection_id honest = f->from;
+    talk(f, 0, "slow");
+    struct connection_id slow = f->from;
+    static const uint8_t piece[PIECE];
+    size_t sent = 0;
+    int rc = YZ_OK;
+    while (rc == YZ_OK) {
+        rc = yzi_server_send(f->server, &slow, yzi_bytes(piece, PIECE));
+        sent += rc == YZ_OK;
+        assert_in_range(sent, 0, 1024);
+        struct poll_entry e[SERVER_POLL_ENTRIES];
+        assert_int_equal(yzi_poll(e, yzi_server_poll_entries(f->server, e), 0), 0);
+    }
+    assert_int_equal(rc, YZ_EAGAIN);
+    assert_in_range(counters(f).unsent_bytes, 31 * MIB, 33 * MIB);
+    assert_int_equal(yzi_server_send(f->server, &honest, yzi_bytes_str("not yours")), YZ_OK);
+    UNTIL(f, link_takes(f, 1, "not yours"));
+    for (size_t i = 0; i < sent; i++) {
+        struct message m = {0};
+        UNTIL(f, yzi_link_recv(f->links[0], &m) == YZ_OK);
+        assert_int_equal(m.bytes.n, PIECE);
+        yzi_message_fini(&m);
+    }
+    yzi_manual_clock_advance(&f->clock, 1000);
+    UNTIL(f, yzi_server_send(f->server, &slow, yzi_bytes(piece, PIECE)) == YZ_OK);
+}
+
+static void test_wires__cut_ends_that_connection_only(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    connect_link(f, 0);
+    connect_link(f, 1);
+    talk(f, 0, "zero");
+    struct connection_id zero = f->from;
+    talk(f, 1, "one");
+    yzi_server_cut(f->server, &zero);
+    yzi_server_cut(f->server, &zero); /* once more changes nothing */
+    UNTIL(f, f->last[0] == LINK_DISCONNECTED);
+    UNTIL(f, counters(f).wires == 1);
+    assert_int_equal(yzi_server_send(f->server, &zero, yzi_bytes_str("x")), YZ_ECLOSED);
+    yzi_server_cut(f->server, &zero);
+    talk(f, 1, "one again");
+}
+
+static bool no_room(void *ctx, const uint8_t key[32])
+{
+    (void)ctx;
+    (void)key;
+    return false;
+}
+
+static void test_wires__who_is_put_off_is_not_called_unknown(void **state)
+{
+    struct fixture *f = *state;
+    f->options.has_room = no_room;
+    open_server(f);
+    open_link(f, 0, true);
+    UNTIL(f, f->last[0] != LINK_NOTHING);
+    assert_int_equal(f->last[0], LINK_DISCONNECTED);
+    assert_int_equal(counters(f).put_off, 1);
+    assert_int_equal(counters(f).refused, 0);
+    open_link(f, 1, false);
+    UNTIL(f, f->last[1] != LINK_NOTHING);
+    assert_int_equal(f->last[1], LINK_REFUSED);
+    assert_int_equal(counters(f).refused, 1);
+}
+
+/* Many messages in turn leave nothing on the books, whatever their sizes. */
+static void test_wires__know_that_all_was_read(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    connect_link(f, 0);
+    static const uint8_t piece[PIECE];
+    static const size_t sizes[] = {0, 1, 221, 222, 223, 65536, PIECE};
+    unsigned n = 0;
+    for (unsigned round = 0; round < 40; round++) {
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++, n++) {
+            UNTIL(f, yzi_link_send(f->links[0], yzi_bytes(piece, sizes[i])) == YZ_OK);
+        }
+    }
+    UNTIL(f, f->received == n);
+    yzi_manual_clock_advance(&f->clock, 1000);
+    turn(f, 0);
+    assert_int_equal(counters(f).unread_bytes, 0);
+    assert_int_equal(counters(f).cut_greedy, 0);
+    talk(f, 0, "last");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, wires_set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_wires__parts_without_an_end_cost_the_connection),
+        TEST(test_wires__parts_without_an_end_after_a_word_too),
+        TEST(test_wires__silence_after_admission_costs_the_connection),
+        TEST(test_wires__of_many_that_say_nothing_the_oldest_go),
+        TEST(test_wires__hold_only_so_much_for_who_does_not_read),
+        TEST(test_wires__cut_ends_that_connection_only),
+        TEST(test_wires__who_is_put_off_is_not_called_unknown),
+        TEST(test_wires__know_that_all_was_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
