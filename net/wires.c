@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,8 +166,10 @@ void yzi_wires_free(struct wires *w)
 
 int yzi_wires_watch(struct wires *w, void *context, void *router, uint8_t endpoint)
 {
+    static _Atomic uint64_t serial; /* an address is free again only some time after its socket */
     char address[64];
-    snprintf(address, sizeof address, "inproc://yizhan-wires-%p-%u", (void *)w, endpoint);
+    snprintf(address, sizeof address, "inproc://yizhan-wires-%llu",
+             (unsigned long long)atomic_fetch_add(&serial, 1));
     void *monitor = zmq_socket(context, ZMQ_PAIR);
     if (!monitor) {
         return yzi_zmq_error(errno);
