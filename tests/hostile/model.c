@@ -147,8 +147,8 @@ static struct expected last_step(const struct model *m, const struct request_hea
     if (!yzi_bytes_eq_str(h->consumer.v, WORLD_CONSUMER)) {
         return say(OUTCOME_DENIED, "no-grant");
     }
-    struct expected e = has_slot(h, m->adapter) ? say(0, NULL)
-                                                : say(OUTCOME_UNAVAILABLE, "no-live-adapter");
+    struct expected e =
+        has_slot(h, m->adapter) ? say(0, NULL) : say(OUTCOME_UNAVAILABLE, "no-live-adapter");
     e.takes_id = true;
     return e;
 }

@@ -30,8 +30,8 @@ struct expected {
     enum outcome_status status; /* 0: accepted */
     const char *reason;
     bool takes_id; /* it was admitted, whatever became of it then: its id is used up */
-    bool silent; /* nothing names the message, so nobody can be told */
-    bool waits;  /* for a directory that does not exist, a second, first */
+    bool silent;   /* nothing names the message, so nobody can be told */
+    bool waits;    /* for a directory that does not exist, a second, first */
 };
 struct expected model_request(const struct model *m, const struct frame *f, enum signed_how how);
 /* What is wrong with a signature block that was right until a bit of it was flipped. */

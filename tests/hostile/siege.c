@@ -86,6 +86,17 @@ static bool is_of_no_account(const char *name)
     return is_named("lines_left_out root_hits handshakes handshakes_refused", name);
 }
 
+uint64_t siege_counter(const struct broker_state *b, const char *name)
+{
+    for (size_t i = 0; i < COUNTERS; i++) {
+        if (strcmp(counter_names[i], name) == 0) {
+            return b->counters[i];
+        }
+    }
+    fail_msg("there is no counter %s", name);
+    return 0;
+}
+
 void siege_compare(const struct siege *s, const struct broker_state *before, const char *grown,
                    enum outcome_status outcome, const char *what)
 {

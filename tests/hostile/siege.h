@@ -31,7 +31,7 @@ struct siege {
     struct model model;
     unsigned long tries, accepted;
     bool time_passed; /* ids remembered may run out */
-    char last[300]; /* what was thrown last: told when a test ends, well or not */
+    char last[300];   /* what was thrown last: told when a test ends, well or not */
 };
 /* cmocka's: *state is the siege. */
 int siege_set_up(void **state);
@@ -43,6 +43,7 @@ struct broker_state {
     uint64_t counters[SIEGE_COUNTERS], outcomes[METRIC_OUTCOMES];
 };
 void siege_look(const struct siege *s, struct broker_state *out);
+uint64_t siege_counter(const struct broker_state *b, const char *name);
 /* The same but for these counters, which grew by one each (names as in broker/metrics.h, separated
  * by spaces), and one more outcome of this status (0: none); `what` is for the failure's text. */
 void siege_compare(const struct siege *s, const struct broker_state *before, const char *grown,

@@ -15,10 +15,12 @@ enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
 const char *spoil_name(enum spoiling s)
 {
     static const char *const names[] = {
-        [SPOIL_FLIP] = "flipped",       [SPOIL_CUT] = "truncated",    [SPOIL_GROW] = "extended",
-        [SPOIL_EMPTY] = "emptied",      [SPOIL_REPEAT] = "repeated",  [SPOIL_REMOVE] = "removed",
-        [SPOIL_SWAP] = "swapped",       [SPOIL_WIRETYPE] = "retyped", [SPOIL_WIDE] = "widened",
-        [SPOIL_UNKNOWN] = "accompanied", [SPOIL_MOVE] = "moved",       [SPOIL_ADD] = "added",
+        [SPOIL_FLIP] = "flipped",    [SPOIL_CUT] = "truncated",
+        [SPOIL_GROW] = "extended",   [SPOIL_EMPTY] = "emptied",
+        [SPOIL_REPEAT] = "repeated", [SPOIL_REMOVE] = "removed",
+        [SPOIL_SWAP] = "swapped",    [SPOIL_WIRETYPE] = "retyped",
+        [SPOIL_WIDE] = "widened",    [SPOIL_UNKNOWN] = "accompanied",
+        [SPOIL_MOVE] = "moved",      [SPOIL_ADD] = "added",
         [SPOILINGS] = "?",
     };
     return names[s];

@@ -63,19 +63,18 @@ struct answer_test {
     struct siege *s;
     struct dice dice;
     enum response_status status;
-    struct key_pair *key; /* that signs anew */
-    struct world_message other;  /* an answer to another request */
+    struct key_pair *key;       /* that signs anew */
+    struct world_message other; /* an answer to another request */
 };
 
 static void make_answer(struct answer_test *t, const struct world_message *request,
                         struct world_message *out)
 {
-    yz_world_response(t->s->r->w,
-                      &(struct world_response){.adapter = t->s->a1->node,
-                                               .status = t->status,
-                                               .spoil = fill_all,
-                                               .ctx = t->s},
-                      &request->frame, out);
+    yz_world_response(
+        t->s->r->w,
+        &(struct world_response){
+            .adapter = t->s->a1->node, .status = t->status, .spoil = fill_all, .ctx = t->s},
+        &request->frame, out);
 }
 
 /* The request is with the adapter; nothing was answered yet. */
@@ -97,8 +96,8 @@ static void answer_honestly(struct siege *s, const struct world_message *q)
 
 /* The adapter says this to its request. See what became of it, and that the request is answered
  * honestly if it can still be. */
-static void throw_answer(struct siege *s, const struct world_message *q, const struct world_message *a,
-                         enum fate fate, const char *what)
+static void throw_answer(struct siege *s, const struct world_message *q,
+                         const struct world_message *a, enum fate fate, const char *what)
 {
     static const char *const grown[] = {[FATE_DELIVERED] = "responses",
                                         [FATE_BAD] = "responses_bad",
@@ -327,8 +326,8 @@ static void spoil_reject(struct siege *s, const char *path, enum spoiling how, u
     bool parses = yzi_reject_parse(yzi_bytes_buf(&header), &r) == YZ_OK;
     if (!parses || !yzi_digest_eq(&r.request_digest, &q.digest)) {
         answer_honestly(s, &q);
-        siege_compare(s, &before,
-                      parses ? "responses_late responses" : "messages_bad responses", 0, s->last);
+        siege_compare(s, &before, parses ? "responses_late responses" : "messages_bad responses", 0,
+                      s->last);
     } else {
         bool busy = r.status == OUTCOME_BUSY;
         puppet_expect_outcome(s->w1, &q, busy ? OUTCOME_BUSY : OUTCOME_UNAVAILABLE,

@@ -54,11 +54,12 @@ static void throw_spoilt(struct field_test *t, yz_bytes header, enum mode mode, 
 {
     struct world_message m;
     struct siege *s = t->s;
-    siege_message(header, mode == MODE_OLD ? &t->genuine.frame.block : NULL,
-                  &s->w1->node->signing, t->genuine.frame.payload, &m);
+    siege_message(header, mode == MODE_OLD ? &t->genuine.frame.block : NULL, &s->w1->node->signing,
+                  t->genuine.frame.payload, &m);
     struct expected e =
         model_request(&s->model, &m.frame, mode == MODE_OLD ? SIGNED_WRONG : SIGNED_RIGHT);
-    if (shape == SHAPE_BROKEN && (e.status != OUTCOME_MALFORMED || strcmp(e.reason, "header") != 0)) {
+    if (shape == SHAPE_BROKEN &&
+        (e.status != OUTCOME_MALFORMED || strcmp(e.reason, "header") != 0)) {
         fail_msg("%s: the parser takes what the schema forbids", what);
     }
     siege_throw(s, &m, &e, what);
@@ -101,8 +102,7 @@ static void flip_field(struct field_test *t, const struct site *site, enum mode 
     uint32_t bits = is_number ? 64 : spoil_bits(site);
     memcpy(path, site->path, sizeof path);
     for (uint32_t i = 0; i < bits; i += is_number ? 1 : 8) {
-        spoil_field(t, path, SPOIL_FLIP, mode,
-                    is_number ? i : i + dice_below(&t->dice, 8));
+        spoil_field(t, path, SPOIL_FLIP, mode, is_number ? i : i + dice_below(&t->dice, 8));
     }
 }
 
@@ -213,7 +213,7 @@ static void every_bit_of_the_blocks_of_a_batch(void **state)
     make_batch(s, plain, batch);
     spoil_block(s, &batch[1]); /* nobody has verified this root yet */
     siege_honest(s, &batch[0]);
-    spoil_block(s, &batch[1]); /* now it is remembered */
+    spoil_block(s, &batch[1]);         /* now it is remembered */
     spoil_block(s, &batch[BATCH - 1]); /* whose path is shorter */
     for (unsigned i = 1; i < BATCH; i++) {
         siege_honest(s, &batch[i]);
@@ -389,8 +389,8 @@ static void too_early_and_too_late(void **state)
 {
     struct siege *s = *state;
     uint64_t now = yz_world_now(s->r->w);
-    static const int64_t offsets[] = {-400000, -90001, -60001, -60000, -59999, -30001, -30000,
-                                      29999,   30000,  30001,  60000,  3600000};
+    static const int64_t offsets[] = {-400000, -90001, -60001, -60000, -59999, -30001,
+                                      -30000,  29999,  30000,  30001,  60000,  3600000};
     unsigned long accepted = s->accepted;
     for (unsigned i = 0; i < COUNT_OF(offsets); i++) {
         throw_request(s, &(struct world_request){.issued_at = now + (uint64_t)offsets[i]},
