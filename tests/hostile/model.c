@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Admission, row by row.
+ * Admission, row by row, in the document's order: the first row that does not hold decides.
  */
 #include "tests/hostile/model.h"
 

@@ -126,14 +126,22 @@ void siege_compare(const struct siege *s, const struct broker_state *before, con
 
 /* -- messages -- */
 
+struct checkpoint_ref siege_checkpoint(void)
+{
+    static const uint8_t signature[64] = {9};
+    return (struct checkpoint_ref){.present = true,
+                                   .log = WORLD_TIME,
+                                   .size = 1,
+                                   .root = {{7}},
+                                   .signature = yzi_bytes(signature, sizeof signature)};
+}
+
 static void fill_all(struct request_header *h, void *ctx)
 {
     static const uint8_t trace[YZ_TRACE_BYTES] = {1, 2, 3};
     (void)ctx;
     h->trace = yzi_bytes(trace, sizeof trace);
-    h->brokers[0].checkpoint.present = true;
-    h->brokers[0].checkpoint.size = 1;
-    memset(h->brokers[0].checkpoint.root.b, 7, sizeof h->brokers[0].checkpoint.root.b);
+    h->brokers[0].checkpoint = siege_checkpoint();
 }
 
 struct world_message siege_request(struct siege *s)

@@ -49,6 +49,8 @@ uint64_t siege_counter(const struct broker_state *b, const char *name);
 void siege_compare(const struct siege *s, const struct broker_state *before, const char *grown,
                    enum outcome_status outcome, const char *what);
 
+/* A checkpoint in the format, of a log nobody has. */
+struct checkpoint_ref siege_checkpoint(void);
 /* A genuine request of w1, every optional field in it; fini it. */
 struct world_message siege_request(struct siege *s);
 /* The client sends these bytes, which the model expects this of: see that it is so, and that the

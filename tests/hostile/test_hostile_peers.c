@@ -55,8 +55,7 @@ static void fill_all(struct response_header *h, void *ctx)
     h->trace = yzi_bytes(trace, sizeof trace);
     h->has_broker = true;
     h->broker.node = yz_world_node(s->r->w, "CN/@b1")->node;
-    h->broker.checkpoint.present = true;
-    h->broker.checkpoint.size = 9;
+    h->broker.checkpoint = siege_checkpoint();
 }
 
 struct answer_test {
