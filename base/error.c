@@ -45,6 +45,8 @@ static struct code_info info_of(int code)
         ROW(YZ_EPERM, YZ_CLASS_AUTH);
         ROW(YZ_ESTALEKEY, YZ_CLASS_AUTH);
         ROW(YZ_EREPLAY, YZ_CLASS_AUTH);
+        ROW(YZ_ERECEIPT, YZ_CLASS_AUTH);
+        ROW(YZ_EEQUIVOCATION, YZ_CLASS_AUTH);
         ROW(YZ_EIO, YZ_CLASS_IO);
         ROW(YZ_ECLOSED, YZ_CLASS_IO);
         ROW(YZ_EDISKFULL, YZ_CLASS_IO);

@@ -156,24 +156,43 @@ static int base64_group(const uint8_t *p, size_t chars, uint8_t *out)
     return 0;
 }
 
+/* Of text whose length is a multiple of four and not 0: the padding it claims. */
+static size_t base64_padding(yz_bytes text)
+{
+    return text.p[text.n - 1] != '=' ? 0 : text.p[text.n - 2] != '=' ? 1 : 2;
+}
+
+static int base64_groups(yz_bytes text, size_t pad, uint8_t *out)
+{
+    for (size_t i = 0; i < text.n; i += 4, out += 3) {
+        YZ_TRY(base64_group(text.p + i, text.n - i > 4 ? 4 : 4 - pad, out));
+    }
+    return 0;
+}
+
 int yzi_base64_decode(yz_bytes text, yz_buf *out)
 {
     YZ_ENSURE(text.n % 4 == 0, YZ_EMALFORMED);
     if (text.n == 0) {
         return 0;
     }
-    size_t pad = text.p[text.n - 1] != '=' ? 0 : text.p[text.n - 2] != '=' ? 1 : 2;
+    size_t pad = base64_padding(text);
     size_t before = out->n;
     uint8_t *q;
     YZ_TRY(yzi_buf_extend(out, text.n / 4 * 3 - pad, &q));
-    for (size_t i = 0; i < text.n; i += 4, q += 3) {
-        int rc = base64_group(text.p + i, text.n - i > 4 ? 4 : 4 - pad, q);
-        if (rc < 0) {
-            out->n = before;
-            return rc;
-        }
+    int rc = base64_groups(text, pad, q);
+    if (rc < 0) {
+        out->n = before;
     }
-    return 0;
+    return rc;
+}
+
+int yzi_base64_decode_exactly(yz_bytes text, uint8_t *out, size_t n)
+{
+    YZ_ENSURE(text.n % 4 == 0 && text.n > 0, YZ_EMALFORMED);
+    size_t pad = base64_padding(text);
+    YZ_ENSURE(text.n / 4 * 3 - pad == n, YZ_EMALFORMED);
+    return base64_groups(text, pad, out);
 }
 
 /* -- percent -- */

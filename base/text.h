@@ -22,6 +22,8 @@ YZ_MUST_USE int yzi_hex_decode(yz_bytes text, uint8_t *out, size_t n);
 YZ_MUST_USE int yzi_base64_encode(yz_bytes b, yz_buf *out);
 /* Strict: padding required, no white space, no stray bits; appended. YZ_EMALFORMED. */
 YZ_MUST_USE int yzi_base64_decode(yz_bytes text, yz_buf *out);
+/* The same for a text of exactly n > 0 bytes, which may be half written on failure. */
+YZ_MUST_USE int yzi_base64_decode_exactly(yz_bytes text, uint8_t *out, size_t n);
 
 /* Percent-encoding in one canonical form: RFC 3986 unreserved characters stand for themselves,
  * every other byte is %XX in upper case. Decoding refuses any other form (YZ_EMALFORMED), so that

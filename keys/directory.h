@@ -117,6 +117,9 @@ YZ_MUST_USE int yzi_directory_by_transport(const struct directory *d, const uint
  * YZ_EEXPIRED. */
 YZ_MUST_USE int yzi_directory_may_sign(const struct directory *d, const struct directory_node *n,
                                        const uint8_t key[32], uint64_t now);
+/* The same of a log key, which only brokers have. */
+YZ_MUST_USE int yzi_directory_may_log(const struct directory *d, const struct directory_node *n,
+                                      const uint8_t key[32], uint64_t now);
 /* That the node serves or speaks for the subsystem according to its member set. */
 bool yzi_directory_speaks_for(const struct directory_node *n, yz_subsystem_id subsystem);
 bool yzi_directory_has_subsystem(const struct directory *d, yz_subsystem_id subsystem);

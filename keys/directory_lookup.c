@@ -175,6 +175,12 @@ int yzi_directory_may_sign(const struct directory *d, const struct directory_nod
     return check_key(d, n->signing, key, now);
 }
 
+int yzi_directory_may_log(const struct directory *d, const struct directory_node *n,
+                          const uint8_t key[32], uint64_t now)
+{
+    return n->log ? check_key(d, n->log, key, now) : YZ_EUNKNOWNKEY;
+}
+
 bool yzi_directory_speaks_for(const struct directory_node *n, yz_subsystem_id subsystem)
 {
     if (!n->record || !yzi_bytes_eq(yzi_subsystem_member(subsystem).v, n->member.v)) {

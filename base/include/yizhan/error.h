@@ -49,6 +49,8 @@ enum yz_error_code {
                          * uid is not allowed */
     YZ_ESTALEKEY = -46, /* sealed to an epoch key that is gone: fetch the new one, seal again */
     YZ_EREPLAY = -47,   /* seen before */
+    YZ_ERECEIPT = -48,  /* a broker's answer came without a receipt that proves it is in its log */
+    YZ_EEQUIVOCATION = -49, /* a broker signed two histories of its log: it is not used any more */
     /* io */
     YZ_EIO = -60,
     YZ_ECLOSED = -61,   /* the peer or the queue is closed */

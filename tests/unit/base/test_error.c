@@ -42,6 +42,8 @@ static void test_code__has_its_frozen_number_name_and_class(void **state)
         {YZ_EPERM, -45, "YZ_EPERM", YZ_CLASS_AUTH},
         {YZ_ESTALEKEY, -46, "YZ_ESTALEKEY", YZ_CLASS_AUTH},
         {YZ_EREPLAY, -47, "YZ_EREPLAY", YZ_CLASS_AUTH},
+        {YZ_ERECEIPT, -48, "YZ_ERECEIPT", YZ_CLASS_AUTH},
+        {YZ_EEQUIVOCATION, -49, "YZ_EEQUIVOCATION", YZ_CLASS_AUTH},
         {YZ_EIO, -60, "YZ_EIO", YZ_CLASS_IO},
         {YZ_ECLOSED, -61, "YZ_ECLOSED", YZ_CLASS_IO},
         {YZ_EDISKFULL, -62, "YZ_EDISKFULL", YZ_CLASS_IO},
