@@ -119,7 +119,7 @@ static void *run_writer(void *arg)
                                        .fault = on_fault,
                                        .progress = on_progress,
                                        .ctx = &context};
-        j->rc = yzi_store_import_csv(j->store, &source, &j->report, &j->err);
+        j->rc = yzi_store_import(j->store, &source, &j->report, &j->err);
         struct finished *f = YZ_TAKE(j->done);
         *f = (struct finished){.kind = FINISHED_IMPORT, .import = j};
         hand_back(w, f);

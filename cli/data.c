@@ -79,7 +79,7 @@ static int check_rows(struct check *k, const struct dataset *d, const char *path
                                 .fault = on_fault,
                                 .ctx = k,
                                 .max_faults = max};
-    int rc = yzi_dataset_check_csv(d, &src, report, yzi_cli_error(k->c));
+    int rc = yzi_dataset_check(d, &src, report, yzi_cli_error(k->c));
     return rc == YZ_EDATA ? YZ_OK : rc; /* the faults were told */
 }
 

@@ -48,6 +48,7 @@ pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml>=0.7)
 pkg_check_modules(MHD REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.14)
+pkg_check_modules(EXPAT REQUIRED IMPORTED_TARGET expat>=2.4)
 find_library(LMDB_LIBRARY lmdb REQUIRED)
 find_library(CSV_LIBRARY csv REQUIRED)
 

@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 
+#include "adapters/dataset/definition_impl.h"
 #include "adapters/dataset/store_impl.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -22,51 +23,11 @@
 
 /* -- the table -- */
 
-struct raw_index {
-    const char *name;
-    struct config_list fields;
-    bool unique;
-    struct config_place place;
-};
-struct raw_csv {
-    const char *delimiter;
-    bool header;
-    struct config_list ignore;
-    struct config_place delimiter_place, ignore_place;
-};
-struct raw_json {
-    int format;
-    const char *path;
-};
-struct raw_xml {
-    const char *element;
-};
-struct raw_field {
-    const char *name, *element, *csv, *json, *xml;
-    int type, classification;
-    bool required;
-    uint64_t max_length;
-    struct config_list codes;
-    struct config_place place, length_place, codes_place, csv_place;
-};
-struct raw {
-    const char *dataset, *owner, *update_cycle, *legal_basis;
-    struct config_pairs titles, descriptions;
-    int sharing;
-    struct config_list key;
-    struct config_maps fields, indexes;
-    struct raw_csv csv;
-    struct raw_json json;
-    struct raw_xml xml;
-    struct config_place dataset_place, title_place, description_place, sharing_place, key_place;
-};
-
 /* In the order of the enums, which count from 1. */
 static const char *const type_names[] = {"text",    "integer", "decimal", "date", "time",
                                          "boolean", "code",    "bytes",   NULL};
 static const char *const class_names[] = {"public", "internal", "sensitive", "secret", NULL};
 static const char *const sharing_names[] = {"unconditional", "conditional", "withheld", NULL};
-static const char *const json_formats[] = {"array", "lines", NULL};
 
 static const struct config_field field_table[] = {
     {.key = "name",
@@ -125,13 +86,45 @@ static const struct config_field field_table[] = {
      .offset = offsetof(struct raw_field, json),
      .min = 1,
      .max = 1000,
+     .place_offset = offsetof(struct raw_field, json_place),
      .help = "Where the value stands in a JSON record."},
     {.key = "xml",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct raw_field, xml),
      .min = 1,
      .max = 1000,
+     .place_offset = offsetof(struct raw_field, xml_place),
      .help = "Where the value stands in an XML record."},
+    {.key = "join",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, join),
+     .min = 1,
+     .max = 10,
+     .help = "What several values in one place are joined with; without it they are refused."},
+    {.key = "normalise",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_field, normalise),
+     .max = 5,
+     .place_offset = offsetof(struct raw_field, normalise_place),
+     .help = "Done to a value before it is judged: trim, squeeze, narrow, upper, lower."},
+    {.key = "empty",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_field, empty),
+     .max = 100,
+     .help = "What stands for no value, beside the empty text."},
+    {.key = "formats",
+     .type = CONFIG_LIST,
+     .offset = offsetof(struct raw_field, formats),
+     .max = 16,
+     .place_offset = offsetof(struct raw_field, formats_place),
+     .help = "Other forms of a date or time, made of YYYY MM M DD D hh mm ss."},
+    {.key = "zone",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct raw_field, zone),
+     .min = 1,
+     .max = 6,
+     .place_offset = offsetof(struct raw_field, zone_place),
+     .help = "Zone of times that are read by a format."},
     {0},
 };
 
@@ -156,53 +149,6 @@ static const struct config_field index_table[] = {
      .offset = offsetof(struct raw_index, unique),
      .dflt = "false",
      .help = "No two records may have the same values."},
-    {0},
-};
-
-static const struct config_field csv_table[] = {
-    {.key = "delimiter",
-     .type = CONFIG_TEXT,
-     .offset = offsetof(struct raw_csv, delimiter),
-     .dflt = "','",
-     .min = 1,
-     .max = 3,
-     .place_offset = offsetof(struct raw_csv, delimiter_place),
-     .help = "Between columns: a comma, semicolon, vertical bar, or the word tab."},
-    {.key = "header",
-     .type = CONFIG_BOOL,
-     .offset = offsetof(struct raw_csv, header),
-     .dflt = "true",
-     .help = "The first row holds the column names."},
-    {.key = "ignore",
-     .type = CONFIG_LIST,
-     .offset = offsetof(struct raw_csv, ignore),
-     .max = 768,
-     .place_offset = offsetof(struct raw_csv, ignore_place),
-     .help = "Columns that no field reads; any other unknown column is refused."},
-    {0},
-};
-
-static const struct config_field json_table[] = {
-    {.key = "format",
-     .type = CONFIG_ENUM,
-     .offset = offsetof(struct raw_json, format),
-     .dflt = "array",
-     .names = json_formats,
-     .help = "One array of records, or a record a line."},
-    {.key = "path",
-     .type = CONFIG_TEXT,
-     .offset = offsetof(struct raw_json, path),
-     .max = 1000,
-     .help = "Where the records stand."},
-    {0},
-};
-
-static const struct config_field xml_table[] = {
-    {.key = "element",
-     .type = CONFIG_TEXT,
-     .offset = offsetof(struct raw_xml, element),
-     .max = 1000,
-     .help = "The element that is a record."},
     {0},
 };
 
@@ -277,36 +223,22 @@ static const struct config_field table[] = {
     {.key = "csv",
      .type = CONFIG_MAP,
      .offset = offsetof(struct raw, csv),
-     .fields = csv_table,
+     .fields = yzi_mapping_csv,
      .help = "How CSV files look."},
     {.key = "json",
      .type = CONFIG_MAP,
      .offset = offsetof(struct raw, json),
-     .fields = json_table,
-     .help = "How JSON files look; this version does not import them."},
+     .fields = yzi_mapping_json,
+     .help = "How JSON files look."},
     {.key = "xml",
      .type = CONFIG_MAP,
      .offset = offsetof(struct raw, xml),
-     .fields = xml_table,
-     .help = "How XML files look; this version does not import them."},
+     .fields = yzi_mapping_xml,
+     .help = "How XML files look."},
     {0},
 };
 
 /* -- building -- */
-
-struct builder {
-    const struct raw *raw;
-    struct dataset *d;
-    const char *file;
-    yz_error *err;
-};
-
-#define FAULT(b, at, ...) yzi_config_fault((b)->err, (b)->file, (at), __VA_ARGS__)
-
-static const struct raw_field *raw_field(const struct builder *b, size_t i)
-{
-    return (const struct raw_field *)b->raw->fields.items + i;
-}
 
 static bool is_name(const char *s)
 {
@@ -447,7 +379,7 @@ static uint64_t type_length(const struct raw_field *f)
 
 static int build_field(struct builder *b, size_t i)
 {
-    const struct raw_field *f = raw_field(b, i);
+    const struct raw_field *f = yzi_builder_field(b, i);
     if (!is_name(f->name)) {
         return FAULT(b, f->place,
                      "'%s' is not a field name; use letters, digits and _, a letter first",
@@ -531,7 +463,7 @@ static int build_key(struct builder *b)
         struct dataset_field *f = &d->fields[d->key[i]];
         f->required = true;
         if (f->type == FIELD_TEXT || f->type == FIELD_BYTES) {
-            bool given = raw_field(b, d->key[i])->max_length != 0;
+            bool given = yzi_builder_field(b, d->key[i])->max_length != 0;
             f->max_length = given || yzi_field_is_sealed(f) ? f->max_length : KEY_TEXT_DEFAULT;
         }
         total += yzi_key_part_max(f);
@@ -578,85 +510,6 @@ static int build_indexes(struct builder *b)
     return 0;
 }
 
-/* -- CSV -- */
-
-static int build_delimiter(struct builder *b)
-{
-    const char *s = b->raw->csv.delimiter;
-    if (strcmp(s, "tab") == 0) {
-        s = "\t";
-    }
-    if (strlen(s) != 1 || !strchr(",;|\t", *s)) {
-        return FAULT(b, b->raw->csv.delimiter_place,
-                     "the delimiter must be ',', ';', '|' or the word tab, in quotes");
-    }
-    b->d->csv.delimiter = *s;
-    return 0;
-}
-
-static int default_column(struct builder *b, size_t i)
-{
-    struct dataset_field *f = &b->d->fields[i];
-    if (f->csv) {
-        return 0;
-    }
-    if (b->d->csv.header) {
-        f->csv = f->name;
-        return 0;
-    }
-    char *position;
-    YZ_TRY(yzi_arena_new(&b->d->arena, 24, 1, &position));
-    snprintf(position, 24, "%zu", i + 1);
-    f->csv = position;
-    return 0;
-}
-
-/* Without a header, positions must be 1..n, each once. */
-static int check_position(struct builder *b, const char *text, struct config_place at)
-{
-    uint64_t position, columns = b->d->fields_n + b->d->csv.ignore.n;
-    if (yzi_u64_parse(yzi_bytes_str(text), columns, &position) < 0 || position == 0) {
-        return FAULT(b, at,
-                     "without a header row, columns are positions from 1 to %llu (every column is "
-                     "read by a field or listed under `ignore:`), not '%.40s'",
-                     (unsigned long long)columns, text);
-    }
-    return 0;
-}
-
-static int build_csv(struct builder *b)
-{
-    struct dataset *d = b->d;
-    const struct config_list *ignore = &b->raw->csv.ignore;
-    YZ_TRY(build_delimiter(b));
-    d->csv.header = b->raw->csv.header;
-    d->csv.ignore = *ignore;
-    for (size_t i = 0; i < d->fields_n; i++) {
-        struct config_place at =
-            raw_field(b, i)->csv ? raw_field(b, i)->csv_place : raw_field(b, i)->place;
-        YZ_TRY(default_column(b, i));
-        YZ_TRY(d->csv.header ? 0 : check_position(b, d->fields[i].csv, at));
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(d->fields[i].csv, d->fields[k].csv) == 0) {
-                return FAULT(b, at, "the fields '%s' and '%s' read the same column '%.64s'",
-                             d->fields[k].name, d->fields[i].name, d->fields[i].csv);
-            }
-        }
-    }
-    for (size_t i = 0; i < ignore->n; i++) {
-        struct config_place at = b->raw->csv.ignore_place;
-        YZ_TRY(d->csv.header ? 0 : check_position(b, ignore->items[i], at));
-        for (size_t k = 0; k < d->fields_n + i; k++) {
-            const char *other = k < d->fields_n ? d->fields[k].csv : ignore->items[k - d->fields_n];
-            if (strcmp(ignore->items[i], other) == 0) {
-                return FAULT(b, at, "the ignored column '%.64s' is %s", ignore->items[i],
-                             k < d->fields_n ? "read by a field" : "listed twice");
-            }
-        }
-    }
-    return 0;
-}
-
 /* -- entry points -- */
 
 static int build(struct builder *b)
@@ -665,7 +518,7 @@ static int build(struct builder *b)
     YZ_TRY(build_fields(b));
     YZ_TRY(build_key(b));
     YZ_TRY(build_indexes(b));
-    return build_csv(b);
+    return yzi_mapping_build(b);
 }
 
 static int parse(yz_bytes text, const char *name, struct dataset *d, yz_error *err)

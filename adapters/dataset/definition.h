@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A data set's definition: the agency describes its register once, in YAML, and import, store,
- * query, grants and catalogue all read it from here (docs/definitions.md). The format is final;
- * what this version does not serve (JSON and XML import, indexes in queries) is accepted and
- * described, and refused where it would be used.
+ * query, grants and catalogue all read it from here (docs/definitions.md).
  */
 #ifndef YZ_DATASET_DEFINITION_H
 #define YZ_DATASET_DEFINITION_H
@@ -15,6 +13,28 @@
 #define DATASET_KEY_MAX 8u
 #define DATASET_INDEXES_MAX 32u
 
+/* A path to a value in a JSON or XML record. */
+struct path_step {
+    yz_bytes name;       /* of a member, an element, an attribute; decimal digits: also an item */
+    bool is_attribute;   /* XML; the last step only */
+    yz_bytes test, wish; /* XML: only elements whose attribute `test` has the value `wish` */
+    bool has_test;
+};
+struct dataset_path {
+    struct path_step *steps;
+    size_t n; /* at most DATASET_PATH_MAX; 0: the record itself (XML) or the whole file (JSON) */
+};
+#define DATASET_PATH_MAX 16u
+
+enum text_encoding { ENCODING_UTF8 = 1, ENCODING_GB18030 };
+
+/* What is done to a value as it stands in a file, before it is judged (normalise.h). */
+struct field_normal {
+    bool trim, squeeze, narrow, upper, lower;
+    struct config_list empty, formats;
+    const char *zone;
+};
+
 struct dataset_field {
     const char *name;    /* 1..64 of [A-Za-z0-9_], starts with a letter */
     const char *element; /* data-element name shared across agencies; the name when not given */
@@ -24,7 +44,10 @@ struct dataset_field {
     uint64_t max_length;      /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
     struct config_list codes; /* FIELD_CODE: the allowed values, sorted bytewise */
     const char *csv;          /* column name (or 1-based position when there is no header row) */
-    const char *json, *xml;   /* path in the other formats */
+    const char *json, *xml;   /* path in the other formats, as written; NULL: the name */
+    struct dataset_path json_path, xml_path;
+    const char *join; /* between several values in one place; NULL: they are refused */
+    struct field_normal normal;
     struct config_place place;
 };
 
@@ -36,9 +59,21 @@ struct dataset_index {
 };
 
 struct dataset_csv {
-    char delimiter;            /* default ',' */
+    char delimiter; /* default ',' */
+    enum text_encoding encoding;
     bool header;               /* default true */
     struct config_list ignore; /* columns (names, or positions without a header) no field reads */
+};
+
+struct dataset_json {
+    bool lines;               /* a record a line; otherwise one array of them */
+    struct dataset_path path; /* to the array */
+};
+struct dataset_xml {
+    struct dataset_path element; /* of a record; n 0: not given, XML cannot be read */
+    bool anchored;               /* the whole path from the root, not only its end */
+    bool doctype;                /* allowed */
+    enum text_encoding encoding; /* ENCODING_UTF8: as the file declares */
 };
 
 struct dataset {
@@ -53,6 +88,8 @@ struct dataset {
     struct dataset_index *indexes;
     size_t indexes_n;
     struct dataset_csv csv;
+    struct dataset_json json;
+    struct dataset_xml xml;
     bool has_sensitive; /* a field is classified sensitive or secret */
     yz_digest digest;   /* SHA-256 of the definition file's bytes */
     struct arena arena; /* owns everything above */

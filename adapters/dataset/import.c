@@ -1,89 +1,123 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Import: the rows of a scan, put in one write transaction that is committed only when the whole
- * file was right and something changed. Memory is the transaction's dirty pages (LMDB spills them
- * beyond 512 MiB), one row, and a bit per record that was there before.
+ * Import: the records of a scan brought into a store, all or nothing, in memory that does not grow
+ * with the file.
+ *
+ * It begins in one write transaction, which is right for what is small. LMDB keeps the pages that a
+ * transaction changed in memory, so when they would be too many, the transaction is given up and
+ * the import begins again with a copy of the store's file as a new generation, which nobody reads
+ * and which may therefore be written in several transactions; at the end it is switched to, or
+ * dropped. A replacement loads an empty generation from the start.
  *
  * Which keys this file had already is known without keeping them: every record has an ordinal. One
  * at or above the ordinal the import began with was inserted by it; for the others a bit is set
- * when they are met. Only to name the line of the first occurrence is the file read again.
+ * when they are met. Only to name the first occurrence is the file read again.
  */
 #include <inttypes.h>
+#include <sys/stat.h>
 
+#include "adapters/dataset/record_read.h"
 #include "adapters/dataset/record_write.h"
+#include "adapters/dataset/rejects.h"
+#include "adapters/dataset/scan.h"
+#include "base/file.h"
+
+/* Changed pages that a transaction may hold, roughly; a page is 4 KiB with what LMDB adds. */
+#define MEMORY_MAX ((size_t)24 * 1024 * 1024)
+#define PAGE_BYTES 4160u
+/* So many duplicates are told with the place of the first: each costs a reading of the file. */
+#define LOCATED_MAX 20u
+#define START_OVER YZ_EAGAIN /* of a row: the transaction is full */
 
 struct importer {
     struct store *store;
     const struct import_source *src;
+    yz_error *err;
+    struct generation *old;     /* in force when the import began, pinned */
+    struct generation *loading; /* NULL: one transaction in the one in force */
     struct record_writer *w;
+    struct db_txn *old_txn; /* a replacement reads the old records */
     struct import_report report;
-    uint64_t first_ordinal;
-    uint8_t *met; /* a bit per ordinal below first_ordinal */
+    uint64_t old_sequence, first_ordinal, next_ordinal;
+    uint64_t old_records, met_n;
+    uint8_t *met;      /* a bit per ordinal below first_ordinal */
+    uint64_t jumps;    /* since the last commit: changes that did not follow the one before */
+    yz_buf last;       /* key of the last change */
+    size_t file_bytes; /* of the file at the beginning of the transaction */
+    bool dense;        /* loading into nothing: what comes in order is written to one page */
+    unsigned located;
+    uint64_t told, tell_from; /* faults; after starting over those before were told */
+    struct plain_record before;
+    yz_buf plain; /* wiped */
 };
 
-/* -- keys -- */
-
-static int row_key(const struct store *s, const struct query_value *values, yz_buf *key)
+static bool changed_anything(const struct import_report *r)
 {
-    yz_bytes parts[DATASET_KEY_MAX];
-    for (size_t i = 0; i < s->dataset->key_n; i++) {
-        parts[i] = values[s->dataset->key[i]].v;
-    }
-    return yzi_key_encode(s->dataset, &s->keys, parts, key);
+    return r->inserted + r->updated + r->deleted > 0;
 }
 
-struct first_line {
+/* -- duplicates -- */
+
+struct first_place {
     const struct store *store;
     yz_bytes key;
-    uint64_t before, found;
+    struct scan_place before, found;
+    bool is_found;
     yz_buf scratch;
 };
 
-static int look_for_key(void *ctx, uint64_t line, const struct query_value *values,
+static bool is_before(const struct scan_place *a, const struct scan_place *b)
+{
+    return b->record ? a->record < b->record : a->line < b->line;
+}
+
+static int look_for_key(void *ctx, const struct scan_place *at, const struct query_value *values,
                         char reason[SCAN_REASON_MAX])
 {
     (void)reason;
-    struct first_line *f = ctx;
-    YZ_TRY(row_key(f->store, values, &f->scratch));
-    if (yzi_bytes_eq(yzi_bytes_buf(&f->scratch), f->key)) {
-        f->found = line;
-        return YZ_EEXIST; /* ends the scan */
+    struct first_place *f = ctx;
+    yz_bytes parts[DATASET_KEY_MAX];
+    const struct dataset *d = f->store->dataset;
+    for (size_t i = 0; i < d->key_n; i++) {
+        parts[i] = values[d->key[i]].v;
     }
-    return line < f->before ? 0 : YZ_ENOTFOUND;
+    YZ_ENSURE(is_before(at, &f->before), YZ_ENOTFOUND);
+    YZ_TRY(yzi_key_encode(d, &f->store->keys, parts, &f->scratch));
+    if (!yzi_bytes_eq(yzi_bytes_buf(&f->scratch), f->key)) {
+        return 0;
+    }
+    f->found = *at;
+    f->is_found = true;
+    return YZ_EEXIST; /* ends the scan */
 }
 
-/* Refuse the row at `line`, naming the line its key stood in first. */
-static int refuse_duplicate(struct importer *im, uint64_t line, char reason[SCAN_REASON_MAX])
+/* Refuse the record, naming the place its key stood in first. */
+static int refuse_duplicate(struct importer *im, const struct scan_place *at,
+                            char reason[SCAN_REASON_MAX])
 {
-    struct first_line f = {
-        .store = im->store, .key = yzi_writer_target(im->w)->key, .before = line, .found = line};
+    struct first_place f = {
+        .store = im->store, .key = yzi_writer_target(im->w)->key, .before = *at};
+    snprintf(reason, SCAN_REASON_MAX, "has the key of an earlier record again");
+    if (++im->located > LOCATED_MAX) {
+        return YZ_EDATA;
+    }
     yzi_buf_init(&f.scratch, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
-    struct import_source again = {
-        .fd = im->src->fd, .name = im->src->name, .max_faults = UINT64_MAX};
+    struct import_source again = {.fd = im->src->fd,
+                                  .name = im->src->name,
+                                  .format = im->src->format,
+                                  .mode = im->src->mode,
+                                  .cancel = im->src->cancel,
+                                  .max_faults = UINT64_MAX};
     struct scan_totals totals;
-    int rc = yzi_scan_csv(im->store->dataset, &again, look_for_key, &f, &totals, NULL);
+    int rc = yzi_scan(im->store->dataset, &again, look_for_key, &f, &totals, NULL);
     yzi_buf_wipe(&f.scratch);
-    YZ_ENSURE(rc != YZ_ENOMEM, rc);
-    if (f.found < line) {
-        snprintf(reason, SCAN_REASON_MAX, "has the key of line %" PRIu64 " again", f.found);
-    } else { /* the file changed while it was read */
-        snprintf(reason, SCAN_REASON_MAX, "has the key of an earlier line again");
+    YZ_ENSURE(rc != YZ_ENOMEM && rc != YZ_ECANCELLED, rc);
+    if (f.is_found) { /* otherwise the file changed while it was read */
+        snprintf(reason, SCAN_REASON_MAX, "has the key of %s %" PRIu64 " again",
+                 f.found.record ? "record" : "line",
+                 f.found.record ? f.found.record : f.found.line);
     }
     return YZ_EDATA;
-}
-
-/* -- rows -- */
-
-/* Whether the stored record was met in this import before; from now on it was. */
-static bool was_met(struct importer *im, uint64_t ordinal)
-{
-    if (ordinal >= im->first_ordinal) {
-        return true;
-    }
-    uint8_t bit = (uint8_t)(1u << (ordinal % 8));
-    bool met = im->met[ordinal / 8] & bit;
-    im->met[ordinal / 8] |= bit;
-    return met;
 }
 
 /* The other record's key cannot be told: its values are not to be repeated. */
@@ -94,17 +128,127 @@ static int refuse_second(const struct write_conflict *c, char reason[SCAN_REASON
     return YZ_EDATA;
 }
 
-static int import_row(void *ctx, uint64_t line, const struct query_value *values,
-                      char reason[SCAN_REASON_MAX])
+/* Whether the stored record was met in this import before; from now on it was. */
+static bool was_met(struct importer *im, uint64_t ordinal)
 {
-    struct importer *im = ctx;
-    YZ_TRY(yzi_writer_seek(im->w, values));
-    const struct write_target *target = yzi_writer_target(im->w);
-    if (target->found && was_met(im, target->row.ordinal)) {
-        return refuse_duplicate(im, line, reason);
+    if (ordinal >= im->first_ordinal) {
+        return true;
     }
+    uint8_t bit = (uint8_t)(1u << (ordinal % 8));
+    bool met = im->met[ordinal / 8] & bit;
+    im->met[ordinal / 8] |= bit;
+    im->met_n += !met;
+    return met;
+}
+
+static bool is_met(const struct importer *im, uint64_t ordinal)
+{
+    return im->met[ordinal / 8] & (1u << (ordinal % 8));
+}
+
+/* -- memory -- */
+
+/* What the open transaction keeps in memory: the pages it wrote to, of which there are no more than
+ * the file had, and those that hold what it added. */
+static size_t memory(const struct importer *im)
+{
+    size_t jumps = (size_t)im->jumps * PAGE_BYTES;
+    return 2 * yzi_writer_bytes(im->w) + (jumps < im->file_bytes ? jumps : im->file_bytes);
+}
+
+static int measure(struct importer *im, const struct generation *g)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    struct stat st;
+    YZ_TRY(yzi_path_join(g->dir, "data.mdb", &path));
+    im->file_bytes = stat(path, &st) == 0 ? (size_t)st.st_size : SIZE_MAX;
+    return 0;
+}
+
+static int next_transaction(struct importer *im)
+{
+    uint64_t sequence;
+    YZ_TRY(yzi_writer_commit(im->w, &sequence));
+    yzi_writer_end(&im->w);
+    im->jumps = 0;
+    YZ_TRY(measure(im, im->loading));
+    return yzi_writer_begin_in(im->loading, &im->w);
+}
+
+/* Before a change: make room for it. */
+static int make_room(struct importer *im)
+{
+    if (memory(im) < MEMORY_MAX) {
+        return 0;
+    }
+    return im->loading ? next_transaction(im) : START_OVER;
+}
+
+/* Pages that a change dirties, beside its own bytes: one of records, unless they come in order into
+ * an empty file, and one or two in each index. */
+static int count_change(struct importer *im, bool insert)
+{
+    yz_bytes key = yzi_writer_target(im->w)->key;
+    bool follows = im->dense && yzi_bytes_cmp(key, yzi_bytes_buf(&im->last)) > 0;
+    im->jumps += !follows + im->store->dataset->indexes_n * (insert ? 1 : 2);
+    yzi_buf_clear(&im->last);
+    return yzi_buf_put(&im->last, key);
+}
+
+/* -- telling changes -- */
+
+static int tell(struct importer *im, enum import_change_kind kind, const struct query_value *before,
+                const struct query_value *after)
+{
+    const struct import_change c = {.kind = kind, .before = before, .after = after};
+    return im->src->change ? im->src->change(im->src->ctx, &c) : 0;
+}
+
+/* What is stored, opened while it still is: a change ends its views. */
+static int keep_before(struct importer *im, yz_bytes key, const struct stored_row *row)
+{
+    if (!im->src->change) {
+        return 0;
+    }
+    return yzi_plain_read(&im->old->layout, key, row, &im->before);
+}
+
+/* -- rows: upsert and insert -- */
+
+static int upsert_found(struct importer *im, const struct write_target *target,
+                        const struct query_value *values, char reason[SCAN_REASON_MAX])
+{
+    const struct row_layout *l = &yzi_writer_generation(im->w)->layout;
+    bool equal;
+    YZ_TRY(yzi_row_equals(l, target->key, &target->row, values, &im->plain, &equal));
+    if (equal) {
+        im->report.unchanged++;
+        return 1;
+    }
+    if (im->src->mode == IMPORT_INSERT) {
+        snprintf(reason, SCAN_REASON_MAX, "has a key that is there already, with other values");
+        return YZ_EDATA;
+    }
+    return im->src->change ? yzi_plain_read(l, target->key, &target->row, &im->before) : 0;
+}
+
+static int upsert(struct importer *im, const struct scan_place *at,
+                  const struct query_value *values, char reason[SCAN_REASON_MAX])
+{
+    const struct write_target *target = yzi_writer_target(im->w);
     enum write_effect effect;
     struct write_conflict conflict;
+    bool found = target->found;
+    if (found && was_met(im, target->row.ordinal)) {
+        return refuse_duplicate(im, at, reason);
+    }
+    if (found) {
+        int rc = upsert_found(im, target, values, reason);
+        if (rc != 0) {
+            return rc < 0 ? rc : 0;
+        }
+    }
+    YZ_TRY(count_change(im, !found));
     int rc = yzi_writer_put(im->w, values, &effect, &conflict);
     if (rc == YZ_EEXIST) {
         return refuse_second(&conflict, reason);
@@ -112,48 +256,267 @@ static int import_row(void *ctx, uint64_t line, const struct query_value *values
     YZ_TRY(rc);
     im->report.inserted += effect == WRITE_INSERTED;
     im->report.updated += effect == WRITE_UPDATED;
-    im->report.unchanged += effect == WRITE_UNCHANGED;
+    return found ? tell(im, CHANGE_CHANGED, im->before.values, values)
+                 : tell(im, CHANGE_ADDED, NULL, values);
+}
+
+/* -- rows: delete -- */
+
+static int delete (struct importer *im)
+{
+    const struct write_target *target = yzi_writer_target(im->w);
+    if (!target->found) {
+        im->report.absent++;
+        return 0;
+    }
+    const struct row_layout *l = &yzi_writer_generation(im->w)->layout;
+    YZ_TRY(im->src->change ? yzi_plain_read(l, target->key, &target->row, &im->before) : 0);
+    YZ_TRY(count_change(im, false));
+    YZ_TRY(yzi_writer_delete(im->w));
+    im->report.deleted++;
+    return tell(im, CHANGE_REMOVED, im->before.values, NULL);
+}
+
+/* -- rows: replace -- */
+
+/* What the old generation has under the key just sought. */
+static int find_old(struct importer *im, struct stored_row *out)
+{
+    yz_bytes stored;
+    YZ_TRY(yzi_db_get(im->old_txn, im->old->records, yzi_writer_target(im->w)->key, &stored));
+    YZ_TRY(yzi_row_decode(stored, out));
+    YZ_ENSURE(out->ordinal < im->first_ordinal, YZ_ECORRUPT);
     return 0;
 }
 
-/* -- the transaction -- */
-
-static int begin(struct importer *im)
+static int load(struct importer *im, const struct query_value *values, uint64_t sequence,
+                uint64_t ordinal, char reason[SCAN_REASON_MAX])
 {
-    YZ_TRY(yzi_writer_begin(im->store, &im->w));
-    im->first_ordinal = yzi_writer_next_ordinal(im->w);
-    im->report.sequence = yzi_writer_sequence(im->w);
-    YZ_ENSURE(im->first_ordinal < SIZE_MAX / 2, YZ_ECORRUPT);
-    return yzi_alloc((size_t)im->first_ordinal / 8 + 1, 1, &im->met);
+    struct write_conflict conflict;
+    YZ_TRY(count_change(im, true));
+    int rc = yzi_writer_put_as(im->w, values, sequence, ordinal, &conflict);
+    return rc == YZ_EEXIST ? refuse_second(&conflict, reason) : rc;
 }
 
-static int commit(struct importer *im, yz_error *err)
+static int load_changed(struct importer *im, const struct query_value *values,
+                        const struct stored_row *old, char reason[SCAN_REASON_MAX])
 {
-    if (im->src->dry_run) {
+    bool equal;
+    yz_bytes key = yzi_writer_target(im->w)->key;
+    YZ_TRY(yzi_row_equals(&im->old->layout, key, old, values, &im->plain, &equal));
+    YZ_TRY(keep_before(im, key, old));
+    uint64_t sequence = equal ? old->sequence : yzi_writer_sequence(im->w) + 1;
+    YZ_TRY(load(im, values, sequence, old->ordinal, reason));
+    yz_ignore(was_met(im, old->ordinal), "it is now");
+    im->report.unchanged += equal;
+    im->report.updated += !equal;
+    return equal ? 0 : tell(im, CHANGE_CHANGED, im->before.values, values);
+}
+
+static int replace(struct importer *im, const struct scan_place *at,
+                   const struct query_value *values, char reason[SCAN_REASON_MAX])
+{
+    struct stored_row old;
+    if (yzi_writer_target(im->w)->found) {
+        return refuse_duplicate(im, at, reason);
+    }
+    int rc = find_old(im, &old);
+    if (rc == 0) {
+        return load_changed(im, values, &old, reason);
+    }
+    YZ_ENSURE(rc == YZ_ENOTFOUND, rc);
+    YZ_TRY(load(im, values, yzi_writer_sequence(im->w) + 1, im->next_ordinal, reason));
+    im->next_ordinal++;
+    im->report.inserted++;
+    return tell(im, CHANGE_ADDED, NULL, values);
+}
+
+/* What the file did not bring goes: told one by one only to those who asked. */
+static int tell_removed(struct importer *im)
+{
+    YZ_AUTO(yzi_db_cursor_close) struct db_cursor *c = NULL;
+    yz_bytes key, stored;
+    YZ_TRY(yzi_db_cursor_open(im->old_txn, im->old->records, &c));
+    int rc;
+    while ((rc = yzi_db_cursor_move(c, DB_NEXT, &key, &stored)) == 0) {
+        struct stored_row row;
+        YZ_TRY(yzi_row_decode(stored, &row));
+        YZ_ENSURE(row.ordinal < im->first_ordinal, YZ_ECORRUPT);
+        if (!is_met(im, row.ordinal)) {
+            YZ_TRY(yzi_plain_read(&im->old->layout, key, &row, &im->before));
+            YZ_TRY(tell(im, CHANGE_REMOVED, im->before.values, NULL));
+        }
+    }
+    return rc == YZ_ENOTFOUND ? 0 : rc;
+}
+
+static int import_row(void *ctx, const struct scan_place *at, const struct query_value *values,
+                      char reason[SCAN_REASON_MAX])
+{
+    struct importer *im = ctx;
+    YZ_TRY(make_room(im));
+    YZ_TRY(yzi_writer_seek(im->w, values));
+    switch (im->src->mode) {
+    case IMPORT_UPSERT:
+    case IMPORT_INSERT:
+        return upsert(im, at, values, reason);
+    case IMPORT_REPLACE:
+        return replace(im, at, values, reason);
+    case IMPORT_DELETE:
+        return delete (im);
+    }
+    return YZ_EINVAL;
+}
+
+/* -- beginning and ending -- */
+
+static int read_counters(struct importer *im)
+{
+    struct generation *g = im->old;
+    YZ_TRY(yzi_db_begin_read(g->env, &im->old_txn));
+    YZ_TRY(yzi_store_meta_get(im->old_txn, g->meta, META_SEQUENCE, &im->old_sequence));
+    YZ_TRY(yzi_store_meta_get(im->old_txn, g->meta, META_ORDINAL, &im->first_ordinal));
+    YZ_TRY(yzi_db_count(im->old_txn, g->records, &im->old_records));
+    YZ_ENSURE(im->first_ordinal < SIZE_MAX / 2, YZ_ECORRUPT);
+    im->report.sequence = im->old_sequence;
+    im->next_ordinal = im->first_ordinal;
+    return 0;
+}
+
+static int begin(struct importer *im, bool large)
+{
+    bool replacing = im->src->mode == IMPORT_REPLACE;
+    YZ_TRY(read_counters(im));
+    if (!replacing) {
+        yzi_db_abort(&im->old_txn); /* no reader beside the writer: the file would grow */
+    }
+    free(im->met);
+    im->met = NULL;
+    YZ_TRY(yzi_alloc((size_t)im->first_ordinal / 8 + 1, 1, &im->met));
+    im->dense = replacing || im->old_records == 0;
+    YZ_TRY(measure(im, im->old));
+    if (!large) {
+        return yzi_writer_begin(im->store, &im->w);
+    }
+    YZ_TRY(yzi_generation_begin(im->store, replacing ? GENERATION_EMPTY : GENERATION_COPY,
+                                &im->loading, im->err));
+    YZ_TRY(measure(im, im->loading));
+    return yzi_writer_begin_in(im->loading, &im->w);
+}
+
+static void end(struct importer *im)
+{
+    yzi_writer_end(&im->w);
+    yzi_db_abort(&im->old_txn);
+    yzi_generation_drop(&im->loading);
+}
+
+static int finish_replacement(struct importer *im)
+{
+    im->report.deleted = im->old_records - im->met_n;
+    if (im->report.rows == 0 || im->report.rows == im->report.rejected) {
+        return yzi_fail(im->err, YZ_EDATA,
+                        "%s: has no record that could be imported; a replacement would leave "
+                        "nothing (to empty a data set, delete its records)",
+                        im->src->name);
+    }
+    if (im->src->change && im->report.deleted) {
+        YZ_TRY(tell_removed(im));
+    }
+    yzi_writer_set_sequence(im->w, yzi_writer_sequence(im->w) + im->report.deleted);
+    return 0;
+}
+
+static int commit(struct importer *im)
+{
+    uint64_t sequence;
+    if (im->src->mode == IMPORT_REPLACE) {
+        YZ_TRY(finish_replacement(im));
+    }
+    if (im->src->dry_run || !changed_anything(&im->report)) {
         return 0;
     }
-    int rc = yzi_writer_commit(im->w, &im->report.sequence);
+    int rc = yzi_writer_commit(im->w, &sequence);
     if (rc < 0) {
-        return yzi_fail(err, rc,
+        return yzi_fail(im->err, rc,
                         "%s: the store could not be written (%s); open it again to see whether "
                         "the import is in it, importing again does no harm",
                         im->src->name, yz_err_name(rc));
     }
+    if (im->loading) {
+        yzi_writer_end(&im->w);
+        yzi_db_abort(&im->old_txn); /* the old generation goes with its last reader */
+        YZ_TRY(yzi_generation_publish(&im->loading, im->err));
+    }
+    im->report.sequence = sequence;
     return 0;
 }
 
-static int run(struct importer *im, yz_error *err)
+/* A fault is told once, although the scan began again. */
+static void on_fault(void *ctx, const struct import_fault *f)
 {
-    YZ_TRY(begin(im));
+    struct importer *im = ctx;
+    if (im->told++ >= im->tell_from && im->src->fault) {
+        im->src->fault(im->src->ctx, f);
+    }
+}
+
+static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+{
+    const struct importer *im = ctx;
+    im->src->progress(im->src->ctx, rows, bytes, total);
+}
+
+static int scan(struct importer *im)
+{
+    struct import_source src = *im->src;
     struct scan_totals totals;
-    int rc = yzi_scan_csv(im->store->dataset, im->src, import_row, im, &totals, err);
+    src.fault = on_fault;
+    src.progress = im->src->progress ? on_progress : NULL;
+    src.ctx = im;
+    int rc = yzi_scan(im->store->dataset, &src, import_row, im, &totals, im->err);
     im->report.rows = totals.rows;
     im->report.faults = totals.faults;
+    im->report.rejected = totals.rejected;
+    for (size_t i = 0; i < im->store->dataset->fields_n; i++) {
+        im->report.unseen[i] = totals.rows && !totals.seen[i];
+    }
+    return rc;
+}
+
+static int attempt(struct importer *im, bool large)
+{
+    YZ_TRY(begin(im, large));
+    YZ_TRY(scan(im));
+    YZ_TRY(im->src->rejects ? yzi_rejects_flush(im->src->rejects) : 0);
+    return commit(im);
+}
+
+/* The transaction was full: once more, into a new generation. */
+static int start_over(struct importer *im)
+{
+    end(im);
+    im->report = (struct import_report){0};
+    im->jumps = im->met_n = 0;
+    im->located = 0;
+    im->tell_from = im->told;
+    im->told = 0;
+    yzi_buf_clear(&im->last);
+    YZ_TRY(im->src->rejects ? yzi_rejects_restart(im->src->rejects) : 0);
+    YZ_TRY(im->src->change ? im->src->change(im->src->ctx, NULL) : 0);
+    return attempt(im, true);
+}
+
+static int run(struct importer *im)
+{
+    int rc = attempt(im, im->src->mode == IMPORT_REPLACE);
+    rc = rc == START_OVER ? start_over(im) : rc;
+    end(im);
     if (rc < 0) { /* nothing of it will be */
         im->report.inserted = im->report.updated = im->report.unchanged = 0;
-        return rc;
+        im->report.deleted = im->report.absent = 0;
     }
-    return commit(im, err);
+    return rc;
 }
 
 /* A failure that nobody has put into words yet. */
@@ -166,47 +529,85 @@ static int in_words(const struct import_source *src, int rc, yz_error *err)
     return rc;
 }
 
-int yzi_store_import_csv(struct store *s, const struct import_source *src,
-                         struct import_report *out, yz_error *err)
+int yzi_store_import(struct store *s, const struct import_source *src, struct import_report *out,
+                     yz_error *err)
 {
-    if (err) {
-        *err = (yz_error){0};
-    }
-    if (s->read_only || src->mode != IMPORT_UPSERT) {
+    yz_error unasked;
+    err = err ? err : &unasked;
+    *err = (yz_error){0};
+    if (s->read_only || src->mode < IMPORT_UPSERT || src->mode > IMPORT_DELETE) {
         return yzi_fail(err, YZ_EINVAL, "%s: %s", src->name,
                         s->read_only ? "the store is open for reading only"
                                      : "the import mode is unknown");
     }
-    struct importer im = {.store = s, .src = src};
-    int rc = run(&im, err);
-    yzi_writer_end(&im.w);
-    free(im.met);
+    YZ_AUTO(yzi_free_ptr) struct importer *im = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *im, &im));
+    im->store = s;
+    im->src = src;
+    im->err = err;
+    im->old = yzi_generation_pin(s);
+    yzi_plain_init(&im->before);
+    yzi_buf_init(&im->plain, YZ_VALUE_MAX + 64u);
+    yzi_buf_init(&im->last, YZ_DB_KEY_MAX);
+    int rc = run(im);
+    yzi_generation_unpin(&im->old);
+    yzi_plain_fini(&im->before);
+    yzi_buf_wipe(&im->plain);
+    yzi_buf_wipe(&im->last);
+    free(im->met);
     if (rc == 0 || rc == YZ_EDATA) {
-        *out = im.report;
+        *out = im->report;
     }
     return in_words(src, rc, err);
 }
 
-static int accept_row(void *ctx, uint64_t line, const struct query_value *values,
+/* -- without a store -- */
+
+static int accept_row(void *ctx, const struct scan_place *at, const struct query_value *values,
                       char reason[SCAN_REASON_MAX])
 {
     (void)ctx;
-    (void)line;
+    (void)at;
     (void)values;
     (void)reason;
     return 0;
 }
 
-int yzi_dataset_check_csv(const struct dataset *d, const struct import_source *src,
-                          struct import_report *out, yz_error *err)
+int yzi_dataset_check(const struct dataset *d, const struct import_source *src,
+                      struct import_report *out, yz_error *err)
 {
     if (err) {
         *err = (yz_error){0};
     }
     struct scan_totals totals;
-    int rc = yzi_scan_csv(d, src, accept_row, NULL, &totals, err);
+    int rc = yzi_scan(d, src, accept_row, NULL, &totals, err);
     if (rc == 0 || rc == YZ_EDATA) {
-        *out = (struct import_report){.rows = totals.rows, .faults = totals.faults};
+        *out = (struct import_report){
+            .rows = totals.rows, .faults = totals.faults, .rejected = totals.rejected};
+        for (size_t i = 0; i < d->fields_n; i++) {
+            out->unseen[i] = totals.rows && !totals.seen[i];
+        }
     }
     return in_words(src, rc, err);
+}
+
+bool yzi_import_format_of(const char *name, enum import_format *out)
+{
+    static const struct {
+        const char *end;
+        enum import_format format;
+    } ends[] = {{".csv", FORMAT_CSV},
+                {".json", FORMAT_JSON},
+                {".jsonl", FORMAT_JSONL},
+                {".ndjson", FORMAT_JSONL},
+                {".xml", FORMAT_XML}};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t k = strlen(ends[i].end);
+        if (n > k && strcasecmp(name + n - k, ends[i].end) == 0) {
+            *out = ends[i].format;
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A CSV file as checked rows: columns to fields, text to canonical values, every fault with its
- * line and field. Faults never repeat a value, which may be personal; a column's name may be told.
- * What can be told further is told further: a wrong row does not hide the next one, but a wrong
- * header or wrong quoting ends the scan, since nothing behind it means anything.
+ * The mapper: raw records to canonical values, every fault with its place and field. Faults never
+ * repeat a value, which may be personal; a column's name may be told. What can be told further is
+ * told further: a wrong record does not hide the next one, but where the file itself is wrong the
+ * scan ends, since nothing behind it means anything.
  */
+#include "adapters/dataset/scan.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "adapters/dataset/csv.h"
+#include "adapters/dataset/encoding.h"
+#include "adapters/dataset/normalise.h"
+#include "adapters/dataset/rejects.h"
 #include "adapters/dataset/store_impl.h"
 #include "base/text.h"
 
@@ -19,9 +23,8 @@
 #define FAULTS_DEFAULT 20u
 /* Canonical text is longer than what the file holds by a little ("1" is "true", a time gains a Z).
  */
-#define CANONICAL_MAX ((size_t)8 * CSV_ROW_MAX)
-#define NAME_SHOWN 120u
-#define IGNORED (-1)
+#define CANONICAL_MAX ((size_t)8 * SCAN_RECORD_MAX)
+#define SENTENCE_MAX 700u
 
 struct scan {
     const struct dataset *d;
@@ -31,200 +34,173 @@ struct scan {
     yz_error *err;
     struct scan_totals totals;
     uint64_t max_faults;
+    uint8_t *piece;
+    struct decoder *decoder;
     uint64_t bytes, bytes_total;
-    int field_of[CSV_COLUMNS_MAX]; /* column -> field, or IGNORED */
-    size_t columns;
-    bool has_columns; /* the header was read, or needs not be */
-    yz_buf canonical; /* the current row's values, one after the other */
+    bool at_end;
+    bool bad_encoding;               /* the file is in GB 18030: say so of what is not */
+    const struct raw_record *record; /* being mapped; NULL between records */
+    bool rejected;                   /* it has a fault, and goes to the rejects */
+    yz_buf reasons;                  /* of that */
+    yz_buf canonical;                /* its values, one after the other */
+    yz_buf scratch;
     struct query_value values[DATASET_FIELDS_MAX];
 };
 
-/* -- faults -- */
-
-/* Tell a fault; negative when the scan is to end. */
-static int fault(struct scan *s, uint64_t line, const char *field, const char *reason)
+const struct dataset *yzi_scan_dataset(const struct scan *s)
 {
-    if (s->totals.faults++ == 0) {
-        yz_ignore(yzi_fail(s->err, YZ_EDATA, "%s:%" PRIu64 ": %s%s%s", s->src->name, line,
-                           field ? field : "", field ? ": " : "", reason),
-                  "the code is returned when the scan ends");
-    }
-    if (s->src->fault) {
-        s->src->fault(s->src->ctx,
-                      &(struct import_fault){
-                          .file = s->src->name, .line = line, .field = field, .reason = reason});
-    }
-    return s->totals.faults >= s->max_faults ? YZ_EDATA : 0;
+    return s->d;
 }
 
-/* A column's name from the file, fit to be shown: cut, and without control characters. */
-static void shown(yz_bytes name, char out[NAME_SHOWN + 1])
+bool yzi_scan_keys_only(const struct scan *s)
 {
-    size_t n = yzi_utf8_cut(name, NAME_SHOWN);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = name.p[i] < 0x20 || name.p[i] == 0x7f ? '?' : (char)name.p[i];
+    return s->src->mode == IMPORT_DELETE;
+}
+
+bool yzi_scan_wants(const struct scan *s, size_t field)
+{
+    if (!yzi_scan_keys_only(s)) {
+        return true;
     }
-    out[n] = '\0';
-}
-
-static int column_fault(struct scan *s, uint64_t line, yz_bytes name, const char *what)
-{
-    char text[NAME_SHOWN + 1], reason[NAME_SHOWN + 200];
-    shown(name, text);
-    snprintf(reason, sizeof reason, "the column '%s' %s", text, what);
-    return fault(s, line, NULL, reason);
-}
-
-/* -- columns -- */
-
-static bool is_ignored(const struct dataset *d, yz_bytes name)
-{
-    for (size_t i = 0; i < d->csv.ignore.n; i++) {
-        if (yzi_bytes_eq_str(name, d->csv.ignore.items[i])) {
+    for (size_t i = 0; i < s->d->key_n; i++) {
+        if (s->d->key[i] == field) {
             return true;
         }
     }
     return false;
 }
 
-/* The field read from the column of this name, IGNORED, or -2 when the definition does not know
- * it. */
-static int field_of_column(const struct dataset *d, yz_bytes name)
+uint64_t yzi_scan_faults(const struct scan *s)
 {
-    for (size_t i = 0; i < d->fields_n; i++) {
-        if (yzi_bytes_eq_str(name, d->fields[i].csv)) {
-            return (int)i;
-        }
-    }
-    return is_ignored(d, name) ? IGNORED : -2;
+    return s->totals.faults;
 }
 
-static int map_column(struct scan *s, const struct csv_row *row, size_t column)
+/* -- faults -- */
+
+void yzi_import_fault_text(const struct import_fault *f, char *out, size_t cap)
 {
-    yz_bytes name = row->fields[column];
-    if (!yzi_utf8_is_valid(name)) {
-        return fault(s, row->line, NULL,
-                     "a column name is not valid UTF-8 (save the file as UTF-8; GBK and GB 18030 "
-                     "are not read)");
+    char record[40] = "";
+    if (f->record) {
+        snprintf(record, sizeof record, " record %" PRIu64 ":", f->record);
     }
-    if (name.n == 0) {
-        return fault(s, row->line, NULL, "a column has no name");
-    }
-    for (size_t i = 0; i < column; i++) {
-        if (yzi_bytes_eq(row->fields[i], name)) {
-            return column_fault(s, row->line, name, "stands twice in the header");
-        }
-    }
-    int field = field_of_column(s->d, name);
-    if (field == -2) {
-        return column_fault(s, row->line, name,
-                            "belongs to no field (give a field `csv:` with this name, or list it "
-                            "under `csv: ignore:`)");
-    }
-    s->field_of[column] = field;
-    return 0;
+    snprintf(out, cap, "%s:%" PRIu64 ":%s %s%s%s", f->file, f->line, record,
+             f->field ? f->field : "", f->field ? ": " : "", f->reason);
 }
 
-static int read_header(struct scan *s, const struct csv_row *row)
+static void tell(struct scan *s, const struct scan_place *at, const char *field, const char *reason)
 {
-    bool found[DATASET_FIELDS_MAX] = {0};
-    s->columns = row->n;
-    for (size_t i = 0; i < row->n; i++) {
-        s->field_of[i] = IGNORED;
-        YZ_TRY(map_column(s, row, i));
-        if (s->field_of[i] != IGNORED) {
-            found[s->field_of[i]] = true;
-        }
+    struct import_fault f = {.file = s->src->name,
+                             .line = at->line,
+                             .record = at->record,
+                             .field = field,
+                             .reason = reason};
+    if (s->totals.faults++ == 0) {
+        char text[SENTENCE_MAX];
+        yzi_import_fault_text(&f, text, sizeof text);
+        yz_ignore(yzi_fail(s->err, YZ_EDATA, "%s", text), "returned when the scan ends");
     }
-    for (size_t i = 0; i < s->d->fields_n; i++) {
-        if (!found[i]) {
-            YZ_TRY(column_fault(s, row->line, yzi_bytes_str(s->d->fields[i].csv), "is missing"));
-        }
+    if (s->src->fault) {
+        s->src->fault(s->src->ctx, &f);
     }
-    s->has_columns = true;
-    return s->totals.faults ? YZ_EDATA : 0;
 }
 
-/* Without a header the definition gives positions; it holds them to 1..n without a gap. */
-static void map_positions(struct scan *s)
+int yzi_scan_fault(struct scan *s, const struct scan_place *at, const char *field,
+                   const char *reason)
 {
-    s->columns = s->d->fields_n + s->d->csv.ignore.n;
-    for (size_t i = 0; i < s->columns; i++) {
-        char position[24];
-        snprintf(position, sizeof position, "%zu", i + 1);
-        s->field_of[i] = field_of_column(s->d, yzi_bytes_str(position));
-    }
-    s->has_columns = true;
+    tell(s, at, field, reason);
+    return s->totals.faults >= s->max_faults ? YZ_EDATA : 0;
 }
 
-/* -- rows -- */
+/* A fault of the record being mapped: told, or noted for the rejects. */
+static int record_fault(struct scan *s, const char *field, const char *reason)
+{
+    if (!s->src->rejects) {
+        return yzi_scan_fault(s, &s->record->at, field, reason);
+    }
+    s->rejected = true;
+    YZ_TRY(yzi_buf_put_str(&s->reasons, s->reasons.n ? "; " : ""));
+    if (field) {
+        YZ_TRY(yzi_buf_put_str(&s->reasons, field));
+        YZ_TRY(yzi_buf_put_str(&s->reasons, ": "));
+    }
+    return yzi_buf_put_str(&s->reasons, reason);
+}
+
+static int reject(struct scan *s)
+{
+    s->totals.rejected++;
+    return yzi_rejects_put(s->src->rejects, &s->record->at, yzi_bytes_buf(&s->reasons),
+                           s->record->columns, s->record->columns_n);
+}
+
+int yzi_scan_columns(struct scan *s, const yz_bytes *names, size_t n)
+{
+    return s->src->rejects ? yzi_rejects_head(s->src->rejects, names, n) : 0;
+}
+
+/* -- records -- */
 
 /* One value: its canonical text is appended to s->canonical, *null tells there is none. */
-static int check_value(struct scan *s, uint64_t line, int field, yz_bytes text, bool *null)
+static int map_value(struct scan *s, const struct dataset_field *f, const struct raw_value *raw,
+                     bool *null)
 {
-    const struct dataset_field *f = field == IGNORED ? NULL : &s->d->fields[field];
+    const char *reason = NULL;
+    yz_bytes text = {0};
     *null = true;
-    if (!f) {
-        return yzi_utf8_is_valid(text)
-                   ? 0
-                   : fault(s, line, NULL, "an ignored column is not valid UTF-8");
+    if (raw->fault) {
+        return record_fault(s, f->name, raw->fault);
+    }
+    if (raw->present && raw->v.n) {
+        YZ_TRY(yzi_normalise(f, raw->v, &s->scratch, &text));
     }
     if (text.n == 0) {
-        return f->required ? fault(s, line, f->name, "is required and empty") : 0;
+        return f->required ? record_fault(s, f->name, "is required and empty") : 0;
     }
-    const char *reason = NULL;
+    if (s->bad_encoding && !yzi_utf8_is_valid(text)) {
+        return record_fault(s, f->name, "has bytes that are not GB 18030");
+    }
     int rc = yzi_field_canonical(f, text, &s->canonical, &reason);
-    if (rc == YZ_EDATA) {
-        return fault(s, line, f->name, reason);
-    }
     *null = rc < 0;
-    return rc;
+    return rc == YZ_EDATA ? record_fault(s, f->name, reason) : rc;
 }
 
-static int check_row(struct scan *s, const struct csv_row *row)
+static int map_values(struct scan *s, const struct raw_record *r)
 {
-    size_t end[DATASET_FIELDS_MAX];
+    size_t end[DATASET_FIELDS_MAX], start = 0;
     uint64_t faults = s->totals.faults;
     yzi_buf_clear(&s->canonical);
-    for (size_t i = 0; i < s->columns; i++) {
-        int field = s->field_of[i];
-        bool null;
-        YZ_TRY(check_value(s, row->line, field, row->fields[i], &null));
-        if (field != IGNORED) {
-            s->values[field] = (struct query_value){.null = null};
-            end[field] = s->canonical.n;
+    for (size_t i = 0; i < s->d->fields_n; i++) {
+        bool null = true;
+        if (yzi_scan_wants(s, i)) {
+            YZ_TRY(map_value(s, &s->d->fields[i], &r->values[i], &null));
         }
+        s->values[i] = (struct query_value){.null = null};
+        end[i] = s->canonical.n;
+        s->totals.seen[i] = s->totals.seen[i] || r->values[i].present;
     }
-    if (s->totals.faults != faults) {
+    if (s->rejected || s->totals.faults != faults) {
         return 0;
     }
-    size_t start = 0; /* views only now: the buffer no longer moves */
-    for (size_t i = 0; i < s->columns; i++) {
-        int field = s->field_of[i];
-        if (field != IGNORED && !s->values[field].null) {
-            s->values[field].v = yzi_bytes(s->canonical.p + start, end[field] - start);
-            start = end[field];
+    for (size_t i = 0; i < s->d->fields_n; i++) { /* views only now: the buffer no longer moves */
+        if (!s->values[i].null) {
+            s->values[i].v = yzi_bytes(s->canonical.p + start, end[i] - start);
         }
+        start = end[i];
     }
     char reason[SCAN_REASON_MAX];
-    int rc = s->row(s->ctx, row->line, s->values, reason);
-    return rc == YZ_EDATA ? fault(s, row->line, NULL, reason) : rc;
+    int rc = s->row(s->ctx, &r->at, s->values, reason);
+    return rc == YZ_EDATA ? record_fault(s, NULL, reason) : rc;
 }
 
-static int on_row(void *ctx, const struct csv_row *row)
+int yzi_scan_record(struct scan *s, const struct raw_record *r)
 {
-    struct scan *s = ctx;
-    if (!s->has_columns) {
-        return read_header(s, row);
-    }
     s->totals.rows++;
-    if (row->n != s->columns) {
-        char reason[80];
-        snprintf(reason, sizeof reason, "has %zu column%s, not %zu", row->n, row->n == 1 ? "" : "s",
-                 s->columns);
-        return fault(s, row->line, NULL, reason);
-    }
-    YZ_TRY(check_row(s, row));
+    s->record = r;
+    s->rejected = false;
+    yzi_buf_clear(&s->reasons);
+    YZ_TRY(r->fault ? record_fault(s, NULL, r->fault) : map_values(s, r));
+    YZ_TRY(s->rejected ? reject(s) : 0);
+    s->record = NULL;
     if (s->src->progress && s->totals.rows % PROGRESS_ROWS == 0) {
         s->src->progress(s->src->ctx, s->totals.rows, s->bytes, s->bytes_total);
     }
@@ -233,62 +209,85 @@ static int on_row(void *ctx, const struct csv_row *row)
 
 /* -- the file -- */
 
-static int read_piece(struct scan *s, uint8_t *piece, size_t *out_n)
+static int read_piece(struct scan *s, size_t *out_n)
 {
     ssize_t n;
+    if (s->src->cancel && atomic_load(s->src->cancel)) {
+        return yzi_fail(s->err, YZ_ECANCELLED, "%s: the import was cancelled, nothing was changed",
+                        s->src->name);
+    }
     do {
-        n = pread(s->src->fd, piece, PIECE_BYTES, (off_t)s->bytes);
+        n = pread(s->src->fd, s->piece, PIECE_BYTES, (off_t)s->bytes);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return yzi_fail(s->err, yzi_err_from_errno(errno), "%s: %s", s->src->name, strerror(errno));
     }
+    s->bytes += (uint64_t)n;
     *out_n = (size_t)n;
     return 0;
 }
 
-static int read_file(struct scan *s, struct csv_reader *csv, uint8_t *piece)
+int yzi_scan_piece(struct scan *s, enum text_encoding encoding, yz_bytes *out)
 {
-    for (size_t n = 1; n > 0;) {
-        YZ_TRY(read_piece(s, piece, &n));
-        s->bytes += n;
-        uint64_t line = 0;
-        const char *reason = NULL;
-        int rc = yzi_csv_feed(csv, yzi_bytes(piece, n), n == 0, on_row, s, &line, &reason);
-        if (rc == YZ_EDATA && reason) {
-            YZ_TRY(fault(s, line, NULL, reason));
+    bool decode = encoding == ENCODING_GB18030;
+    if (decode && !s->decoder) {
+        int rc = yzi_decoder_new(&s->decoder);
+        if (rc == YZ_EUNSUPPORTED) {
+            return yzi_fail(s->err, rc,
+                            "%s: this system cannot read GB 18030 (its C library has "
+                            "no table for it); convert the file to UTF-8",
+                            s->src->name);
         }
         YZ_TRY(rc);
+        s->bad_encoding = true;
     }
-    if (s->bytes == 0) {
-        YZ_TRY(fault(s, 1, NULL, "the file is empty"));
-    } else if (!s->has_columns) {
-        YZ_TRY(fault(s, 1, NULL, "the header row is missing"));
+    *out = (yz_bytes){0};
+    while (!s->at_end && out->n == 0) {
+        size_t n = 0;
+        YZ_TRY(read_piece(s, &n));
+        s->at_end = n == 0;
+        *out = yzi_bytes(s->piece, n);
+        if (decode) {
+            YZ_TRY(yzi_decoder_feed(s->decoder, *out, s->at_end, out));
+        }
     }
-    return s->totals.faults ? YZ_EDATA : 0;
+    return 0;
+}
+
+static int run_source(struct scan *s)
+{
+    switch (s->src->format) {
+    case FORMAT_CSV:
+        return yzi_scan_csv(s);
+    case FORMAT_JSON:
+        return yzi_scan_json(s, s->d->json.lines);
+    case FORMAT_JSONL:
+        return yzi_scan_json(s, true);
+    case FORMAT_XML:
+        return yzi_scan_xml(s);
+    }
+    return yzi_fail(s->err, YZ_EINVAL, "%s: the format is unknown", s->src->name);
 }
 
 static int scan_with(struct scan *s)
 {
     struct stat st;
+    const struct scan_place start = {.line = 1};
     if (fstat(s->src->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         return yzi_fail(s->err, YZ_EINVAL, "%s: is not a regular file", s->src->name);
     }
     s->bytes_total = (uint64_t)st.st_size;
-    if (!s->d->csv.header) {
-        map_positions(s);
+    if (st.st_size == 0) {
+        YZ_TRY(yzi_scan_fault(s, &start, NULL, "the file is empty"));
+        return YZ_EDATA;
     }
-    YZ_AUTO(yzi_free_ptr) uint8_t *piece = NULL;
-    YZ_TRY(yzi_alloc(PIECE_BYTES, 1, &piece));
-    struct csv_reader *csv;
-    YZ_TRY(yzi_csv_new(s->d->csv.delimiter, &csv));
-    int rc = read_file(s, csv, piece);
-    yzi_csv_free(csv);
-    explicit_bzero(piece, PIECE_BYTES);
-    return rc;
+    YZ_TRY(yzi_alloc(PIECE_BYTES, 1, &s->piece));
+    YZ_TRY(run_source(s));
+    return s->totals.faults ? YZ_EDATA : 0;
 }
 
-int yzi_scan_csv(const struct dataset *d, const struct import_source *src, scan_row_fn *row,
-                 void *ctx, struct scan_totals *totals, yz_error *err)
+int yzi_scan(const struct dataset *d, const struct import_source *src, scan_row_fn *row, void *ctx,
+             struct scan_totals *totals, yz_error *err)
 {
     *totals = (struct scan_totals){0};
     YZ_AUTO(yzi_free_ptr) struct scan *s = NULL;
@@ -300,9 +299,18 @@ int yzi_scan_csv(const struct dataset *d, const struct import_source *src, scan_
                        .err = err,
                        .max_faults = src->max_faults ? src->max_faults : FAULTS_DEFAULT};
     yzi_buf_init(&s->canonical, CANONICAL_MAX);
+    yzi_buf_init(&s->scratch, 2 * (size_t)SCAN_RECORD_MAX);
+    yzi_buf_init(&s->reasons, SCAN_RECORD_MAX);
     int rc = yzi_buf_reserve(&s->canonical, 1); /* views of empty values need a pointer, too */
     rc = rc < 0 ? rc : scan_with(s);
     yzi_buf_wipe(&s->canonical);
+    yzi_buf_wipe(&s->scratch);
+    yzi_buf_fini(&s->reasons);
+    yzi_decoder_free(s->decoder);
+    if (s->piece) {
+        explicit_bzero(s->piece, PIECE_BYTES);
+        free(s->piece);
+    }
     *totals = s->totals;
     return rc;
 }

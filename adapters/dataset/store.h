@@ -11,6 +11,8 @@
 #ifndef YZ_DATASET_STORE_H
 #define YZ_DATASET_STORE_H
 
+#include <stdatomic.h>
+
 #include "adapters/dataset/definition.h"
 #include "base/secret.h"
 #include "proto/payload.h"
@@ -48,41 +50,78 @@ YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
 YZ_MUST_USE int yzi_store_build_step(struct store *s, bool *more, yz_error *err);
 
 /* -- import -- */
-enum import_mode { IMPORT_UPSERT = 1 };
+enum import_format { FORMAT_CSV, FORMAT_JSON, FORMAT_JSONL, FORMAT_XML };
+enum import_mode {
+    IMPORT_UPSERT = 1, /* insert, or update what has the key */
+    IMPORT_INSERT,     /* insert; a record that is there already must be equal */
+    IMPORT_REPLACE,    /* the file is the whole register: what is not in it goes */
+    IMPORT_DELETE      /* a file of keys: those records go; other fields are not read */
+};
+/* The format a file's name tells by its end (.csv .json .jsonl .ndjson .xml); false: none. */
+bool yzi_import_format_of(const char *name, enum import_format *out);
+
 struct import_fault {
     const char *file;  /* the source's name */
-    uint64_t line;     /* where the row starts, from 1 */
-    const char *field; /* NULL when the row as a whole is wrong */
+    uint64_t line;     /* where the record starts, from 1 */
+    uint64_t record;   /* which it is, from 1; 0: the line tells, or no record is meant */
+    const char *field; /* NULL when the record as a whole is wrong, or the file is */
     const char *reason;
 };
+/* "file:line: record N: field: reason", cut to `cap`. */
+void yzi_import_fault_text(const struct import_fault *f, char *out, size_t cap);
+
+enum import_change_kind { CHANGE_ADDED = 1, CHANGE_CHANGED, CHANGE_REMOVED };
+/* Plain values by field of the definition, valid during the call; before is NULL for what was
+ * added, after for what goes. */
+struct import_change {
+    enum import_change_kind kind;
+    const struct query_value *before, *after;
+};
+
 struct import_report {
     uint64_t rows, inserted, updated, unchanged, faults;
-    uint64_t sequence; /* after the import */
+    uint64_t deleted;                /* by IMPORT_DELETE, or not in the file of an IMPORT_REPLACE */
+    uint64_t absent;                 /* keys of an IMPORT_DELETE that no record has */
+    uint64_t rejected;               /* left out, see `rejects` */
+    uint64_t sequence;               /* after the import */
+    bool unseen[DATASET_FIELDS_MAX]; /* by field: no record had anything at its path */
 };
+struct import_rejects; /* rejects.h */
 struct import_source {
-    int fd;           /* a regular file, read from its start; YZ_EINVAL otherwise */
+    int fd;           /* a regular file, read from its start, perhaps twice; YZ_EINVAL otherwise */
     const char *name; /* for messages */
+    enum import_format format;
     enum import_mode mode;
     bool dry_run; /* check everything, change nothing */
     /* called for each fault, at most max_faults times; may be NULL */
     void (*fault)(void *ctx, const struct import_fault *f);
     /* called every few thousand rows with bytes done and total; may be NULL */
     void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    /* called for each change, also of a dry run; a negative return ends the import, which then
+     * changes nothing. May be NULL. A large import may begin again with its first row, and says so
+     * by a call with NULL. */
+    int (*change)(void *ctx, const struct import_change *c);
     void *ctx;
-    uint64_t max_faults; /* 0: 20 */
+    uint64_t max_faults;            /* 0: 20 */
+    struct import_rejects *rejects; /* wrong records are written there and the others imported;
+                                       NULL: all or nothing */
+    const _Atomic bool
+        *cancel; /* looked at now and then: YZ_ECANCELLED, nothing changed; or NULL */
 };
-/* Import CSV, all or nothing: with any fault nothing is changed and YZ_EDATA returned, err holding
- * the first fault as "file:line: field: reason" and *out being filled, too (with 0 inserted,
- * updated and unchanged). The scan goes on behind a wrong row, until max_faults were found; behind
- * a wrong header or wrong quoting it does not. Reasons never repeat a value. Refused, each with its
- * line: bad quoting, wrong column count, unknown or missing column, duplicate key (with the line of
- * the first), invalid UTF-8, bad value, NUL. A UTF-8 BOM and CRLF are accepted. The same file again
- * changes nothing. YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
-YZ_MUST_USE int yzi_store_import_csv(struct store *s, const struct import_source *src,
-                                     struct import_report *out, yz_error *err);
-/* The same checks without a store (`yz data check`): duplicate keys are not looked for. */
-YZ_MUST_USE int yzi_dataset_check_csv(const struct dataset *d, const struct import_source *src,
-                                      struct import_report *out, yz_error *err);
+/* Import, all or nothing: with any fault nothing is changed and YZ_EDATA returned, err holding the
+ * first fault as "file:line: field: reason" and *out being filled, too (with nothing inserted,
+ * updated, unchanged or deleted). The scan goes on behind a wrong record, until max_faults were
+ * found; where the file itself is wrong (header, quoting, not well-formed) it does not. Reasons
+ * never repeat a value. The same file again changes nothing. What is small is one transaction; what
+ * would not fit in memory is loaded into a new generation and switched to at the end, and so is
+ * every IMPORT_REPLACE: answers go on from the old one meanwhile, and after a crash at any moment
+ * the store is the old or the new one. YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM, YZ_ECANCELLED. Writer
+ * thread only. */
+YZ_MUST_USE int yzi_store_import(struct store *s, const struct import_source *src,
+                                 struct import_report *out, yz_error *err);
+/* The same checks without a store: duplicate keys are not looked for. */
+YZ_MUST_USE int yzi_dataset_check(const struct dataset *d, const struct import_source *src,
+                                  struct import_report *out, yz_error *err);
 
 /* -- query -- */
 struct query_limits {

@@ -213,23 +213,4 @@ struct store {
     unsigned removed;           /* unfinished generations that the start removed */
 };
 
-/* -- scan.c: a CSV file as checked rows -- */
-
-/* Called for each row that is right: values by field of the definition, canonical, valid during the
- * call. YZ_EDATA with `reason` written refuses the row, the scan goes on; any other negative return
- * stops the scan and is returned. */
-#define SCAN_REASON_MAX 200u
-typedef int scan_row_fn(void *ctx, uint64_t line, const struct query_value *values,
-                        char reason[SCAN_REASON_MAX]);
-
-struct scan_totals {
-    uint64_t rows, faults; /* rows read, right or wrong */
-};
-
-/* Read src from its start. YZ_EDATA when there was a fault (err holds the first), but only after
- * the whole file or max_faults were seen. `totals` is written in any case. */
-YZ_MUST_USE int yzi_scan_csv(const struct dataset *d, const struct import_source *src,
-                             scan_row_fn *row, void *ctx, struct scan_totals *totals,
-                             yz_error *err);
-
 #endif

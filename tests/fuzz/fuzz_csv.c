@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Targets: yzi_csv_feed, yzi_dataset_check_csv (with it the scan and yzi_field_canonical).
+ * Targets: yzi_csv_feed, yzi_dataset_check (with it the scan and yzi_field_canonical).
  *
  * The first byte chooses the delimiter and the size of the pieces; the rest is the file. Fed whole
  * and in pieces it must give the same rows at the same lines and the same fault; a row never has
@@ -103,11 +103,11 @@ static void check(const struct dataset *d, yz_bytes file)
                                 .fault = on_fault,
                                 .ctx = &told,
                                 .max_faults = 50};
-    int rc = yzi_dataset_check_csv(d, &src, &first, &err);
+    int rc = yzi_dataset_check(d, &src, &first, &err);
     YZ_ASSERT(rc == 0 ||
               (rc == YZ_EDATA && err.code == YZ_EDATA && strncmp(err.text, "f:", 2) == 0));
     YZ_ASSERT(told == first.faults && (rc == 0) == (told == 0));
-    YZ_ASSERT(yzi_dataset_check_csv(d, &src, &again, &err_again) == rc);
+    YZ_ASSERT(yzi_dataset_check(d, &src, &again, &err_again) == rc);
     YZ_ASSERT(again.rows == first.rows && again.faults == first.faults);
     close(fd);
 }

@@ -70,7 +70,7 @@ static struct store *make_store(void)
             .fd = memfd_create("csv", MFD_CLOEXEC), .name = "f", .mode = IMPORT_UPSERT};
         size_t bytes_n = right ? n : strlen(csv);
         YZ_ASSERT(write(src.fd, csv, bytes_n) == (ssize_t)bytes_n);
-        YZ_ASSERT(yzi_store_import_csv(s, &src, &report, NULL) == (right ? 0 : YZ_EDATA));
+        YZ_ASSERT(yzi_store_import(s, &src, &report, NULL) == (right ? 0 : YZ_EDATA));
         close(src.fd);
     }
     empty_dir(path);

@@ -41,7 +41,7 @@ static void import(struct store *s, const char *csv)
     struct import_source source = {.fd = fd, .name = "rows.csv", .mode = IMPORT_UPSERT};
     struct import_report report;
     yz_error err = {0};
-    if (yzi_store_import_csv(s, &source, &report, &err) < 0) {
+    if (yzi_store_import(s, &source, &report, &err) < 0) {
         fail_msg("%s", err.text);
     }
     close(fd);

@@ -103,7 +103,7 @@ struct store *fixture_open(const char *dir, const struct dataset *d, yz_secret *
 int fixture_import_bytes(struct store *s, yz_bytes csv, struct import_report *out, yz_error *err)
 {
     struct import_source src = {.fd = fixture_file(csv), .name = "t.csv", .mode = IMPORT_UPSERT};
-    int rc = yzi_store_import_csv(s, &src, out, err);
+    int rc = yzi_store_import(s, &src, out, err);
     close(src.fd);
     return rc;
 }

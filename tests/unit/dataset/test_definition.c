@@ -44,7 +44,7 @@ static const char full_yaml[] =
     "indexes:\n"
     "  - {name: by_person, fields: [person, use], unique: true}\n"
     "csv: {delimiter: ';', header: true, ignore: [x, y]}\n"
-    "json: {format: lines, path: data}\n"
+    "json: {format: array, path: data}\n"
     "xml: {element: Title}\n";
 
 static void test_definition__says_what_was_written(void **unused)

@@ -179,8 +179,8 @@ static const struct fault_case fault_cases[] = {
     {"id,name,born,kids,id\n", "t.csv:1: the column 'id' stands twice in the header"},
     {"id,name,,kids\n", "t.csv:1: a column has no name"},
     {"id,name,born,kids,\xe6\x9d\n",
-     "t.csv:1: a column name is not valid UTF-8 (save the file as UTF-8; GBK and GB 18030 are not "
-     "read)"},
+     "t.csv:1: a column name is not valid UTF-8 (if the file is in GBK or GB 18030, write "
+     "`csv: {encoding: gb18030}`)"},
     {"id,name,born,kids,se\x1bx\n",
      "t.csv:1: the column 'se?x' belongs to no field (give a field `csv:` with this name, or list "
      "it under `csv: ignore:`)"},
@@ -319,7 +319,7 @@ static void test_import__tells_every_fault_up_to_the_limit(void **unused)
                                 .mode = IMPORT_UPSERT,
                                 .fault = on_fault,
                                 .ctx = &seen};
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EDATA);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EDATA);
     assert_string_equal(seen.text, "f 2 name is required and empty\n"
                                    "f 2 born is not a date (YYYY-MM-DD)\n"
                                    "f 2 children is not an integer\n"
@@ -330,12 +330,12 @@ static void test_import__tells_every_fault_up_to_the_limit(void **unused)
     assert_int_equal(r.rows, 6);
     seen = (struct seen){0};
     src.max_faults = 2;
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EDATA);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EDATA);
     assert_int_equal(seen.faults, 2);
     assert_int_equal(r.faults, 2);
     seen = (struct seen){0};
     src.max_faults = 0;
-    assert_int_equal(yzi_dataset_check_csv(st.d, &src, &r, &err), YZ_EDATA);
+    assert_int_equal(yzi_dataset_check(st.d, &src, &r, &err), YZ_EDATA);
     assert_int_equal(seen.faults, 5); /* all but the duplicate */
     close(src.fd);
     close_state(&st);
@@ -353,14 +353,14 @@ static void test_import__dry_run_checks_and_changes_nothing(void **unused)
                                 .mode = IMPORT_UPSERT,
                                 .dry_run = true};
     yz_digest before = fixture_dir_digest(st.dir.path);
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), 0);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), 0);
     assert_int_equal(r.inserted, 2);
     assert_int_equal(r.sequence, 0);
     yz_digest after = fixture_dir_digest(st.dir.path);
     assert_true(yzi_digest_eq(&before, &after));
     close(src.fd);
     src.fd = fixture_file(yzi_bytes_str(HEADER "1,a,,\n1,b,,\n"));
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EDATA);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EDATA);
     assert_string_equal(err.text, "f:3: has the key of line 2 again");
     close(src.fd);
     close_state(&st);
@@ -376,14 +376,14 @@ static void test_import__refuses_what_is_not_a_regular_file(void **unused)
     open_state(&st, people_yaml);
     assert_int_equal(pipe(ends), 0);
     struct import_source src = {.fd = ends[0], .name = "pipe", .mode = IMPORT_UPSERT};
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EINVAL);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EINVAL);
     assert_string_equal(err.text, "pipe: is not a regular file");
     close(ends[0]);
     close(ends[1]);
     src.fd = -1;
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EINVAL);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EINVAL);
     src.mode = 0;
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), YZ_EINVAL);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), YZ_EINVAL);
     close_state(&st);
 }
 
@@ -459,9 +459,9 @@ static void test_import__real_register_of_divisions(void **unused)
                                 .mode = IMPORT_UPSERT,
                                 .progress = on_progress,
                                 .ctx = &seen};
-    assert_int_equal(yzi_store_import_csv(s, &src, &r, &err), 0);
+    assert_int_equal(yzi_store_import(s, &src, &r, &err), 0);
     assert_int_equal(r.inserted, 2978);
-    assert_int_equal(yzi_store_import_csv(s, &src, &r, &err), 0);
+    assert_int_equal(yzi_store_import(s, &src, &r, &err), 0);
     assert_int_equal(r.unchanged, 2978);
     expect(s, "110101", "110101|东城区|1101|11\n");
     expect(s, "659012", "659012|白杨市|6590|65\n");
@@ -491,7 +491,7 @@ static _Noreturn void import_and_die(const char *dir, const struct dataset *d, i
     struct import_report r;
     struct store *s;
     if (yzi_store_open(&o, &s, NULL) == 0) {
-        yz_ignore(yzi_store_import_csv(s, &src, &r, NULL), "it does not get there");
+        yz_ignore(yzi_store_import(s, &src, &r, NULL), "it does not get there");
     }
     _exit(0);
 }
@@ -588,7 +588,7 @@ static void test_import__demo_registers(void **unused)
         st.s = fixture_open(st.dir.path, st.d, &st.key);
         struct import_source src = {
             .fd = open(demos[i].csv, O_RDONLY), .name = demos[i].csv, .mode = IMPORT_UPSERT};
-        if (yzi_store_import_csv(st.s, &src, &r, &err) < 0) {
+        if (yzi_store_import(st.s, &src, &r, &err) < 0) {
             fail_msg("%s", err.text);
         }
         assert_int_equal(r.inserted, demos[i].rows);
@@ -619,7 +619,7 @@ static void test_import__tells_progress(void **unused)
                                 .mode = IMPORT_UPSERT,
                                 .progress = on_progress,
                                 .ctx = &seen};
-    assert_int_equal(yzi_store_import_csv(st.s, &src, &r, &err), 0);
+    assert_int_equal(yzi_store_import(st.s, &src, &r, &err), 0);
     assert_int_equal(seen.progress, 2);
     close(src.fd);
     yzi_buf_fini(&csv);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * CSV as a source: columns to fields, by the header row or by position.
+ */
+#include "adapters/dataset/csv.h"
+#include "adapters/dataset/scan.h"
+#include "base/text.h"
+
+#define NAME_SHOWN 120u
+#define IGNORED (-1)
+#define UNKNOWN (-2)
+
+struct csv_scan {
+    struct scan *scan;
+    const struct dataset *d;
+    int field_of[CSV_COLUMNS_MAX]; /* column -> field, or IGNORED */
+    size_t columns;
+    bool has_columns; /* the header was read, or needs not be */
+    struct raw_value values[DATASET_FIELDS_MAX];
+};
+
+/* -- faults -- */
+
+/* A column's name from the file, fit to be shown: cut, and without control characters. */
+static void shown(yz_bytes name, char out[NAME_SHOWN + 1])
+{
+    size_t n = yzi_utf8_cut(name, NAME_SHOWN);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = name.p[i] < 0x20 || name.p[i] == 0x7f ? '?' : (char)name.p[i];
+    }
+    out[n] = '\0';
+}
+
+static int fault(struct csv_scan *c, uint64_t line, const char *reason)
+{
+    const struct scan_place at = {.line = line};
+    return yzi_scan_fault(c->scan, &at, NULL, reason);
+}
+
+static int column_fault(struct csv_scan *c, uint64_t line, yz_bytes name, const char *what)
+{
+    char text[NAME_SHOWN + 1], reason[NAME_SHOWN + 200];
+    shown(name, text);
+    snprintf(reason, sizeof reason, "the column '%s' %s", text, what);
+    return fault(c, line, reason);
+}
+
+/* -- columns -- */
+
+static bool is_ignored(const struct dataset *d, yz_bytes name)
+{
+    for (size_t i = 0; i < d->csv.ignore.n; i++) {
+        if (yzi_bytes_eq_str(name, d->csv.ignore.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int field_of_column(const struct csv_scan *c, yz_bytes name)
+{
+    for (size_t i = 0; i < c->d->fields_n; i++) {
+        if (yzi_bytes_eq_str(name, c->d->fields[i].csv)) {
+            return yzi_scan_wants(c->scan, i) ? (int)i : IGNORED;
+        }
+    }
+    return is_ignored(c->d, name) || yzi_scan_keys_only(c->scan) ? IGNORED : UNKNOWN;
+}
+
+static int map_column(struct csv_scan *c, const struct csv_row *row, size_t column)
+{
+    yz_bytes name = row->fields[column];
+    if (!yzi_utf8_is_valid(name)) {
+        return fault(c, row->line,
+                     c->d->csv.encoding == ENCODING_UTF8
+                         ? "a column name is not valid UTF-8 (if the file is in GBK or GB 18030, "
+                           "write `csv: {encoding: gb18030}`)"
+                         : "a column name is not GB 18030");
+    }
+    if (name.n == 0) {
+        return fault(c, row->line, "a column has no name");
+    }
+    for (size_t i = 0; i < column; i++) {
+        if (yzi_bytes_eq(row->fields[i], name)) {
+            return column_fault(c, row->line, name, "stands twice in the header");
+        }
+    }
+    int field = field_of_column(c, name);
+    if (field == UNKNOWN) {
+        return column_fault(c, row->line, name,
+                            "belongs to no field (give a field `csv:` with this name, or list it "
+                            "under `csv: ignore:`)");
+    }
+    c->field_of[column] = field;
+    return 0;
+}
+
+static int read_header(struct csv_scan *c, const struct csv_row *row)
+{
+    bool found[DATASET_FIELDS_MAX] = {0};
+    c->columns = row->n;
+    for (size_t i = 0; i < row->n; i++) {
+        c->field_of[i] = IGNORED;
+        YZ_TRY(map_column(c, row, i));
+        if (c->field_of[i] != IGNORED) {
+            found[c->field_of[i]] = true;
+        }
+    }
+    for (size_t i = 0; i < c->d->fields_n; i++) {
+        if (!found[i] && yzi_scan_wants(c->scan, i)) {
+            YZ_TRY(column_fault(c, row->line, yzi_bytes_str(c->d->fields[i].csv), "is missing"));
+        }
+    }
+    c->has_columns = true;
+    YZ_ENSURE(yzi_scan_faults(c->scan) == 0, YZ_EDATA);
+    return yzi_scan_columns(c->scan, row->fields, row->n);
+}
+
+/* Without a header the definition gives positions; it holds them to 1..n without a gap. */
+static int map_positions(struct csv_scan *c)
+{
+    char text[CSV_COLUMNS_MAX][24];
+    yz_bytes names[CSV_COLUMNS_MAX];
+    c->columns = c->d->fields_n + c->d->csv.ignore.n;
+    for (size_t i = 0; i < c->columns; i++) {
+        snprintf(text[i], sizeof text[i], "%zu", i + 1);
+        names[i] = yzi_bytes_str(text[i]);
+        c->field_of[i] = field_of_column(c, names[i]);
+    }
+    c->has_columns = true;
+    return yzi_scan_columns(c->scan, names, c->columns);
+}
+
+/* -- rows -- */
+
+/* Columns nobody reads are held to the encoding, too: it may be wrong for the whole file. */
+static const char *ignored_fault(const struct csv_scan *c, const struct csv_row *row)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        if (c->field_of[i] == IGNORED && !yzi_utf8_is_valid(row->fields[i])) {
+            return c->d->csv.encoding == ENCODING_UTF8 ? "an ignored column is not valid UTF-8"
+                                                       : "an ignored column is not GB 18030";
+        }
+    }
+    return NULL;
+}
+
+static int on_row(void *ctx, const struct csv_row *row)
+{
+    struct csv_scan *c = ctx;
+    char reason[80];
+    if (!c->has_columns) {
+        return read_header(c, row);
+    }
+    struct raw_record r = {.at = {.line = row->line},
+                           .values = c->values,
+                           .columns = row->fields,
+                           .columns_n = row->n};
+    if (row->n != c->columns) {
+        snprintf(reason, sizeof reason, "has %zu column%s, not %zu", row->n, row->n == 1 ? "" : "s",
+                 c->columns);
+        r.fault = reason;
+        return yzi_scan_record(c->scan, &r);
+    }
+    r.fault = ignored_fault(c, row);
+    for (size_t i = 0; i < row->n; i++) {
+        if (c->field_of[i] != IGNORED) {
+            c->values[c->field_of[i]] = (struct raw_value){.present = true, .v = row->fields[i]};
+        }
+    }
+    return yzi_scan_record(c->scan, &r);
+}
+
+static int read_file(struct csv_scan *c, struct csv_reader *csv)
+{
+    for (yz_bytes piece = {.n = 1}; piece.n;) {
+        uint64_t line = 0;
+        const char *reason = NULL;
+        YZ_TRY(yzi_scan_piece(c->scan, c->d->csv.encoding, &piece));
+        int rc = yzi_csv_feed(csv, piece, piece.n == 0, on_row, c, &line, &reason);
+        if (rc == YZ_EDATA && reason) {
+            YZ_TRY(fault(c, line, reason));
+        }
+        YZ_TRY(rc);
+    }
+    return c->has_columns ? 0 : fault(c, 1, "the header row is missing");
+}
+
+int yzi_scan_csv(struct scan *s)
+{
+    YZ_AUTO(yzi_free_ptr) struct csv_scan *c = NULL;
+    YZ_TRY(yzi_alloc(1, sizeof *c, &c));
+    c->scan = s;
+    c->d = yzi_scan_dataset(s);
+    YZ_TRY(c->d->csv.header ? 0 : map_positions(c));
+    struct csv_reader *csv;
+    YZ_TRY(yzi_csv_new(c->d->csv.delimiter, &csv));
+    int rc = read_file(c, csv);
+    yzi_csv_free(csv);
+    return rc;
+}
