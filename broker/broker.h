@@ -20,7 +20,7 @@
 #include "broker/exchanges.h"
 #include "broker/metrics.h"
 #include "broker/ops.h"
-#include "broker/replay.h"
+#include "broker/replay_log.h"
 #include "keys/trust.h"
 #include "net/admin.h"
 
@@ -72,6 +72,7 @@ struct broker {
     struct connections connections;
     struct exchanges exchanges;
     struct replay *replay;
+    struct replay_log *replay_log;
     struct parked parked[BROKER_PARKED_MAX];
     size_t parked_n, parked_bytes;
     struct follow follow;

@@ -31,6 +31,9 @@
     X(PEER_DOWN, "peer.down", LOG_LEVEL_INFO)                                                      \
     X(PEER_CUT, "peer.cut-off", LOG_LEVEL_WARN)                                                    \
     X(PEER_BAD, "peer.bad-message", LOG_LEVEL_WARN)                                                \
+    X(REPLAY_RESTORED, "replay.restored", LOG_LEVEL_INFO)                                          \
+    X(REPLAY_DAMAGED, "replay.damaged", LOG_LEVEL_WARN)                                            \
+    X(REPLAY_NOT_KEPT, "replay.not-kept", LOG_LEVEL_ERROR)                                         \
     X(REQUEST_REFUSED, "request.refused", LOG_LEVEL_INFO)                                          \
     X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_INFO)                                        \
     X(RESPONSE_BAD, "response.bad", LOG_LEVEL_WARN)                                                \

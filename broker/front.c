@@ -120,13 +120,34 @@ static void announce_listening(struct broker *b)
     }
 }
 
+/* What was accepted before a restart is known again. */
+static int open_replay(struct broker *b, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    size_t damaged;
+    YZ_TRY(yzi_path_join(b->config->home, "state/replay", &dir));
+    YZ_TRY(yzi_replay_log_open(dir, &b->replay_log, err));
+    YZ_TRY(yzi_replay_new(b->config->limits.remembered, yzi_replay_log_key(b->replay_log),
+                          &b->replay));
+    YZ_TRY(yzi_replay_log_load(b->replay_log, b->replay, b->wall, &damaged, err));
+    if (damaged) {
+        yzi_log(&EV_REPLAY_DAMAGED,
+                (struct log_field[]){log_num("slots", (int64_t)damaged), log_str("dir", dir), {0}});
+    }
+    if (yzi_replay_count(b->replay)) {
+        yzi_log(&EV_REPLAY_RESTORED,
+                (struct log_field[]){log_num("ids", (int64_t)yzi_replay_count(b->replay)), {0}});
+    }
+    return YZ_OK;
+}
+
 static int start(struct broker *b, yz_error *err)
 {
     YZ_TRY(load_keys(b, err));
     YZ_TRY(open_trust(b, err));
     YZ_TRY(yzi_offers_new(&b->offers));
     yzi_kept_load(b);
-    YZ_TRY(yzi_replay_new(b->config->limits.remembered, &b->replay));
+    YZ_TRY(open_replay(b, err));
     YZ_TRY(yzi_net_new(1, &b->net));
     YZ_TRY(listen_everywhere(b, err));
     announce_listening(b);
@@ -181,6 +202,7 @@ void yzi_broker_free(struct broker *b)
     yzi_broker_objects_fini(b);
     yzi_offers_free(b->offers);
     yzi_replay_free(b->replay);
+    yzi_replay_log_close(b->replay_log);
     yzi_directory_unref(b->directory);
     yzi_trust_close(b->trust);
     yzi_net_free(b->net);

@@ -8,17 +8,25 @@
 
 #include <sodium.h>
 
+#include "base/table.h"
+
 #define FIRST_POOL 1024u
 #define SWEEP_CHAINS 4u
 #define SWEEP_WHEN_FULL 1024u /* before an id is refused */
 #define NONE UINT32_MAX
 
+struct share { /* of a node */
+    uint64_t node;
+    size_t used;
+};
+
 struct entry {
     uint8_t key[16];
-    uint8_t digest[24]; /* enough to tell messages of one id apart */
+    uint8_t digest[24];
     uint64_t until;
     uint32_t next;
     uint32_t retries;
+    struct share *share;
 };
 
 struct replay {
@@ -28,7 +36,8 @@ struct replay {
     size_t used, capacity;
     uint32_t free_list;
     size_t sweep;
-    uint8_t hash_key[crypto_generichash_KEYBYTES];
+    struct table shares; /* node's hash -> struct share */
+    uint8_t hash_key[REPLAY_KEY_BYTES];
 };
 
 static int grow(struct replay *r)
@@ -67,14 +76,18 @@ static int grow(struct replay *r)
     return YZ_OK;
 }
 
-int yzi_replay_new(size_t capacity, struct replay **out)
+int yzi_replay_new(size_t capacity, const uint8_t hash_key[REPLAY_KEY_BYTES], struct replay **out)
 {
     YZ_ENSURE(capacity > 0 && capacity < NONE, YZ_EINVAL);
     struct replay *r;
     YZ_TRY(yzi_alloc(1, sizeof *r, &r));
     r->capacity = capacity;
     r->free_list = NONE;
-    randombytes_buf(r->hash_key, sizeof r->hash_key);
+    if (hash_key) {
+        memcpy(r->hash_key, hash_key, sizeof r->hash_key);
+    } else {
+        randombytes_buf(r->hash_key, sizeof r->hash_key);
+    }
     int rc = grow(r);
     if (rc < 0) {
         yzi_replay_free(r);
@@ -89,6 +102,7 @@ void yzi_replay_free(struct replay *r)
     if (r) {
         free(r->pool);
         free(r->heads);
+        yzi_table_fini(&r->shares, free);
         free(r);
     }
 }
@@ -102,9 +116,48 @@ static void key_of(const struct replay *r, yz_node_id node, const yz_uuid *id, u
     crypto_generichash_final(&state, out, 16);
 }
 
+static uint64_t hash_of(const struct replay *r, yz_node_id node)
+{
+    uint8_t hash[16];
+    crypto_generichash(hash, sizeof hash, node.v.p, node.v.n, r->hash_key, sizeof r->hash_key);
+    return yzi_load_u64(hash);
+}
+
+static yz_bytes share_key(const uint64_t *node)
+{
+    return yzi_bytes(node, sizeof *node);
+}
+
+/* The node's share, made when there is none. */
+static int share_of(struct replay *r, uint64_t node, struct share **out)
+{
+    struct share *s = yzi_table_get(&r->shares, share_key(&node));
+    if (!s) {
+        YZ_TRY(yzi_alloc(1, sizeof *s, &s));
+        s->node = node;
+        int rc = yzi_table_put(&r->shares, share_key(&node), s);
+        if (rc < 0) {
+            free(s);
+            return rc;
+        }
+    }
+    *out = s;
+    return YZ_OK;
+}
+
+static void forget_idle(struct replay *r, struct share *s)
+{
+    if (s->used == 0) {
+        yzi_table_remove(&r->shares, share_key(&s->node));
+        free(s);
+    }
+}
+
 static void release(struct replay *r, uint32_t *link)
 {
     uint32_t i = *link;
+    r->pool[i].share->used--;
+    forget_idle(r, r->pool[i].share);
     *link = r->pool[i].next;
     r->pool[i].next = r->free_list;
     r->free_list = i;
@@ -135,42 +188,70 @@ static uint32_t *find(struct replay *r, const uint8_t key[16])
     return link;
 }
 
+/* An entry for this key, which is not there. */
+static int insert(struct replay *r, const struct replay_record *record, struct share *share)
+{
+    if (r->free_list == NONE) {
+        YZ_TRY(grow(r));
+    }
+    uint32_t *link = find(r, record->key);
+    uint32_t i = r->free_list;
+    struct entry *e = &r->pool[i];
+    r->free_list = e->next;
+    *e = (struct entry){.until = record->until, .next = NONE, .share = share};
+    memcpy(e->key, record->key, sizeof e->key);
+    memcpy(e->digest, record->digest, sizeof e->digest);
+    *link = i;
+    r->used++;
+    share->used++;
+    return YZ_OK;
+}
+
+static int check_room(const struct replay *r, const struct share *share)
+{
+    YZ_ENSURE(r->used < r->capacity, YZ_EBUSY);
+    return share->used < r->capacity - r->used ? YZ_OK : YZ_ELIMIT;
+}
+
+static int remember(struct replay *r, const struct replay_record *record, uint64_t now)
+{
+    struct share *share;
+    YZ_TRY(share_of(r, record->node, &share));
+    int rc = check_room(r, share);
+    if (rc < 0) {
+        share->used++; /* so that sweeping does not take it away */
+        sweep(r, SWEEP_WHEN_FULL, now);
+        share->used--;
+        rc = check_room(r, share);
+    }
+    rc = rc < 0 ? rc : insert(r, record, share);
+    forget_idle(r, share);
+    return rc;
+}
+
 int yzi_replay_check(struct replay *r, yz_node_id node, const yz_uuid *id, const yz_digest *digest,
                      uint64_t until, uint64_t now, enum replay_verdict *out)
 {
     sweep(r, SWEEP_CHAINS, now);
-    uint8_t key[16];
-    key_of(r, node, id, key);
-    uint32_t *link = find(r, key);
+    struct replay_record record = {.until = until, .node = hash_of(r, node)};
+    key_of(r, node, id, record.key);
+    memcpy(record.digest, digest->b, sizeof record.digest);
+    uint32_t *link = find(r, record.key);
     if (*link != NONE && r->pool[*link].until < now) {
         release(r, link); /* it may be used again: the sweep was not here yet */
-        link = find(r, key);
+        link = find(r, record.key);
     }
     if (*link != NONE) {
         struct entry *e = &r->pool[*link];
         if (!yzi_bytes_eq(yzi_bytes(e->digest, sizeof e->digest),
-                          yzi_bytes(digest->b, sizeof e->digest))) {
+                          yzi_bytes(record.digest, sizeof record.digest))) {
             *out = REPLAY_CONFLICT;
         } else {
             *out = ++e->retries > REPLAY_RETRIES_MAX ? REPLAY_TOO_OFTEN : REPLAY_AGAIN;
         }
         return YZ_OK;
     }
-    if (r->free_list == NONE && r->pool_n == r->capacity) {
-        sweep(r, SWEEP_WHEN_FULL, now);
-    }
-    if (r->free_list == NONE) {
-        YZ_TRY(grow(r));
-    }
-    link = find(r, key); /* sweeping and growing move chains */
-    uint32_t i = r->free_list;
-    struct entry *e = &r->pool[i];
-    r->free_list = e->next;
-    *e = (struct entry){.until = until, .next = NONE};
-    memcpy(e->key, key, sizeof e->key);
-    memcpy(e->digest, digest->b, sizeof e->digest);
-    *link = i;
-    r->used++;
+    YZ_TRY(remember(r, &record, now));
     *out = REPLAY_NEW;
     return YZ_OK;
 }
@@ -183,6 +264,36 @@ void yzi_replay_forget(struct replay *r, yz_node_id node, const yz_uuid *id)
     if (*link != NONE) {
         release(r, link);
     }
+}
+
+int yzi_replay_record(struct replay *r, yz_node_id node, const yz_uuid *id,
+                      struct replay_record *out)
+{
+    uint8_t key[16];
+    key_of(r, node, id, key);
+    uint32_t *link = find(r, key);
+    YZ_ENSURE(*link != NONE, YZ_ENOTFOUND);
+    const struct entry *e = &r->pool[*link];
+    *out = (struct replay_record){.until = e->until, .node = e->share->node};
+    memcpy(out->key, e->key, sizeof out->key);
+    memcpy(out->digest, e->digest, sizeof out->digest);
+    return YZ_OK;
+}
+
+int yzi_replay_restore(struct replay *r, const struct replay_record *record, uint64_t now)
+{
+    if (record->until < now || *find(r, record->key) != NONE) {
+        return YZ_OK;
+    }
+    if (r->used == r->capacity) { /* the limit was lowered since */
+        YZ_ENSURE(r->capacity + 1 < NONE, YZ_ELIMIT);
+        r->capacity++;
+    }
+    struct share *share;
+    YZ_TRY(share_of(r, record->node, &share));
+    int rc = insert(r, record, share);
+    forget_idle(r, share);
+    return rc;
 }
 
 size_t yzi_replay_count(const struct replay *r)

@@ -139,7 +139,8 @@ static bool passes_replay(struct broker *b, struct connection *k, struct exchang
     int rc = yzi_replay_check(b->replay, h->node, &h->message_id, &x->request.digest, until,
                               b->wall, &seen);
     if (rc < 0) {
-        struct outcome_words w = busy("remembered-ids");
+        struct outcome_words w =
+            busy(rc == YZ_ELIMIT ? "remembered-ids-per-peer" : "remembered-ids");
         refuse(b, k, x, &w);
         return false;
     }
@@ -228,6 +229,28 @@ static bool passes_limits(struct broker *b, struct connection *k, struct exchang
     return true;
 }
 
+/* The id of what was accepted outlives this process: it is kept before anybody acts on it. */
+static bool keeps_id(struct broker *b, struct connection *k, struct exchange *x)
+{
+    const struct request_header *h = &x->request.header;
+    struct replay_record record;
+    if (!x->new_id) {
+        return true; /* it was kept then */
+    }
+    int rc = yzi_replay_record(b->replay, h->node, &h->message_id, &record);
+    rc = rc < 0 ? rc : yzi_replay_log_append(b->replay_log, &record, b->wall);
+    if (rc < 0) {
+        if (yzi_broker_may_log(b, k->load)) {
+            yzi_log(&EV_REPLAY_NOT_KEPT,
+                    (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+        }
+        struct outcome_words w = words(OUTCOME_UNAVAILABLE, "storage");
+        forget_id(b, x);
+        refuse(b, k, x, &w);
+    }
+    return rc == YZ_OK;
+}
+
 static bool names_this_broker(const struct broker *b, const struct request_header *h)
 {
     for (unsigned i = 0; i < h->brokers_n; i++) {
@@ -297,7 +320,7 @@ void yzi_broker_on_request(struct broker *b, struct connection *k, struct messag
     yzi_directory_ref(b->directory);
     if (passes_first_step(b, k, x, parked_before) && passes_replay(b, k, x) &&
         passes_share(b, k, x) && passes_second_step(b, k, x) && passes_grant(b, k, x) &&
-        passes_limits(b, k, x)) {
+        passes_limits(b, k, x) && keeps_id(b, k, x)) {
         yzi_broker_forward(b, x, &(struct outcome_words){0});
     }
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "base/secret.h"
 #include "broker/replay.h"
@@ -47,7 +48,7 @@ static struct replay *make(size_t capacity)
 {
     struct replay *r;
     assert_int_equal(yzi_sodium_init(), 0);
-    assert_int_equal(yzi_replay_new(capacity, &r), 0);
+    assert_int_equal(yzi_replay_new(capacity, NULL, &r), 0);
     return r;
 }
 
@@ -97,7 +98,7 @@ static void test_replay__holds_an_id_to_its_last_millisecond(void **state)
 static void test_replay__forgets_what_it_is_told_to(void **state)
 {
     (void)state;
-    struct replay *r = make(2);
+    struct replay *r = make(4);
     yz_uuid u = uuid(1);
     yzi_replay_forget(r, node("CN/GOV/HB/@w1"), &u); /* not there */
     assert_int_equal(check(r, 1, 1, 1000, 0), REPLAY_NEW);
@@ -108,40 +109,108 @@ static void test_replay__forgets_what_it_is_told_to(void **state)
     yzi_replay_free(r);
 }
 
+/* Many nodes, one id each. */
+static int check_of(struct replay *r, uint64_t who, uint64_t until, uint64_t now)
+{
+    char id[32];
+    snprintf(id, sizeof id, "CN/GOV/HB/@w%llu", (unsigned long long)who);
+    enum replay_verdict v = 0;
+    yz_uuid u = uuid(who);
+    yz_digest d = digest(who);
+    int rc = yzi_replay_check(r, node(id), &u, &d, until, now, &v);
+    return rc < 0 ? rc : (int)v;
+}
+
 static void test_replay__full_refuses_and_recovers(void **state)
 {
     (void)state;
     struct replay *r = make(5000); /* more than the first pool */
     for (uint64_t i = 0; i < 5000; i++) {
-        assert_int_equal(check(r, i, i, i < 10 ? 500 : 1000, 0), REPLAY_NEW);
+        assert_int_equal(check_of(r, i, i < 10 ? 500 : 1000, 0), REPLAY_NEW);
     }
-    enum replay_verdict v;
-    yz_uuid u = uuid(9999);
-    yz_digest d = digest(1);
-    assert_int_equal(yzi_replay_check(r, node("CN/GOV/HB/@w1"), &u, &d, 1000, 500, &v), YZ_EBUSY);
-    assert_int_equal(check(r, 4999, 4999, 1000, 500), REPLAY_AGAIN); /* the known are known */
-    assert_int_equal(check(r, 4999, 1, 1000, 500), REPLAY_CONFLICT);
+    assert_int_equal(check_of(r, 9999, 1000, 500), YZ_EBUSY);
+    assert_int_equal(check_of(r, 4999, 1000, 500), REPLAY_AGAIN); /* the known are known */
     /* the ten ran out: it finds them, though not all at once */
     unsigned taken = 0;
     for (unsigned i = 0; i < 64; i++) {
-        u = uuid(10000 + i);
-        taken += yzi_replay_check(r, node("CN/GOV/HB/@w1"), &u, &d, 1000, 501, &v) == 0;
+        taken += check_of(r, 10000 + i, 1000, 501) == REPLAY_NEW;
     }
     assert_int_equal(taken, 10);
     assert_int_equal(yzi_replay_count(r), 5000);
     for (uint64_t i = 0; i < 5000; i++) {
-        assert_int_equal(check(r, 20000 + i, i, 9000, 1001), REPLAY_NEW);
+        assert_int_equal(check_of(r, 20000 + i, 9000, 1001), REPLAY_NEW);
     }
     assert_true(yzi_replay_count(r) <= 5000);
     yzi_replay_free(r);
+}
+
+/* Whatever a node asks, another finds room; and what ran out is its own again. */
+static void test_replay__gives_a_node_as_much_as_is_free(void **state)
+{
+    (void)state;
+    struct replay *r = make(3000);
+    enum replay_verdict v;
+    yz_digest d = digest(1);
+    uint64_t mine = 0, theirs = 0;
+    for (uint64_t i = 0; i < 6000; i++) {
+        yz_uuid u = uuid(i);
+        int rc = yzi_replay_check(r, node("CN/GOV/HB/@w1"), &u, &d, 1000, 0, &v);
+        assert_true(rc == YZ_OK || rc == YZ_ELIMIT);
+        mine += rc == YZ_OK;
+    }
+    assert_int_equal(mine, 1500);
+    for (uint64_t i = 0; i < 6000; i++) {
+        yz_uuid u = uuid(i);
+        theirs += yzi_replay_check(r, node("CN/GOV/HB/@w2"), &u, &d, 2000, 0, &v) == YZ_OK;
+    }
+    assert_int_equal(theirs, 750);
+    assert_int_equal(check_of(r, 77, 1000, 0), REPLAY_NEW);
+    yz_uuid u = uuid(10000);
+    unsigned tries = 0;
+    while (yzi_replay_check(r, node("CN/GOV/HB/@w1"), &u, &d, 3000, 1001, &v) == YZ_ELIMIT) {
+        assert_in_range(++tries, 0, 10);
+    }
+    assert_int_equal(v, REPLAY_NEW);
+    yzi_replay_free(r);
+}
+
+static void test_replay__restores_what_was_recorded(void **state)
+{
+    (void)state;
+    static const uint8_t key[REPLAY_KEY_BYTES] = {7};
+    struct replay *r, *other;
+    struct replay_record record;
+    yz_uuid u = uuid(1), unknown = uuid(2);
+    assert_int_equal(yzi_sodium_init(), 0);
+    assert_int_equal(yzi_replay_new(2, key, &r), 0);
+    assert_int_equal(yzi_replay_new(2, key, &other), 0);
+    assert_int_equal(check(r, 1, 5, 1000, 0), REPLAY_NEW);
+    assert_int_equal(yzi_replay_record(r, node("CN/GOV/HB/@w1"), &unknown, &record), YZ_ENOTFOUND);
+    assert_int_equal(yzi_replay_record(r, node("CN/GOV/HB/@w1"), &u, &record), 0);
+    assert_int_equal(yzi_replay_restore(other, &record, 1001), 0); /* it has run out */
+    assert_int_equal(yzi_replay_count(other), 0);
+    assert_int_equal(yzi_replay_restore(other, &record, 1000), 0);
+    assert_int_equal(yzi_replay_restore(other, &record, 1000), 0); /* once */
+    assert_int_equal(yzi_replay_count(other), 1);
+    assert_int_equal(check(other, 1, 5, 1000, 500), REPLAY_AGAIN);
+    assert_int_equal(check(other, 1, 6, 1000, 500), REPLAY_CONFLICT);
+    /* more than the limit that holds now are remembered all the same */
+    for (uint8_t i = 1; i <= 5; i++) {
+        record.key[15] = (uint8_t)(record.key[15] + 1);
+        assert_int_equal(yzi_replay_restore(other, &record, 500), 0);
+    }
+    assert_int_equal(yzi_replay_count(other), 6);
+    assert_int_equal(check_of(other, 99, 1000, 500), YZ_EBUSY);
+    yzi_replay_free(r);
+    yzi_replay_free(other);
 }
 
 static void test_replay__refuses_an_absurd_capacity(void **state)
 {
     (void)state;
     struct replay *r = NULL;
-    assert_int_equal(yzi_replay_new(0, &r), YZ_EINVAL);
-    assert_int_equal(yzi_replay_new(UINT32_MAX, &r), YZ_EINVAL);
+    assert_int_equal(yzi_replay_new(0, NULL, &r), YZ_EINVAL);
+    assert_int_equal(yzi_replay_new(UINT32_MAX, NULL, &r), YZ_EINVAL);
     yzi_replay_free(NULL);
 }
 
@@ -159,7 +228,7 @@ static void test_replay__agrees_with_a_model(void **state)
         unsigned retries;
         bool there;
     } model[MODEL];
-    struct replay *r = make(MODEL);
+    struct replay *r = make((size_t)2 * MODEL + 2);
     uint64_t seed = 11;
     uint64_t now = 1000;
     for (unsigned round = 0; round < 40u * MODEL; round++) {
@@ -190,7 +259,7 @@ static void test_replay__agrees_with_a_model(void **state)
     for (unsigned i = 0; i < MODEL; i++) {
         live += model[i].there && model[i].until >= now;
     }
-    assert_in_range(yzi_replay_count(r), live, MODEL);
+    assert_in_range(yzi_replay_count(r), live, 2 * MODEL);
     yzi_replay_free(r);
 }
 
@@ -202,6 +271,8 @@ int main(void)
         cmocka_unit_test(test_replay__holds_an_id_to_its_last_millisecond),
         cmocka_unit_test(test_replay__forgets_what_it_is_told_to),
         cmocka_unit_test(test_replay__full_refuses_and_recovers),
+        cmocka_unit_test(test_replay__gives_a_node_as_much_as_is_free),
+        cmocka_unit_test(test_replay__restores_what_was_recorded),
         cmocka_unit_test(test_replay__refuses_an_absurd_capacity),
         cmocka_unit_test(test_replay__agrees_with_a_model),
     };

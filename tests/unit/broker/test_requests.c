@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "tests/unit/broker/fixture.h"
 
 #define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
@@ -163,6 +165,54 @@ static void test_requests__with_an_id_of_other_bytes_conflict(void **state)
     MESSAGE(theirs) = make_request(r, &same_id);
     puppet_send(other, yzi_bytes_buf(&theirs.raw));
     puppet_expect_request(adapter, &theirs);
+}
+
+/* What was accepted is known after a restart, however that came: the same bytes are a retry, for
+ * which the adapter has the answer; other bytes are a conflict. What was refused is not. */
+static void test_requests__are_known_again_after_a_restart(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    yz_uuid id = yzi_uuid_v7(yz_world_now(r->w));
+    struct world_request same_id = {.spoil = keep_id, .ctx = &id};
+    MESSAGE(q) = make_request(r, &same_id);
+    MESSAGE(denied) = make_request(r, &(struct world_request){.service = "CN/GOV/MCA/civil/no/v1"});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_send(client, yzi_bytes_buf(&denied.raw));
+    puppet_expect_request(adapter, &q);
+    puppet_expect(client, FRAME_OUTCOME);
+    puppet_close(client);
+    puppet_close(adapter);
+    rig_stop(r);
+    rig_start(r);
+    assert_int_equal(yzi_replay_count(r->b->replay), 1);
+    client = ready(r, &adapter);
+    refused(r, client, &same_id, OUTCOME_ID_CONFLICT, "other-bytes");
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.retries), 1);
+    MESSAGE(a);
+    puppet_answer(adapter, &q, &a);
+    puppet_expect_response(client, &a);
+}
+
+/* Nothing is accepted whose id could not be kept. */
+static void test_requests__are_refused_when_their_id_cannot_be_kept(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    assert_int_equal(yzi_path_join(r->home, "state/replay", &dir), YZ_OK);
+    assert_int_equal(rmdir(dir), 0);
+    refused(r, client, &(struct world_request){0}, OUTCOME_UNAVAILABLE, "storage");
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 0);
+    assert_int_equal(yzi_dir_make(dir, 0700, NULL), YZ_OK);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
 }
 
 static void test_requests__repeated_are_answered_where_the_sender_now_listens(void **state)
@@ -378,13 +428,13 @@ static void test_requests__are_busy_when_no_more_ids_can_be_remembered(void **st
     struct puppet *adapter;
     struct puppet *client = ready(r, &adapter);
     yzi_replay_free(r->b->replay);
-    assert_int_equal(yzi_replay_new(2, &r->b->replay), YZ_OK);
+    assert_int_equal(yzi_replay_new(4, NULL, &r->b->replay), YZ_OK);
     for (int i = 0; i < 2; i++) {
         MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 1000});
         puppet_send(client, yzi_bytes_buf(&q.raw));
         puppet_expect_request(adapter, &q);
     }
-    expect_limit(r, client, "remembered-ids");
+    expect_limit(r, client, "remembered-ids-per-peer");
     for (unsigned ms = 0; ms <= YZ_SKEW_MS + 1000; ms += 1000) {
         rig_advance(r, 1000);
         assert_true(puppet_is_heard(adapter)); /* or it would be given up as silent */
@@ -463,6 +513,8 @@ int main(void)
         TEST(test_requests__out_of_their_time_are_refused),
         TEST(test_requests__are_refused_when_the_directory_is_too_old),
         TEST(test_requests__with_an_id_of_other_bytes_conflict),
+        TEST(test_requests__are_known_again_after_a_restart),
+        TEST(test_requests__are_refused_when_their_id_cannot_be_kept),
         TEST(test_requests__repeated_are_answered_where_the_sender_now_listens),
         TEST(test_requests__repeated_too_often_are_refused),
         TEST(test_requests__of_wrong_signatures_are_refused_and_leave_no_id),
