@@ -7,45 +7,6 @@
 
 #define RETRY_AFTER_MAX_MS 60000u
 
-/* -- outcomes -- */
-
-static int write_outcome(struct broker *b, const yz_uuid *message_id, const yz_digest *digest,
-                         const struct outcome_words *w)
-{
-    struct outcome_header h = {
-        .message_id = *message_id,
-        .request_digest = *digest,
-        .node = b->node,
-        .status = w->status,
-        .reason = w->reason,
-        .rule = w->rule,
-        .directory_version = b->directory ? yzi_directory_version(b->directory) : 0,
-        .retry_after_ms = w->retry_after_ms,
-        .issued_at = b->wall,
-    };
-    YZ_AUTO(yzi_buf_fini) yz_buf header;
-    YZ_AUTO(yzi_buf_fini) yz_buf block;
-    yzi_buf_init(&header, YZ_HEADER_MAX);
-    yzi_buf_init(&block, YZ_BLOCK_MAX);
-    YZ_TRY(yzi_outcome_header_write(&h, &header));
-    YZ_TRY(yzi_sign_message(&b->signing, FRAME_OUTCOME, yzi_bytes_buf(&header), &block));
-    yzi_buf_clear(&b->out);
-    return yzi_frame_write(FRAME_OUTCOME, yzi_bytes_buf(&header), yzi_bytes_buf(&block),
-                           (yz_bytes){0}, (yz_bytes){0}, &b->out);
-}
-
-void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
-                        const yz_digest *digest, const struct outcome_words *w)
-{
-    int rc = write_outcome(b, message_id, digest, w);
-    if (rc < 0) {
-        yzi_log(&EV_OUTCOME_FAILED, (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
-        return;
-    }
-    yzi_metric_add(&b->metrics.outcomes[w->status], 1);
-    yzi_broker_send(b, to, yzi_bytes_buf(&b->out));
-}
-
 /* -- ends -- */
 
 /* The adapter has it no longer. */
@@ -138,6 +99,7 @@ static struct exchange *find_answered(struct broker *b, struct connection *k,
     if (!x->forwarded ||
         !yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(&k->id))) {
         bad_response(b, k, "not the adapter that was asked");
+        yzi_broker_fault(b, k);
         return NULL;
     }
     return x;
@@ -182,6 +144,7 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
     struct response_header h;
     if (yzi_response_header_parse(f->header, &h) < 0) {
         bad_response(b, k, "the header does not parse");
+        yzi_broker_fault(b, k);
         return;
     }
     struct exchange *x = find_answered(b, k, &h.request_digest);
@@ -190,10 +153,15 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
     }
     struct judge judge = yzi_broker_judge(b);
     struct verified_response verified;
-    int rc = yzi_response_verify(&judge, &k->roots, f, &x->request.header, &x->request.digest,
-                                 &k->peer, &verified);
-    if (rc < 0) {
+    int rc = !yzi_broker_may_verify(b, k)
+                 ? YZ_EBUSY
+                 : yzi_response_verify(&judge, &k->roots, f, &x->request.header, &x->request.digest,
+                                       &k->peer, &verified);
+    if (rc == YZ_OK) {
+        yzi_broker_verified(k);
+    } else {
         bad_response(b, k, yz_err_name(rc));
+        yzi_broker_fault(b, k);
         struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
                                   .reason = yzi_bytes_str("bad-answer")};
         yzi_broker_retry_elsewhere(b, x, &w);
@@ -209,6 +177,7 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
     struct reject r;
     if (yzi_reject_parse(f->header, &r) < 0) {
         yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_broker_fault(b, k);
         return;
     }
     struct exchange *x = find_answered(b, k, &r.request_digest);

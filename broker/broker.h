@@ -28,9 +28,11 @@
 #define BROKER_HEARTBEAT_CLIENT_MS 30000u
 #define BROKER_PARKED_MAX 256u
 #define BROKER_PARKED_PER_PEER 16u
-#define BROKER_FETCHES_MAX 8u /* chunks asked for and not yet here */
+#define BROKER_OUTCOMES_MAX 512u /* signed at once */
+#define BROKER_FETCHES_MAX 8u    /* chunks asked for and not yet here */
 
 struct announced; /* an adapter's announcement, objects.c */
+struct outcomes;  /* to be signed, outcomes.c */
 
 /* A request whose sender knows a newer directory than we do, waiting for it a moment. */
 struct parked {
@@ -77,8 +79,9 @@ struct broker {
     size_t parked_n, parked_bytes;
     struct follow follow;
     struct connection *gone; /* to be freed */
-    yz_buf out;              /* scratch: the frame being written */
-    uint64_t mono;           /* read once per wake-up */
+    struct outcomes *outcomes;
+    yz_buf out;    /* scratch: the frame being written */
+    uint64_t mono; /* read once per wake-up */
     uint64_t wall;
     uint64_t next_second, next_freshness; /* monotonic ms */
     uint32_t next_token;
@@ -119,6 +122,12 @@ void yzi_broker_connection_lost(struct broker *b, struct connection *k, const ch
 /* May another line about this node be logged in this second? Counts it. A peer that causes a line
  * with every message would otherwise fill the disk and the front's time. NULL: yes. */
 bool yzi_broker_may_log(struct broker *b, struct node_load *load);
+/* May a signature of this node be looked at? Takes one from its budget of failed verifications;
+ * `verified` gives it back. */
+bool yzi_broker_may_verify(struct broker *b, struct connection *k);
+void yzi_broker_verified(struct connection *k);
+/* This node said something it should not have: beyond its budget of that its connection is cut. */
+void yzi_broker_fault(struct broker *b, struct connection *k);
 
 /* -- requests.c -- */
 void yzi_broker_on_request(struct broker *b, struct connection *k, struct message *m,
@@ -139,11 +148,17 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
 void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
                                 const struct outcome_words *otherwise);
 void yzi_broker_expire(struct broker *b); /* exchanges past their deadline */
-/* Sign and send an outcome for a request that is not (or no longer) an exchange. */
-void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
-                        const yz_digest *digest, const struct outcome_words *w);
 /* The same for an exchange, which ends. */
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w);
+
+/* -- outcomes.c -- */
+YZ_MUST_USE int yzi_broker_outcomes_new(struct outcomes **out);
+void yzi_broker_outcomes_free(struct outcomes *o); /* NULL allowed */
+/* An outcome for a request that is not (or no longer) an exchange: signed and sent with the others
+ * of this step. */
+void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
+                        const yz_digest *digest, const struct outcome_words *w);
+void yzi_broker_outcomes_flush(struct broker *b);
 
 /* -- objects.c -- */
 void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct frame *f);

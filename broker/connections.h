@@ -29,8 +29,10 @@ bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double 
  * as many connections as it is let. */
 struct node_load {
     size_t connections, in_flight; /* in_flight: exchanges it asked for */
+    size_t in_flight_bytes;
     struct bucket requests, records, bytes;
-    unsigned logged; /* lines about it in this second */
+    struct bucket faults, nonsense; /* failed verifications; all that should not have been said */
+    unsigned logged;                /* lines about it in this second */
     uint64_t logged_second;
     uint64_t used_mono;
     uint64_t mistrusted_until; /* its directory is not asked for before (monotonic ms) */

@@ -30,6 +30,7 @@
     X(PEER_UP, "peer.up", LOG_LEVEL_INFO)                                                          \
     X(PEER_DOWN, "peer.down", LOG_LEVEL_INFO)                                                      \
     X(PEER_CUT, "peer.cut-off", LOG_LEVEL_WARN)                                                    \
+    X(PEER_NONSENSE, "peer.nonsense", LOG_LEVEL_WARN)                                              \
     X(PEER_BAD, "peer.bad-message", LOG_LEVEL_WARN)                                                \
     X(REPLAY_RESTORED, "replay.restored", LOG_LEVEL_INFO)                                          \
     X(REPLAY_DAMAGED, "replay.damaged", LOG_LEVEL_WARN)                                            \

@@ -61,15 +61,27 @@ static void forget_idle(struct exchanges *e, yz_service_id service, struct servi
     }
 }
 
-static int check_limits(const struct exchanges *e, const struct exchange *x,
-                        const struct service_load *load, const char **out_limit)
+static bool fits(size_t held, size_t more, size_t max)
 {
+    return held <= max && more <= max - held;
+}
+
+int yzi_exchange_may_track(const struct exchanges *e, const struct exchange *x,
+                           const struct node_load *asker, const char **out_limit)
+{
+    static const struct service_load idle;
+    const struct service_load *load = yzi_table_get(&e->loads, x->request.header.service.v);
+    load = load ? load : &idle;
     size_t n = x->message.bytes.n;
     const char *limit = NULL;
     if (load->in_flight >= e->per_service_max) {
         limit = "in-flight-per-service";
-    } else if (e->bytes > e->bytes_max || n > e->bytes_max - e->bytes) {
+    } else if (!fits(e->bytes, n, e->bytes_max)) {
         limit = "in-flight-bytes";
+    } else if (e->bytes_per_service_max && !fits(load->bytes, n, e->bytes_per_service_max)) {
+        limit = "in-flight-bytes-per-service";
+    } else if (e->bytes_per_peer_max && !fits(asker->in_flight_bytes, n, e->bytes_per_peer_max)) {
+        limit = "in-flight-bytes-per-peer";
     }
     if (!limit) {
         return YZ_OK;
@@ -92,11 +104,9 @@ int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load
                        const char **out_limit)
 {
     struct service_load *load;
+    YZ_TRY(yzi_exchange_may_track(e, x, asker, out_limit));
     YZ_TRY(load_of(e, x->request.header.service, &load));
-    int rc = check_limits(e, x, load, out_limit);
-    if (rc == YZ_OK) {
-        rc = enter(e, x);
-    }
+    int rc = enter(e, x);
     if (rc < 0) {
         forget_idle(e, x->request.header.service, load);
         return rc;
@@ -104,7 +114,9 @@ int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load
     x->load = load;
     x->asker = asker;
     load->in_flight++;
+    load->bytes += x->message.bytes.n;
     asker->in_flight++;
+    asker->in_flight_bytes += x->message.bytes.n;
     e->bytes += x->message.bytes.n;
     x->tracked = true;
     return YZ_OK;
@@ -121,8 +133,10 @@ void yzi_exchange_end(struct exchanges *e, struct exchange *x)
         yzi_deadlines_remove(&e->timers, &x->timer);
         yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
         x->load->in_flight--;
+        x->load->bytes -= x->message.bytes.n;
         forget_idle(e, x->request.header.service, x->load);
         x->asker->in_flight--;
+        x->asker->in_flight_bytes -= x->message.bytes.n;
         e->bytes -= x->message.bytes.n;
     }
     free_exchange(x);

@@ -16,7 +16,7 @@
 #include "net/server.h"
 
 struct service_load {
-    size_t in_flight;
+    size_t in_flight, bytes;
 };
 
 struct exchange {
@@ -43,12 +43,17 @@ struct exchanges {
     struct table loads; /* service id -> struct service_load */
     struct deadlines timers;
     size_t bytes, bytes_max, per_service_max;
+    size_t bytes_per_service_max, bytes_per_peer_max; /* 0: no limit */
 };
 
 void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_service_max);
 void yzi_exchanges_fini(struct exchanges *e);
 /* A fresh one that owns the message; not yet tracked. YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_new(struct message *message, struct exchange **out);
+/* Would the limits take it now? Asked before the work of verifying it, so that who floods us costs
+ * little. YZ_EBUSY with *limit naming the one reached. */
+YZ_MUST_USE int yzi_exchange_may_track(const struct exchanges *e, const struct exchange *x,
+                                       const struct node_load *asker, const char **out_limit);
 /* Count it, also for the node that asks, and make it findable. YZ_EBUSY with *limit naming the one
  * reached; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,

@@ -19,7 +19,9 @@
 #define SILENT_ADAPTER_MS (3u * BROKER_HEARTBEAT_ADAPTER_MS)
 #define SILENT_CLIENT_MS (3u * BROKER_HEARTBEAT_CLIENT_MS)
 #define LINES_PER_SECOND 10u /* about one node */
-#define FAREWELL_MS 200u     /* for the last answers and the goodbye to leave */
+#define FAULTS_BURST_S 8.0   /* seconds' worth of them at once */
+#define NONSENSE_BURST_S 16.0
+#define FAREWELL_MS 200u /* for the last answers and the goodbye to leave */
 
 /* -- making and ending -- */
 
@@ -172,9 +174,12 @@ int yzi_broker_new(const struct broker_config *config, const struct clock *clock
                          config->limits.connections_per_peer);
     yzi_exchanges_init(&b->exchanges, config->limits.in_flight_bytes,
                        config->limits.in_flight_per_service);
+    b->exchanges.bytes_per_service_max = config->limits.in_flight_bytes_per_service;
+    b->exchanges.bytes_per_peer_max = config->limits.in_flight_bytes_per_peer;
     b->mono = yzi_mono_ms(clock);
     b->wall = yzi_wall_ms(clock);
     int rc = yzi_node_id_parse(yzi_bytes_str(config->node), &b->node);
+    rc = rc < 0 ? rc : yzi_broker_outcomes_new(&b->outcomes);
     if (rc == YZ_OK) {
         rc = start(b, err);
     }
@@ -210,6 +215,7 @@ void yzi_broker_free(struct broker *b)
     yzi_key_pair_fini(&b->transport);
     yzi_key_pair_fini(&b->log);
     yzi_key_pair_fini(&b->freshness);
+    yzi_broker_outcomes_free(b->outcomes);
     yzi_buf_fini(&b->out);
     free(b);
 }
@@ -260,6 +266,34 @@ bool yzi_broker_may_log(struct broker *b, struct node_load *load)
     }
     load->logged++;
     return true;
+}
+
+bool yzi_broker_may_verify(struct broker *b, struct connection *k)
+{
+    double rate = (double)b->config->limits.faults_per_peer;
+    return rate <= 0 || !k->load ||
+           yzi_bucket_take(&k->load->faults, 1, rate, rate * FAULTS_BURST_S, b->mono);
+}
+
+void yzi_broker_verified(struct connection *k)
+{
+    if (k->load && k->load->faults.begun) {
+        k->load->faults.tokens += 1; /* filling it stops at its burst */
+    }
+}
+
+void yzi_broker_fault(struct broker *b, struct connection *k)
+{
+    double rate = (double)b->config->limits.nonsense_per_peer;
+    if (rate <= 0 || !k->load || k->gone ||
+        yzi_bucket_take(&k->load->nonsense, 1, rate, rate * NONSENSE_BURST_S, b->mono)) {
+        return;
+    }
+    yzi_metric_add(&b->metrics.cut_nonsense, 1);
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_PEER_NONSENSE, (struct log_field[]){log_str("peer", k->node), {0}});
+    }
+    yzi_broker_connection_lost(b, k, "nonsense");
 }
 
 void yzi_broker_connection_lost(struct broker *b, struct connection *k, const char *why)
@@ -371,6 +405,8 @@ void yzi_broker_limits_changed(struct broker *b)
     b->connections.max_per_node = l->connections_per_peer;
     b->exchanges.bytes_max = l->in_flight_bytes;
     b->exchanges.per_service_max = l->in_flight_per_service;
+    b->exchanges.bytes_per_service_max = l->in_flight_bytes_per_service;
+    b->exchanges.bytes_per_peer_max = l->in_flight_bytes_per_peer;
     yzi_server_set_queue_bytes(b->server, l->queue_bytes, l->queue_bytes_per_peer);
 }
 
@@ -384,11 +420,20 @@ static void bad_message(struct broker *b, struct connection *k, const char *kind
                 (struct log_field[]){
                     log_str("peer", k->node), log_str("kind", kind), log_str("reason", why), {0}});
     }
+    yzi_broker_fault(b, k);
+}
+
+static bool is_exchange(enum frame_kind kind)
+{
+    return kind == FRAME_REQUEST || kind == FRAME_RESPONSE || kind == FRAME_REJECT;
 }
 
 static void dispatch(struct broker *b, struct connection *k, const struct frame *f,
                      struct message *m)
 {
+    if (!is_exchange(f->kind)) {
+        yzi_broker_outcomes_flush(b); /* what is said to the rest comes after them */
+    }
     switch (f->kind) {
     case FRAME_REQUEST:
         yzi_broker_on_request(b, k, m, false);
@@ -609,6 +654,7 @@ static void run_timers(struct broker *b)
 
 static void say_goodbye(struct broker *b)
 {
+    yzi_broker_outcomes_flush(b);
     b->said_goodbye = true;
     b->drain_until = b->mono + FAREWELL_MS;
     yzi_buf_clear(&b->out);
@@ -670,6 +716,7 @@ int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
     settle(b);
     receive_some(b);
     run_timers(b);
+    yzi_broker_outcomes_flush(b);
     settle(b);
     if (b->draining) {
         go_on_draining(b);

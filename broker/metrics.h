@@ -28,6 +28,8 @@
     X(handshakes_put_off, "handshakes_put_off_total",                                              \
       "Connections of known keys refused: no room, or draining.")                                  \
     X(cut_silent, "connections_cut_silent_total", "Connections cut that had said nothing.")        \
+    X(cut_nonsense, "connections_cut_nonsense_total",                                              \
+      "Connections cut for what a known peer said.")                                               \
     X(cut_greedy, "connections_cut_greedy_total",                                                  \
       "Connections cut that sent more than could be held.")
 

@@ -119,6 +119,7 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
                                          log_str("reason", "hello names another node or role"),
                                          {0}});
         }
+        yzi_broker_fault(b, k);
         return;
     }
     bool first = !k->hello;
@@ -152,6 +153,7 @@ void yzi_broker_on_heartbeat(struct broker *b, struct connection *k, const struc
     struct heartbeat h;
     if (yzi_heartbeat_parse(f->header, &h) < 0) {
         yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_broker_fault(b, k);
         return;
     }
     yzi_broker_heard_version(b, k, h.directory_version);
@@ -313,6 +315,7 @@ void yzi_broker_on_fetch(struct broker *b, struct connection *k, const struct fr
     struct fetch fetch;
     if (yzi_fetch_parse(f->header, &fetch) < 0) {
         yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_broker_fault(b, k);
         return;
     }
     YZ_AUTO(yzi_buf_fini) yz_buf payload;
@@ -519,6 +522,7 @@ void yzi_broker_on_put(struct broker *b, struct connection *k, const struct fram
     uint32_t token;
     if (yzi_put_parse(f->header, &token) < 0) {
         yzi_metric_add(&b->metrics.messages_bad, 1);
+        yzi_broker_fault(b, k);
         return;
     }
     yz_error err = {0};

@@ -9,6 +9,7 @@
 
 #define RETRY_AFTER_BUSY_MS 100u
 #define PARK_MS 1000u
+#define RULE_FAULTS "faults-per-peer"
 #define PARKED_SHARE 4u /* what is parked may hold this part of the bytes in flight */
 
 static struct outcome_words words(enum outcome_status status, const char *reason)
@@ -22,6 +23,30 @@ static struct outcome_words busy(const char *limit)
                                   .reason = yzi_bytes_str("limit"),
                                   .rule = yzi_bytes_str(limit),
                                   .retry_after_ms = RETRY_AFTER_BUSY_MS};
+}
+
+/* Nothing an honest sender would be told often. */
+static bool is_senders_fault(const struct outcome_words *w)
+{
+    switch (w->status) {
+    case OUTCOME_MALFORMED:
+    case OUTCOME_WRONG_SENDER:
+    case OUTCOME_BAD_SIGNATURE:
+    case OUTCOME_ID_CONFLICT:
+    case OUTCOME_REPLAYED:
+    case OUTCOME_EXPIRED:
+    case OUTCOME_TOO_LARGE:
+        return true;
+    case OUTCOME_BUSY:
+        return yzi_bytes_eq_str(w->rule, RULE_FAULTS);
+    case OUTCOME_DENIED:
+    case OUTCOME_UNKNOWN_SERVICE:
+    case OUTCOME_UNAVAILABLE:
+    case OUTCOME_TIMEOUT:
+    case OUTCOME_STALE_DIRECTORY:
+    default:
+        return false;
+    }
 }
 
 /* Answer a request that never became an exchange. The peer is known, so it gets an outcome. */
@@ -43,6 +68,9 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
                                      {0}});
     }
     yzi_exchange_end(&b->exchanges, x);
+    if (is_senders_fault(w)) {
+        yzi_broker_fault(b, k);
+    }
 }
 
 /* What was not accepted must not occupy its id: it may be sent again, or, when its signature is
@@ -205,6 +233,9 @@ static bool passes_share(struct broker *b, struct connection *k, struct exchange
         limit = "rate-per-peer";
     } else if (k->load->in_flight >= limits->in_flight_per_peer) {
         limit = "in-flight-per-peer";
+    } else if (yzi_exchange_may_track(&b->exchanges, x, k->load, &limit) == YZ_OK &&
+               !yzi_broker_may_verify(b, k)) {
+        limit = RULE_FAULTS;
     }
     if (limit) {
         struct outcome_words w = busy(limit);
@@ -294,6 +325,7 @@ static bool passes_second_step(struct broker *b, struct connection *k, struct ex
     struct verdict v = yzi_request_verify(&judge, &k->roots, &x->request);
     yzi_metric_add(&b->metrics.root_hits, k->roots.hits - hits);
     if (v.status == 0) {
+        yzi_broker_verified(k);
         return true;
     }
     forget_id(b, x);

@@ -72,6 +72,10 @@ static void test_config__defaults_are_the_documented_ones(void **state)
     assert_int_equal(c.limits.in_flight_per_service, 1024);
     assert_int_equal(c.limits.in_flight_per_peer, 1024);
     assert_int_equal(c.limits.in_flight_bytes, 256u << 20);
+    assert_int_equal(c.limits.in_flight_bytes_per_service, 128u << 20);
+    assert_int_equal(c.limits.in_flight_bytes_per_peer, 128u << 20);
+    assert_int_equal(c.limits.faults_per_peer, 32);
+    assert_int_equal(c.limits.nonsense_per_peer, 256);
     assert_int_equal(c.limits.queue_bytes, 256u << 20);
     assert_int_equal(c.limits.queue_bytes_per_peer, 64u << 20);
     assert_int_equal(c.limits.rate_per_peer, 0);
@@ -93,6 +97,8 @@ static void test_config__takes_every_key(void **state)
         "admin: /run/b1.sock\nops: \"\"\nlog_level: warn\nlock_secrets: false\ndrain: 0ms\n"
         "limits:\n  peers: 5\n  connections_per_peer: 2\n  message: 1MiB\n"
         "  in_flight_per_service: 3\n  in_flight_per_peer: 4\n  in_flight_bytes: 64KiB\n"
+        "  in_flight_bytes_per_service: 65KiB\n  in_flight_bytes_per_peer: 66KiB\n"
+        "  faults_per_peer: 7\n  nonsense_per_peer: 8\n"
         "  queue_bytes: 64MiB\n  queue_bytes_per_peer: 32MiB\n  rate_per_peer: 6\n  remembered: "
         "1000\n  skew: 1s\n"
         "directory:\n  warn: 1m\n  stop: 1h\n";
@@ -106,6 +112,10 @@ static void test_config__takes_every_key(void **state)
     assert_int_equal(c.limits.connections_per_peer, 2);
     assert_int_equal(c.limits.rate_per_peer, 6);
     assert_int_equal(c.limits.in_flight_bytes, 65536);
+    assert_int_equal(c.limits.in_flight_bytes_per_service, 65u << 10);
+    assert_int_equal(c.limits.in_flight_bytes_per_peer, 66u << 10);
+    assert_int_equal(c.limits.faults_per_peer, 7);
+    assert_int_equal(c.limits.nonsense_per_peer, 8);
     assert_int_equal(c.limits.queue_bytes, 64u << 20);
     assert_int_equal(c.limits.queue_bytes_per_peer, 32u << 20);
     assert_int_equal(c.directory.stop, 3600000);

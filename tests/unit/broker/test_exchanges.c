@@ -101,6 +101,36 @@ static void test_exchange__limits_hold_per_service_and_in_bytes(void **state)
     yzi_exchanges_fini(&e);
 }
 
+static void test_exchange__limits_hold_in_bytes_per_service_and_node(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 100 * BYTES, 100);
+    e.bytes_per_service_max = 2 * BYTES;
+    struct exchange *x[4];
+    for (uint64_t i = 0; i < 4; i++) {
+        x[i] = make(i, i < 3 ? "CN/A/B/c/s/v1" : "CN/A/B/c/s/v2", i);
+    }
+    assert_int_equal(track(&e, x[0], &limit), 0);
+    assert_int_equal(track(&e, x[1], &limit), 0);
+    assert_int_equal(track(&e, x[2], &limit), YZ_EBUSY);
+    assert_string_equal(limit, "in-flight-bytes-per-service");
+    e.bytes_per_peer_max = 3 * BYTES - 1;
+    assert_int_equal(track(&e, x[3], &limit), YZ_EBUSY);
+    assert_string_equal(limit, "in-flight-bytes-per-peer");
+    e.bytes_per_peer_max = 3 * BYTES;
+    assert_int_equal(yzi_exchange_may_track(&e, x[3], &asker, &limit), 0);
+    assert_int_equal(track(&e, x[3], &limit), 0);
+    assert_int_equal(asker.in_flight_bytes, 3 * BYTES);
+    for (int i = 0; i < 4; i++) {
+        yzi_exchange_end(&e, x[i]);
+    }
+    assert_int_equal(asker.in_flight_bytes, 0);
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
 static void test_exchange__of_the_same_request_is_not_tracked_twice(void **state)
 {
     (void)state;
@@ -168,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange__counts_from_tracking_to_its_end),
         cmocka_unit_test(test_exchange__limits_hold_per_service_and_in_bytes),
+        cmocka_unit_test(test_exchange__limits_hold_in_bytes_per_service_and_node),
         cmocka_unit_test(test_exchange__of_the_same_request_is_not_tracked_twice),
         cmocka_unit_test(test_exchanges__end_with_those_under_way),
         cmocka_unit_test(test_exchange__without_memory_leaves_nothing),

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Outcomes are signed together: what is said in one step of the front costs one signature, however
+ * many requests are refused. Saying `busy` must stay cheaper than serving, or a flood of requests
+ * would be answered at the expense of those that could be served.
+ */
+#include "broker/broker.h"
+
+struct outcome_entry {
+    struct connection_id to;
+    enum outcome_status status;
+    size_t at, n; /* of its header in `headers` */
+};
+
+struct outcomes {
+    struct outcome_entry entries[BROKER_OUTCOMES_MAX];
+    size_t n;
+    yz_buf headers;
+    yz_buf blocks[BROKER_OUTCOMES_MAX];
+};
+
+int yzi_broker_outcomes_new(struct outcomes **out)
+{
+    struct outcomes *o;
+    YZ_TRY(yzi_alloc(1, sizeof *o, &o));
+    yzi_buf_init(&o->headers, (size_t)BROKER_OUTCOMES_MAX * YZ_HEADER_MAX);
+    for (size_t i = 0; i < BROKER_OUTCOMES_MAX; i++) {
+        yzi_buf_init(&o->blocks[i], YZ_BLOCK_MAX);
+    }
+    *out = o;
+    return YZ_OK;
+}
+
+void yzi_broker_outcomes_free(struct outcomes *o)
+{
+    if (!o) {
+        return;
+    }
+    yzi_buf_fini(&o->headers);
+    for (size_t i = 0; i < BROKER_OUTCOMES_MAX; i++) {
+        yzi_buf_fini(&o->blocks[i]);
+    }
+    free(o);
+}
+
+static void failed(int rc)
+{
+    yzi_log(&EV_OUTCOME_FAILED, (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+}
+
+static yz_bytes header_of(const struct outcomes *o, size_t i)
+{
+    return yzi_bytes(o->headers.p + o->entries[i].at, o->entries[i].n);
+}
+
+static int sign_all(struct broker *b, struct outcomes *o)
+{
+    yz_bytes headers[BROKER_OUTCOMES_MAX];
+    for (size_t i = 0; i < o->n; i++) {
+        headers[i] = header_of(o, i);
+        yzi_buf_clear(&o->blocks[i]);
+    }
+    return yzi_sign_batch(&b->signing, FRAME_OUTCOME, headers, o->n, o->blocks);
+}
+
+void yzi_broker_outcomes_flush(struct broker *b)
+{
+    struct outcomes *o = b->outcomes;
+    if (o->n == 0) {
+        return;
+    }
+    int rc = sign_all(b, o);
+    for (size_t i = 0; i < o->n && rc == YZ_OK; i++) {
+        yzi_buf_clear(&b->out);
+        rc = yzi_frame_write(FRAME_OUTCOME, header_of(o, i), yzi_bytes_buf(&o->blocks[i]),
+                             (yz_bytes){0}, (yz_bytes){0}, &b->out);
+        if (rc == YZ_OK) {
+            yzi_metric_add(&b->metrics.outcomes[o->entries[i].status], 1);
+            yzi_broker_send(b, &o->entries[i].to, yzi_bytes_buf(&b->out));
+        }
+    }
+    if (rc < 0) {
+        failed(rc);
+    }
+    o->n = 0;
+    yzi_buf_clear(&o->headers);
+}
+
+void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
+                        const yz_digest *digest, const struct outcome_words *w)
+{
+    struct outcomes *o = b->outcomes;
+    struct outcome_header h = {
+        .message_id = *message_id,
+        .request_digest = *digest,
+        .node = b->node,
+        .status = w->status,
+        .reason = w->reason,
+        .rule = w->rule,
+        .directory_version = b->directory ? yzi_directory_version(b->directory) : 0,
+        .retry_after_ms = w->retry_after_ms,
+        .issued_at = b->wall,
+    };
+    size_t at = o->headers.n;
+    int rc = yzi_outcome_header_write(&h, &o->headers);
+    if (rc < 0) {
+        failed(rc);
+        return;
+    }
+    o->entries[o->n++] =
+        (struct outcome_entry){.to = *to, .status = w->status, .at = at, .n = o->headers.n - at};
+    if (o->n == BROKER_OUTCOMES_MAX) {
+        yzi_broker_outcomes_flush(b);
+    }
+}
