@@ -12,6 +12,7 @@
 #include "adapters/events.h"
 #include "adapters/memory.h"
 #include "adapters/workers.h"
+#include "evidence/receipt.h"
 #include "net/admin.h"
 #include "net/session.h"
 
@@ -59,6 +60,9 @@ struct adapter {
     struct seal_cache *pair_keys;
     struct root_memory roots; /* one for all: the brokers' consumers share it */
     struct memory memory;
+    struct state *state;
+    struct writes *writes;
+    struct checkpoint_memory checkpoints; /* of brokers' logs, verified before */
     struct workers *workers;
     size_t jobs_out;    /* submitted, not yet taken back */
     size_t imports_out; /* the same */

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "adapters/access/grant.h"
+#include "adapters/dataset/write.h"
 #include "keys/seal.h"
 
 #define ARENA_MAX (4u * 1024u * 1024u)
@@ -18,7 +19,8 @@
 /* What the answer will say, before it is sealed. */
 struct reply {
     struct answer_head head;
-    bool late; /* nobody waits for it any more, so it is said to nobody */
+    bool late;          /* nobody waits for it any more, so it is said to nobody */
+    bool indeterminate; /* what was begun may or may not have taken effect */
     uint64_t data_version;
     struct answer_field fields[DATASET_FIELDS_MAX];
     char detail[256];
@@ -35,6 +37,7 @@ void yzi_job_free(struct job *j)
     yzi_directory_unref(j->directory);
     yzi_policy_unref(j->policy);
     yzi_buf_fini(&j->answer);
+    yzi_buf_fini(&j->pending);
     free(j->done);
     free(j);
 }
@@ -160,8 +163,78 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
     }
 }
 
+static void say_indeterminate(struct reply *r)
+{
+    static const char words[] = "it was begun, and whether it took effect cannot be told";
+    say_no(r, ANSWER_FAILED, "indeterminate");
+    r->head.detail = yzi_bytes_str(words);
+    r->indeterminate = true;
+}
+
+/* A failure that is not the consumer's. Nothing was changed. */
+static void refuse_write(struct reply *r, int rc, const char *reason)
+{
+    if (rc == YZ_EINVAL) {
+        say_no(r, ANSWER_BAD_QUERY, reason);
+    } else if (rc == YZ_ELIMIT || rc == YZ_ETOOBIG) {
+        say_no(r, ANSWER_TOO_LARGE, "limit");
+    } else if (rc == YZ_EUNSUPPORTED) {
+        say_no(r, ANSWER_UNSUPPORTED, "query");
+    } else {
+        say_no(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");
+    }
+}
+
+static void run_write(struct job *j, const struct query *q, yz_bytes body,
+                      const struct access_decision *d, struct reply *r)
+{
+    struct store_write w = {.operation = q->operation,
+                            .columns = d->projection,
+                            .columns_n = d->projection_n,
+                            .rows = body,
+                            .rows_n = q->rows,
+                            .keys = q->keys,
+                            .keys_n = q->keys_n};
+    struct store_written written;
+    const char *reason = NULL;
+    int rc = yzi_store_write(j->store, &w, &written, &reason);
+    if (rc < 0 && written.uncertain) {
+        say_indeterminate(r);
+    } else if (rc < 0) {
+        refuse_write(r, rc, reason);
+    } else {
+        r->head.code = ANSWER_OK;
+        r->head.has_total = true;
+        r->head.total = written.changed;
+        r->data_version = written.sequence;
+    }
+}
+
+/* What a write must not have: ignored, it would be another one than was asked. */
+static bool is_plain_write(const struct query *q)
+{
+    bool rows = yzi_operation_brings_rows(q->operation);
+    return q->filter_n == 0 && q->order_n == 0 && q->limit == 0 && q->cursor.n == 0 &&
+           q->predicates_n == 0 && (rows ? q->keys_n == 0 : q->fields_n == 0);
+}
+
+static void decide_write(struct answering *a, struct job *j, const struct query *q, yz_bytes body,
+                         const struct access_decision *d, struct reply *r)
+{
+    if (!j->write_service) {
+        say_no(r, ANSWER_UNSUPPORTED, "read-service");
+    } else if (!is_plain_write(q)) {
+        say_no(r, ANSWER_UNSUPPORTED, "query");
+    } else if (a->executes) {
+        run_write(j, q, body, d, r);
+    } else {
+        j->to_write = true;
+        say_indeterminate(r);
+    }
+}
+
 static void decide(struct answering *a, struct job *j, const struct request_head *head,
-                   struct reply *r)
+                   yz_bytes body, struct reply *r)
 {
     const struct request_header *h = &j->request.header;
     if (!j->policy) {
@@ -176,14 +249,16 @@ static void decide(struct answering *a, struct job *j, const struct request_head
         say_no(r, ANSWER_UNSUPPORTED, "no-data-set");
         return;
     }
-    struct access_question question = {h->consumer, h->service, h->purpose, &head->query,
-                                       yzi_wall_ms(a->clock)};
+    struct access_question question = {h->consumer,           h->service,  h->purpose, &head->query,
+                                       yzi_wall_ms(a->clock), j->evidenced};
     struct access_decision decision = {0};
     yzi_access_decide(&j->policy->offer->offer, &j->policy->terms, yzi_store_dataset(j->store),
                       &question, &decision);
     r->head.grant = decision.grant;
     if (!decision.allowed) {
         describe_denial(r, &decision);
+    } else if (yzi_operation_writes(head->query.operation)) {
+        decide_write(a, j, &head->query, body, &decision, r);
     } else if (head->query.operation != QUERY_GET) {
         say_no(r, ANSWER_UNSUPPORTED, "operation");
     } else {
@@ -206,7 +281,7 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
         say_no(r, ANSWER_BAD_QUERY, "malformed");
         return;
     }
-    decide(a, j, &head, r);
+    decide(a, j, &head, plain.body, r);
 }
 
 /* -- sealing -- */
@@ -300,7 +375,7 @@ static int write_answer(struct answering *a, struct job *j, struct reply *r)
         yzi_plain_write(PLAIN_ANSWER, yzi_bytes_buf(&a->head), yzi_bytes_buf(&a->rows), &a->plain));
     struct response_header h;
     start_header(&h, a->node, yzi_wall_ms(a->clock), &j->request, j->slot, j->directory);
-    h.status = status_of(r->head.code);
+    h.status = r->indeterminate ? RESPONSE_INDETERMINATE : status_of(r->head.code);
     h.policy_version = j->policy ? j->policy->offer->offer.version : 0;
     h.data_version = r->data_version;
     uint8_t wrapped[YZ_WRAPPED_KEY_BYTES];
@@ -310,6 +385,28 @@ static int write_answer(struct answering *a, struct job *j, struct reply *r)
     j->status = h.status;
     yzi_buf_init(&j->answer, size);
     return sign_frame(a->signing, &h, yzi_bytes_buf(&a->sealed), &j->answer);
+}
+
+/* Begun, and nothing better can be said: what was made for that case. */
+static void fall_back(struct job *j)
+{
+    yzi_buf_fini(&j->answer);
+    j->answer = j->pending;
+    j->pending = (yz_buf){0};
+    j->status = RESPONSE_INDETERMINATE;
+    j->reason = "indeterminate";
+    j->rc = YZ_OK;
+}
+
+/* The write is decided and not begun: its response is only what is told if no other can be. */
+static void set_aside(struct job *j)
+{
+    if (j->rc == YZ_OK) {
+        j->pending = j->answer;
+        j->answer = (yz_buf){0};
+    } else {
+        j->to_write = false;
+    }
 }
 
 void yzi_answer(struct answering *a, struct job *j)
@@ -327,6 +424,11 @@ void yzi_answer(struct answering *a, struct job *j)
         say_no(&reply, ANSWER_TOO_LARGE, "message");
         j->reason = "message";
         j->rc = write_answer(a, j, &reply);
+    }
+    if (j->begun && (j->rc < 0 || reply.indeterminate)) {
+        fall_back(j);
+    } else if (j->to_write && !j->begun) {
+        set_aside(j);
     }
     sodium_memzero(&reply, sizeof reply);
     wipe_scratch(a);

@@ -22,13 +22,20 @@ struct job {
     unsigned slot;                     /* ours in the request */
     uint8_t request_key[32], response_key[32]; /* pair keys; wiped with the job */
     uint64_t deadline_mono;
-    unsigned session; /* where the answer goes */
+    unsigned session;   /* where the answer goes */
+    bool write_service; /* declared so: it has a place in the memory of writes, and the evidence
+                           that it was asked was checked */
+    bool to_write;      /* decided, and to be executed by the writer thread */
+    bool evidenced;     /* a broker proved that the request is in its log */
+    bool begun;         /* marked so in the memory of writes, where it stays */
+    yz_buf pending;     /* to_write: the response that says indeterminate */
     /* the result */
     int rc; /* YZ_OK: `answer` is the response frame; otherwise none could be made (YZ_ETIMEOUT: by
                `deadline_mono`) */
     yz_buf answer;
     enum response_status status;
     const char *reason;    /* static; for the log */
+    int kept;              /* begun: what keeping the answer failed with */
     struct finished *done; /* what it comes back as; the workers' */
 };
 void yzi_job_free(struct job *j); /* wipes keys; NULL allowed */
@@ -41,12 +48,14 @@ struct answering {
     size_t message_max;
     struct query_limits limits; /* without the deadline */
     uint64_t query_ms;
+    bool executes; /* the writer thread's: does what others hand over to it */
     struct arena arena;
     yz_buf plain, rows, head, sealed; /* scratch; wiped after each job */
 };
 YZ_MUST_USE int yzi_answering_init(struct answering *a);
 void yzi_answering_fini(struct answering *a);
-/* Fill the job's result. */
+/* Fill the job's result; or, for what changes data, unless this is the writer's: set to_write and
+ * fill `pending`, to be marked begun and executed by the writer (execute.h). */
 void yzi_answer(struct answering *a, struct job *j);
 /* The signed answer to a request sealed to an epoch that is gone: no payload, but the announcement
  * now in force. Appends the frame. */

@@ -36,6 +36,16 @@ static const struct config_field limit_fields[] = {
      .help = "Requests remembered until they expire; when full, they are handed back as busy."},
     {"answer_bytes", CONFIG_SIZE, AT(answer_bytes), false, "256MiB", 65536, 1ull << 40,
      .help = "Bytes of answers kept for retries; beyond it the oldest are let go."},
+    {"answers_per_node", CONFIG_U64, AT(answers_per_node), false, "250000", 1, 100000000,
+     .help = "Of these, requests of one node."},
+    {"answer_bytes_per_node", CONFIG_SIZE, AT(answer_bytes_per_node), false, "64MiB", 65536,
+     1ull << 40, .help = "Of these, bytes of answers to one node."},
+    {"writes", CONFIG_U64, AT(writes), false, "100000", 16, 100000000,
+     .help =
+         "Requests to services that write, remembered durably until they expire; when full, they "
+         "are handed back as busy."},
+    {"writes_per_node", CONFIG_U64, AT(writes_per_node), false, "10000", 1, 100000000,
+     .help = "Of these, requests of one node."},
     {"rows", CONFIG_U64, AT(rows), false, "10000", 1, 1000000, .help = "Rows in one answer."},
     {"query_time", CONFIG_DURATION, AT(query_time), false, "5s", 1, 300000,
      .help = "How long one query may run."},

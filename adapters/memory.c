@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A table, a heap of times to forget, and a list of the answered by age.
+ * A table, a heap of times to forget, and lists of the answered by age: of all, and of each node.
  */
 #include "adapters/memory.h"
 
@@ -8,9 +8,9 @@
 
 #define KEY_MAX (sizeof(yz_uuid) + YZ_ID_MAX)
 
-void yzi_memory_init(struct memory *m, size_t entries_max, size_t bytes_max)
+void yzi_memory_init(struct memory *m, const struct memory_options *o)
 {
-    *m = (struct memory){.entries_max = entries_max, .bytes_max = bytes_max};
+    *m = (struct memory){.o = *o};
 }
 
 static void free_remembered(void *value)
@@ -21,10 +21,50 @@ static void free_remembered(void *value)
     free(r);
 }
 
+static void free_node(void *value)
+{
+    struct remembered_node *n = value;
+    yzi_buf_fini(&n->id);
+    free(n);
+}
+
 void yzi_memory_fini(struct memory *m)
 {
     yzi_deadlines_fini(&m->forget);
     yzi_table_fini(&m->entries, free_remembered);
+    yzi_table_fini(&m->nodes, free_node);
+}
+
+/* -- nodes: there as long as they have an entry -- */
+
+static int add_node(struct memory *m, yz_bytes id, struct remembered_node *n)
+{
+    yzi_buf_init(&n->id, YZ_ID_MAX);
+    YZ_TRY(yzi_buf_put(&n->id, id));
+    return yzi_table_put(&m->nodes, id, n);
+}
+
+static int get_node(struct memory *m, yz_node_id id, struct remembered_node **out)
+{
+    struct remembered_node *n = yzi_table_get(&m->nodes, id.v);
+    if (!n) {
+        YZ_TRY(yzi_alloc(1, sizeof *n, &n));
+        int rc = add_node(m, id.v, n);
+        if (rc < 0) {
+            free_node(n);
+            return rc;
+        }
+    }
+    *out = n;
+    return YZ_OK;
+}
+
+static void leave_node(struct memory *m, struct remembered_node *n)
+{
+    if (n->entries == 0) {
+        (void)yzi_table_remove(&m->nodes, yzi_bytes_buf(&n->id));
+        free_node(n);
+    }
 }
 
 static yz_bytes key_of(yz_node_id node, const yz_uuid *id, uint8_t space[KEY_MAX])
@@ -79,6 +119,11 @@ static void append(struct memory *m, struct remembered *r)
         m->oldest = r;
     }
     m->newest = r;
+    r->own_older = r->node->newest;
+    r->own_newer = NULL;
+    *(r->node->newest ? &r->node->newest->own_newer : &r->node->oldest) = r;
+    r->node->newest = r;
+    r->node->bytes += r->answer.n;
     m->bytes += r->answer.n;
     r->state = REMEMBERED_ANSWERED;
 }
@@ -90,7 +135,10 @@ static void let_go(struct memory *m, struct remembered *r)
     }
     *(r->older ? &r->older->newer : &m->oldest) = r->newer;
     *(r->newer ? &r->newer->older : &m->newest) = r->older;
-    r->older = r->newer = NULL;
+    *(r->own_older ? &r->own_older->own_newer : &r->node->oldest) = r->own_newer;
+    *(r->own_newer ? &r->own_newer->own_older : &r->node->newest) = r->own_older;
+    r->older = r->newer = r->own_older = r->own_newer = NULL;
+    r->node->bytes -= r->answer.n;
     m->bytes -= r->answer.n;
     yzi_buf_fini(&r->answer);
     r->state = REMEMBERED_LET_GO;
@@ -103,6 +151,8 @@ static void forget(struct memory *m, struct remembered *r)
     let_go(m, r);
     yzi_deadlines_remove(&m->forget, &r->forget);
     yzi_table_remove(&m->entries, yzi_bytes_buf(&r->key));
+    r->node->entries--;
+    leave_node(m, r->node);
     free_remembered(r);
 }
 
@@ -118,6 +168,25 @@ static int add(struct memory *m, struct remembered *r, yz_bytes key, uint64_t un
     return rc;
 }
 
+static int begin_new(struct memory *m, struct remembered_node *own, yz_node_id node,
+                     const yz_uuid *id, const yz_digest *digest, unsigned who, uint64_t until)
+{
+    struct remembered *r;
+    YZ_TRY(yzi_alloc(1, sizeof *r, &r));
+    r->digest = *digest;
+    r->state = REMEMBERED_RUNNING;
+    r->asked = 1u << who;
+    r->node = own;
+    uint8_t space[KEY_MAX];
+    int rc = add(m, r, key_of(node, id, space), until);
+    if (rc < 0) {
+        free_remembered(r);
+        return rc;
+    }
+    own->entries++;
+    return YZ_OK;
+}
+
 int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id, const yz_digest *digest,
                      unsigned who, uint64_t until)
 {
@@ -128,16 +197,12 @@ int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id, const
         r->asked = 1u << who;
         return YZ_OK;
     }
-    YZ_ENSURE(yzi_table_count(&m->entries) < m->entries_max, YZ_EBUSY);
-    YZ_TRY(yzi_alloc(1, sizeof *r, &r));
-    r->digest = *digest;
-    r->state = REMEMBERED_RUNNING;
-    r->asked = 1u << who;
-    uint8_t space[KEY_MAX];
-    int rc = add(m, r, key_of(node, id, space), until);
-    if (rc < 0) {
-        free_remembered(r);
-    }
+    YZ_ENSURE(yzi_table_count(&m->entries) < m->o.entries_max, YZ_EBUSY);
+    struct remembered_node *own;
+    YZ_TRY(get_node(m, node, &own));
+    int rc = own->entries < m->o.entries_each_max ? begin_new(m, own, node, id, digest, who, until)
+                                                  : YZ_EBUSY;
+    leave_node(m, own);
     return rc;
 }
 
@@ -148,8 +213,11 @@ unsigned yzi_memory_answer(struct memory *m, yz_node_id node, const yz_uuid *id,
         return 0;
     }
     r->state = REMEMBERED_LET_GO;
-    if (answer.n <= m->bytes_max) {
-        while (answer.n > m->bytes_max - m->bytes) {
+    if (answer.n <= m->o.bytes_max && answer.n <= m->o.bytes_each_max) {
+        while (answer.n > m->o.bytes_each_max - r->node->bytes) {
+            let_go(m, r->node->oldest);
+        }
+        while (answer.n > m->o.bytes_max - m->bytes) {
             let_go(m, m->oldest);
         }
         yzi_buf_init(&r->answer, answer.n);

@@ -5,7 +5,8 @@
  * stored answer, the same id with other bytes is a conflict, and when the memory is full new
  * requests are handed back as busy: an unexpired id is never forgotten. Answers are bounded in
  * bytes, and the oldest are let go first: a retry of such a one runs again, which harms nobody for
- * a read (decision 0007). Link thread only.
+ * a read (decision 0007). Of both, entries and bytes, a node has at most its share. Link thread
+ * only.
  */
 #ifndef YZ_ADAPTERS_MEMORY_H
 #define YZ_ADAPTERS_MEMORY_H
@@ -25,15 +26,28 @@ struct remembered {
     enum remembered_state state;
     unsigned asked; /* who waits for the answer, a bit each */
     yz_buf answer;
-    struct remembered *older, *newer; /* among the answered */
+    struct remembered *older, *newer;         /* among the answered */
+    struct remembered *own_older, *own_newer; /* among those of its node */
+    struct remembered_node *node;
     struct deadline forget;
     yz_buf key; /* in the table */
 };
+/* What one node has here. */
+struct remembered_node {
+    struct remembered *oldest, *newest; /* answered */
+    size_t entries, bytes;
+    yz_buf id;
+};
+struct memory_options {
+    size_t entries_max, bytes_max;           /* in all */
+    size_t entries_each_max, bytes_each_max; /* of a node */
+};
 struct memory {
-    struct table entries;
+    struct table entries, nodes;
     struct deadlines forget;
     struct remembered *oldest, *newest; /* answered */
-    size_t bytes, bytes_max, entries_max;
+    size_t bytes;
+    struct memory_options o;
 };
 
 enum memory_verdict {
@@ -44,7 +58,7 @@ enum memory_verdict {
     MEMORY_CONFLICT  /* the same id, other bytes */
 };
 
-void yzi_memory_init(struct memory *m, size_t entries_max, size_t bytes_max);
+void yzi_memory_init(struct memory *m, const struct memory_options *o);
 void yzi_memory_fini(struct memory *m);
 /* What is known of this request; nothing is remembered yet. `who` (below 32) is noted as waiting
  * when it is running. *out (may be NULL) is borrowed until the next call. */
@@ -52,7 +66,7 @@ enum memory_verdict yzi_memory_look(struct memory *m, yz_node_id node, const yz_
                                     const yz_digest *digest, unsigned who,
                                     const struct remembered **out);
 /* Remember that it is being answered, for `who`, until `until` (monotonic ms) is past. YZ_EBUSY
- * when full, YZ_EEXIST unless new or let go, YZ_ENOMEM. */
+ * when full or the node has its share, YZ_EEXIST unless new or let go, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_memory_begin(struct memory *m, yz_node_id node, const yz_uuid *id,
                                  const yz_digest *digest, unsigned who, uint64_t until);
 /* Store the answer as far as there is room. Who waits for it, a bit each. */

@@ -122,11 +122,10 @@ static const struct offered_service *find_service(const struct policy *p, yz_ser
     return NULL;
 }
 
-static int fill_job(struct adapter *a, struct job *j, struct epoch *epoch)
+/* What is offered under the name asked for, if it is. */
+static void find_offered(struct adapter *a, struct job *j)
 {
     const struct request_header *h = &j->request.header;
-    YZ_TRY(copy_pair_key(a, epoch, h, SEAL_REQUEST, j->request_key));
-    YZ_TRY(copy_pair_key(a, epoch, h, SEAL_RESPONSE, j->response_key));
     struct policy *p = yzi_policies_get(a->policies, yzi_service_subsystem(h->service));
     bool stands = p && yzi_offer_stands(p->offer, a->directory, a->wall) == YZ_OK;
     const struct offered_service *service = stands ? find_service(p, h->service, a->node) : NULL;
@@ -134,8 +133,15 @@ static int fill_job(struct adapter *a, struct job *j, struct epoch *epoch)
         yzi_policy_ref(p);
         j->policy = p;
         j->store = yzi_adapter_store(a, service->data_set);
+        j->write_service = service->mode == SERVICE_WRITE;
     }
-    return YZ_OK;
+}
+
+static int copy_pair_keys(struct adapter *a, struct job *j, struct epoch *epoch)
+{
+    const struct request_header *h = &j->request.header;
+    YZ_TRY(copy_pair_key(a, epoch, h, SEAL_REQUEST, j->request_key));
+    return copy_pair_key(a, epoch, h, SEAL_RESPONSE, j->response_key);
 }
 
 static void answer_stale_key(struct adapter *a, const struct job *j)
@@ -191,6 +197,38 @@ void yzi_adapter_unpark(struct adapter *a, bool all)
 
 /* -- admission -- */
 
+/* Was it executed, or begun to be, whatever has become of this process since? True when it was not;
+ * otherwise it was dealt with. Asked of every request: the service may have been another once. */
+static bool passes_writes(struct adapter *a, unsigned upstream, const struct job *j)
+{
+    struct write_entry e = yzi_write_entry(&j->request, a->config->limits.skew);
+    enum write_verdict known;
+    yzi_buf_clear(&a->out);
+    if (yzi_writes_look(a->writes, &e, &a->out, &known) < 0) {
+        if (j->write_service) {
+            reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "state");
+        }
+        return !j->write_service;
+    }
+    switch (known) {
+    case WRITE_NEW:
+        return true;
+    case WRITE_BEGAN:
+    case WRITE_ANSWERED:
+        send_answer(a, upstream, &j->request, yzi_bytes_buf(&a->out));
+        return false;
+    case WRITE_CONFLICT:
+        reject(a, upstream, &j->request, OUTCOME_ID_CONFLICT, "other-bytes");
+        return false;
+    case WRITE_FORGOTTEN:
+    default:
+        if (j->write_service) {
+            reject(a, upstream, &j->request, OUTCOME_EXPIRED, "forgotten");
+        }
+        return !j->write_service;
+    }
+}
+
 /* Known already? True when the request is to be answered; otherwise it was dealt with. */
 static bool passes_memory(struct adapter *a, unsigned upstream, const struct job *j)
 {
@@ -200,7 +238,7 @@ static bool passes_memory(struct adapter *a, unsigned upstream, const struct job
                             &known)) {
     case MEMORY_NEW:
     case MEMORY_LET_GO:
-        return true;
+        return passes_writes(a, upstream, j);
     case MEMORY_ANSWERED:
         send_answer(a, upstream, &j->request, yzi_bytes_buf(&known->answer));
         return false;
@@ -239,6 +277,36 @@ static bool passes_ladder(struct adapter *a, unsigned upstream, const struct fra
     return true;
 }
 
+/* Does the broker prove, with the receipt in the hop, that the request is in its log? The one gate
+ * before everything that must not be done unseen; without a receipt it is closed. */
+static bool is_evidenced(struct adapter *a, unsigned upstream, const struct job *j)
+{
+    struct hop hop;
+    struct receipt receipt;
+    struct receipt_claim claim = {ENTRY_REQUEST, &j->request.digest};
+    return yzi_hop_parse(j->request.frame.hop, &hop) == YZ_OK && hop.receipt.n > 0 &&
+           yzi_receipt_parse(hop.receipt, &receipt) == YZ_OK &&
+           yzi_receipt_verify(&a->checkpoints, a->directory, a->upstreams[upstream].broker, a->wall,
+                              &receipt, &claim, 1) == YZ_OK;
+}
+
+/* What a service that writes asks of a request beyond what others do. */
+static bool passes_as_write(struct adapter *a, unsigned upstream, const struct job *j)
+{
+    if (!j->write_service) {
+        return true;
+    }
+    if (j->request.header.slots_n != 1) {
+        reject(a, upstream, &j->request, OUTCOME_MALFORMED, "slots");
+        return false;
+    }
+    if (!j->evidenced) {
+        reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "no-receipt");
+        return false;
+    }
+    return true;
+}
+
 static uint64_t time_left(const struct adapter *a, const struct job *j)
 {
     const struct request_header *h = &j->request.header;
@@ -251,16 +319,33 @@ static uint64_t time_left(const struct adapter *a, const struct job *j)
     return a->mono + left;
 }
 
-/* Submit; true when the workers own the job. */
-static bool submit(struct adapter *a, unsigned upstream, struct job *j)
+/* A place in the memory of writes, without which nothing is begun. */
+static bool reserve(struct adapter *a, unsigned upstream, const struct job *j)
+{
+    bool own = false;
+    if (!j->write_service) {
+        return true;
+    }
+    if (yzi_writes_reserve(a->writes, j->request.header.node, &own) == YZ_OK) {
+        return true;
+    }
+    reject(a, upstream, &j->request, OUTCOME_BUSY, own ? "writes-share" : "writes");
+    return false;
+}
+
+static void release(struct adapter *a, const struct job *j)
+{
+    if (j->write_service && !j->begun) {
+        yzi_writes_release(a->writes, j->request.header.node);
+    }
+}
+
+/* True when the workers own the job. */
+static bool remember_and_submit(struct adapter *a, unsigned upstream, struct job *j)
 {
     const struct request_header *h = &j->request.header;
-    uint64_t life = h->expires_at + a->config->limits.skew;
+    uint64_t life = yzi_request_until(h, a->config->limits.skew);
     uint64_t until = a->mono + (life > a->wall ? life - a->wall : 0);
-    if (a->jobs_out >= a->config->limits.queue) {
-        reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
-        return false;
-    }
     if (yzi_memory_begin(&a->memory, h->node, &h->message_id, &j->request.digest, upstream, until) <
         0) {
         reject(a, upstream, &j->request, OUTCOME_BUSY, "memory");
@@ -275,14 +360,38 @@ static bool submit(struct adapter *a, unsigned upstream, struct job *j)
     return true;
 }
 
+static bool submit(struct adapter *a, unsigned upstream, struct job *j)
+{
+    if (a->jobs_out >= a->config->limits.queue) {
+        reject(a, upstream, &j->request, OUTCOME_BUSY, "queue");
+        return false;
+    }
+    if (!reserve(a, upstream, j)) {
+        return false;
+    }
+    bool submitted = remember_and_submit(a, upstream, j);
+    if (!submitted) {
+        release(a, j);
+    }
+    return submitted;
+}
+
 static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, struct job *j,
                   bool parked_before)
 {
-    if (!passes_ladder(a, upstream, f, j, parked_before) || !passes_memory(a, upstream, j)) {
+    if (!passes_ladder(a, upstream, f, j, parked_before)) {
+        return false;
+    }
+    find_offered(a, j);
+    if (!passes_memory(a, upstream, j)) {
         return false;
     }
     if (a->draining) {
         reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "draining");
+        return false;
+    }
+    j->evidenced = is_evidenced(a, upstream, j);
+    if (!passes_as_write(a, upstream, j)) {
         return false;
     }
     j->session = upstream;
@@ -293,7 +402,7 @@ static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, s
         answer_stale_key(a, j);
         return false;
     }
-    if (fill_job(a, j, epoch) < 0) {
+    if (copy_pair_keys(a, j, epoch) < 0) {
         reject(a, upstream, &j->request, OUTCOME_MALFORMED, "epoch-key");
         return false;
     }
@@ -357,11 +466,18 @@ void yzi_adapter_on_answer(struct adapter *a, struct job *j)
 {
     const struct request_header *h = &j->request.header;
     a->jobs_out--;
+    release(a, j);
+    if (j->begun && j->kept < 0) {
+        yzi_log(&ADAPTER_ANSWER_FAILED, (struct log_field[]){log_str("error", yz_err_name(j->kept)),
+                                                             log_str("at", "keeping"),
+                                                             {0}});
+    }
     if (j->rc < 0) {
         yzi_log(&ADAPTER_ANSWER_FAILED, (struct log_field[]){log_str("error", yz_err_name(j->rc)),
                                                              log_str("at", "answering"),
                                                              {0}});
-        reject_all(a, yzi_memory_cancel(&a->memory, h->node, &h->message_id), j, "no-answer");
+        reject_all(a, yzi_memory_cancel(&a->memory, h->node, &h->message_id), j,
+                   j->to_write ? j->reason : "no-answer");
     } else {
         a->answered++;
         yzi_log(&ADAPTER_REQUEST_ANSWERED,

@@ -231,7 +231,9 @@ static int start_workers(struct adapter *a)
                       .clock = a->clock,
                       .message_max = limits->message,
                       .limits = {.rows = (uint32_t)limits->rows, .bytes = limits->message},
-                      .query_ms = limits->query_time}};
+                      .query_ms = limits->query_time},
+        .writes = a->writes,
+        .skew = limits->skew};
     return yzi_workers_start(&o, &a->workers);
 }
 
@@ -280,6 +282,17 @@ static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_
     return YZ_OK;
 }
 
+/* Where the answers to writes are kept, and whatever else must survive a crash. */
+static int open_state(struct adapter *a, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_TRY(home_path(a, "state/db", &dir));
+    YZ_TRY(yzi_state_open(dir, &a->state, err));
+    struct writes_options o = {a->state, a->config->limits.writes,
+                               a->config->limits.writes_per_node};
+    return yzi_writes_open(&o, &a->writes, err);
+}
+
 static int start(struct adapter *a, yz_error *err)
 {
     YZ_TRY(yzi_keyfile_load_held(a->config->home, "signing", KEY_SIGNING, &a->signing, err));
@@ -289,6 +302,7 @@ static int start(struct adapter *a, yz_error *err)
     YZ_AUTO(yzi_free_ptr) char *offers = NULL;
     YZ_TRY(home_path(a, "state/offers", &offers));
     YZ_TRY(yzi_policies_open(offers, &a->policies, err));
+    YZ_TRY(open_state(a, err));
     YZ_TRY(open_datasets(a, err));
     YZ_TRY(yzi_epochs_new(a->node, &a->signing, a->clock, &a->epochs));
     YZ_TRY(yzi_seal_cache_new(PAIR_KEYS, &a->pair_keys));
@@ -315,7 +329,10 @@ int yzi_adapter_new(const struct adapter_config *config, const struct clock *clo
     a->wall = yzi_wall_ms(clock);
     a->next_minute = a->mono + MINUTE_MS;
     yzi_buf_init(&a->out, YZ_MESSAGE_MAX + YZ_HOP_MAX);
-    yzi_memory_init(&a->memory, config->limits.answers, config->limits.answer_bytes);
+    const struct adapter_limits *l = &config->limits;
+    yzi_memory_init(&a->memory,
+                    &(struct memory_options){l->answers, l->answer_bytes, l->answers_per_node,
+                                             l->answer_bytes_per_node});
     int rc = yzi_node_id_parse(yzi_bytes_str(config->node), &a->node);
     if (rc == YZ_OK) {
         rc = start(a, err);
@@ -343,6 +360,8 @@ void yzi_adapter_free(struct adapter *a)
         yzi_message_fini(&a->parked[i].message);
     }
     yzi_memory_fini(&a->memory);
+    yzi_writes_close(a->writes);
+    yzi_state_close(a->state);
     yzi_seal_cache_free(a->pair_keys);
     yzi_epochs_free(a->epochs);
     for (size_t i = 0; i < a->datasets_n; i++) {
@@ -478,6 +497,7 @@ static void run_timers(struct adapter *a)
             recheck_policies(a); /* keys run out */
         }
         yzi_seal_cache_expire(a->pair_keys, a->wall);
+        yzi_workers_tidy(a->workers);
     }
 }
 

@@ -7,6 +7,7 @@
  */
 #include "adapters/workers.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define IMPORTS_WAITING 16u
@@ -19,11 +20,13 @@ struct worker {
 };
 
 struct workers {
-    struct queue *jobs, *imports, *finished;
+    struct queue *jobs, *to_writer, *finished; /* to_writer: struct finished to be */
     struct worker workers[WORKERS_MAX];
     unsigned started;
     pthread_t writer;
     bool writer_started;
+    struct executing executing; /* the writer's */
+    _Atomic unsigned imports_waiting;
 };
 
 void yzi_import_job_free(struct import_job *j)
@@ -66,7 +69,11 @@ static void *run_worker(void *arg)
         yzi_answer(&me->answering, j);
         struct finished *f = YZ_TAKE(j->done);
         *f = (struct finished){.kind = FINISHED_ANSWER, .job = j};
-        hand_back(me->owner, f);
+        if (!j->to_write) {
+            hand_back(me->owner, f);
+        } else if (yzi_queue_push(me->owner->to_writer, f) < 0) {
+            yzi_finished_free(f); /* only at the end; it did not begin */
+        }
     }
     return NULL;
 }
@@ -107,22 +114,64 @@ static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes
     report(ctx, &f);
 }
 
+static void import(struct workers *w, struct finished *f)
+{
+    struct import_job *j = f->import;
+    struct import_context context = {w, j};
+    struct import_source source = {.fd = j->fd,
+                                   .name = j->name,
+                                   .mode = IMPORT_UPSERT,
+                                   .dry_run = j->dry_run,
+                                   .fault = on_fault,
+                                   .progress = on_progress,
+                                   .ctx = &context};
+    atomic_fetch_sub(&w->imports_waiting, 1);
+    j->rc = yzi_store_import(j->store, &source, &j->report, &j->err);
+    hand_back(w, f);
+}
+
+/* -- what changes data -- */
+
+/* Execute f's job and as many as wait behind it. What else waits is taken only after them; the
+ * first such is returned, or NULL. */
+static struct finished *execute(struct workers *w, struct finished *f)
+{
+    struct finished *several[EXECUTE_AT_ONCE], *next = NULL;
+    struct job *jobs[EXECUTE_AT_ONCE];
+    size_t n = 0;
+    while (f && f->kind == FINISHED_ANSWER) {
+        several[n] = f;
+        jobs[n++] = f->job;
+        f = n < EXECUTE_AT_ONCE ? yzi_queue_try_pop(w->to_writer) : NULL;
+    }
+    next = f;
+    yzi_execute(&w->executing, jobs, n);
+    for (size_t i = 0; i < n; i++) {
+        hand_back(w, several[i]);
+    }
+    return next;
+}
+
+static void tidy(struct workers *w, struct finished *f)
+{
+    yz_ignore(yzi_writes_expire(w->executing.writes, yzi_wall_ms(w->executing.answering.clock)),
+              "what cannot be given up now is tried again");
+    yzi_finished_free(f);
+}
+
 static void *run_writer(void *arg)
 {
     struct workers *w = arg;
-    for (struct import_job *j; (j = yzi_queue_pop(w->imports)) != NULL;) {
-        struct import_context context = {w, j};
-        struct import_source source = {.fd = j->fd,
-                                       .name = j->name,
-                                       .mode = IMPORT_UPSERT,
-                                       .dry_run = j->dry_run,
-                                       .fault = on_fault,
-                                       .progress = on_progress,
-                                       .ctx = &context};
-        j->rc = yzi_store_import(j->store, &source, &j->report, &j->err);
-        struct finished *f = YZ_TAKE(j->done);
-        *f = (struct finished){.kind = FINISHED_IMPORT, .import = j};
-        hand_back(w, f);
+    struct finished *next = NULL;
+    for (struct finished *f; (f = next ? next : yzi_queue_pop(w->to_writer)) != NULL;) {
+        next = NULL;
+        if (f->kind == FINISHED_ANSWER) {
+            next = execute(w, f);
+        } else if (f->kind == FINISHED_IMPORT) {
+            import(w, f);
+        } else {
+            tidy(w, f);
+        }
     }
     return NULL;
 }
@@ -132,7 +181,8 @@ static void *run_writer(void *arg)
 static int start_threads(struct workers *w, const struct workers_options *o)
 {
     YZ_TRY(yzi_queue_new(o->queue, &w->jobs));
-    YZ_TRY(yzi_queue_new(IMPORTS_WAITING, &w->imports));
+    /* jobs that change data, imports, tidying */
+    YZ_TRY(yzi_queue_new(o->queue + IMPORTS_WAITING + 1, &w->to_writer));
     /* progress (checked, then pushed by the one writer), jobs, imports waiting and under way */
     YZ_TRY(yzi_queue_new(PROGRESS_WAITING + o->queue + IMPORTS_WAITING + 1, &w->finished));
     for (unsigned i = 0; i < o->threads && i < WORKERS_MAX; i++) {
@@ -143,6 +193,9 @@ static int start_threads(struct workers *w, const struct workers_options *o)
         YZ_ENSURE(pthread_create(&me->thread, NULL, run_worker, me) == 0, YZ_ELIMIT);
         w->started++;
     }
+    w->executing = (struct executing){o->answering, o->writes, o->skew};
+    w->executing.answering.executes = true;
+    YZ_TRY(yzi_answering_init(&w->executing.answering));
     YZ_ENSURE(pthread_create(&w->writer, NULL, run_writer, w) == 0, YZ_ELIMIT);
     w->writer_started = true;
     return YZ_OK;
@@ -165,11 +218,6 @@ int yzi_workers_start(const struct workers_options *o, struct workers **out)
 static void free_job_item(void *item)
 {
     yzi_job_free(item);
-}
-
-static void free_import_item(void *item)
-{
-    yzi_import_job_free(item);
 }
 
 static void free_finished_item(void *item)
@@ -195,16 +243,17 @@ void yzi_workers_stop(struct workers *w)
         return;
     }
     close_queue(w->jobs, free_job_item);
-    close_queue(w->imports, free_import_item);
+    close_queue(w->to_writer, free_finished_item);
     for (unsigned i = 0; i < w->started; i++) {
         pthread_join(w->workers[i].thread, NULL);
         yzi_answering_fini(&w->workers[i].answering);
     }
     if (w->writer_started) {
         pthread_join(w->writer, NULL);
+        yzi_answering_fini(&w->executing.answering);
     }
     yzi_queue_free(w->jobs, free_job_item);
-    yzi_queue_free(w->imports, free_import_item);
+    yzi_queue_free(w->to_writer, free_finished_item);
     yzi_queue_free(w->finished, free_finished_item);
     free(w);
 }
@@ -222,7 +271,26 @@ int yzi_workers_import(struct workers *w, struct import_job *j)
     if (!j->done) {
         YZ_TRY(yzi_alloc(1, sizeof *j->done, &j->done));
     }
-    return yzi_queue_push(w->imports, j);
+    struct finished *f = YZ_TAKE(j->done);
+    *f = (struct finished){.kind = FINISHED_IMPORT, .import = j};
+    bool room = atomic_fetch_add(&w->imports_waiting, 1) < IMPORTS_WAITING;
+    int rc = room ? yzi_queue_push(w->to_writer, f) : YZ_EBUSY;
+    if (rc < 0) { /* the caller still owns the job */
+        atomic_fetch_sub(&w->imports_waiting, 1);
+        j->done = f;
+    }
+    return rc;
+}
+
+void yzi_workers_tidy(struct workers *w)
+{
+    struct finished *f;
+    if (w->executing.writes && yzi_alloc(1, sizeof *f, &f) == YZ_OK) {
+        f->kind = FINISHED_TIDYING;
+        if (yzi_queue_push(w->to_writer, f) < 0) {
+            yzi_finished_free(f);
+        }
+    }
 }
 
 int yzi_workers_fd(const struct workers *w)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The threads beside the link thread: query workers, which answer jobs, and the writer, which runs
- * imports one after the other. Both take from a bounded queue and hand back through one queue of
- * finished work whose descriptor the link thread polls.
+ * The threads beside the link thread: query workers, which answer jobs, and the writer, which
+ * executes what changes data (several jobs at a time) and runs imports, one after the other. Both
+ * take from a bounded queue and hand back through one queue of finished work whose descriptor the
+ * link thread polls.
  */
 #ifndef YZ_ADAPTERS_WORKERS_H
 #define YZ_ADAPTERS_WORKERS_H
 
 #include <pthread.h>
 
-#include "adapters/answer.h"
+#include "adapters/execute.h"
 #include "base/queue.h"
 
 #define WORKERS_MAX 64u
@@ -28,7 +29,12 @@ struct import_job {
 };
 void yzi_import_job_free(struct import_job *j);
 
-enum finished_kind { FINISHED_ANSWER = 1, FINISHED_IMPORT_PROGRESS, FINISHED_IMPORT };
+enum finished_kind {
+    FINISHED_ANSWER = 1,
+    FINISHED_IMPORT_PROGRESS,
+    FINISHED_IMPORT,
+    FINISHED_TIDYING /* kept inside */
+};
 /* What comes back. The taker frees it. */
 struct finished {
     enum finished_kind kind;
@@ -44,11 +50,16 @@ struct workers_options {
     unsigned threads;
     size_t queue; /* jobs submitted and not yet taken back, at most: the submitter keeps count */
     struct answering answering; /* copied for each thread, scratch uninitialised */
+    struct writes *writes;      /* borrowed; NULL: no job is one of a service that writes */
+    uint64_t skew;              /* ms */
 };
 YZ_MUST_USE int yzi_workers_start(const struct workers_options *o, struct workers **out);
 /* Let work under way end (what waits is not begun), join all threads, free everything. NULL is
  * allowed. */
 void yzi_workers_stop(struct workers *w);
+/* Let the writer give up what the memory of writes need not hold any longer. Lost when it has much
+ * to do: executing does the same. */
+void yzi_workers_tidy(struct workers *w);
 /* On 0 the workers own the job, and it comes back unless they are stopped. YZ_EBUSY: the queue is
  * full; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_workers_submit(struct workers *w, struct job *j);

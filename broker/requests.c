@@ -210,6 +210,12 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
         refuse(b, k, x, &w);
         return false;
     }
+    if (decision.service->mode != SERVICE_READ && h->slots_n != 1) { /* never to be done by two */
+        struct outcome_words w = words(OUTCOME_MALFORMED, "slots");
+        forget_id(b, x);
+        refuse(b, k, x, &w);
+        return false;
+    }
     if (decision.strict || decision.service->mode != SERVICE_READ) {
         struct outcome_words w = words(OUTCOME_UNAVAILABLE, "needs-evidence-log");
         forget_id(b, x);

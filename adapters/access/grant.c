@@ -149,9 +149,10 @@ static bool is_operation(const struct fine_grant *g, enum query_operation operat
 /* Masks, row filters, predicates and quotas narrow a grant, and a strict one wants proof that the
  * request's evidence is durable, whatever a broker says; this version has no code for them, so a
  * grant that has any gives nothing. */
-static bool is_enforceable(const struct coarse_grant *coarse, const struct fine_grant *g)
+static bool is_enforceable(const struct coarse_grant *coarse, const struct fine_grant *g,
+                           const struct access_question *q)
 {
-    if (coarse->strict) {
+    if (coarse->strict && !q->evidenced) {
         return false;
     }
     for (size_t i = 0; i < g->readable_n; i++) {
@@ -209,7 +210,7 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     }
     /* which records a row filter lets it see does not say which it may change */
     bool unfit = yzi_operation_writes(q->query->operation) && fine->row_filter_n > 0;
-    if (unfit || !is_enforceable(g, fine)) {
+    if (unfit || !is_enforceable(g, fine, q)) {
         return stop(a, STAGE_ENFORCE, "unenforceable");
     }
     return stop(a, STAGE_ALLOWED, NULL);

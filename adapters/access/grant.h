@@ -16,7 +16,8 @@ struct access_question {
     yz_service_id service;
     yz_bytes purpose; /* may be empty */
     const struct query *query;
-    uint64_t now; /* Unix ms */
+    uint64_t now;   /* Unix ms */
+    bool evidenced; /* that it was asked is in a broker's log, and proved to be */
 };
 
 struct access_decision {

@@ -503,11 +503,13 @@ static void put_terms(yz_subsystem_id subsystem, uint64_t version, const char *c
     }
     struct fine_grant g = {
         .id = yzi_bytes_str("g1"),
-        .operations = 1u << QUERY_GET | 1u << QUERY_FIND | 1u << QUERY_COUNT | 1u << QUERY_MATCH,
+        .operations = 1u << QUERY_GET | 1u << QUERY_FIND | 1u << QUERY_COUNT | 1u << QUERY_MATCH |
+                      1u << QUERY_INSERT | 1u << QUERY_PUT | 1u << QUERY_DELETE,
         .readable = readable,
         .readable_n = n,
         .filterable = {names, n},
         .sortable = {names, n},
+        .writable = {names, n},
     };
     struct terms t = {.subsystem = subsystem, .version = version, .grants = &g, .grants_n = 1};
     YZ_AUTO(yzi_buf_fini) yz_buf body;
@@ -529,7 +531,7 @@ void yz_world_simple_offer(struct world *w, const char *service, const char *con
     struct offered_service s = {
         .code = yzi_service_code(id),
         .version = yzi_service_version(id),
-        .mode = SERVICE_READ,
+        .mode = w->offers_write ? SERVICE_WRITE : SERVICE_READ,
         .adapters = {adapters, adapters_of(m, own, adapters)},
     };
     struct coarse_grant g = {

@@ -64,6 +64,7 @@ struct world {
     struct key_pair roots[WORLD_KEYS], operators[WORLD_KEYS], freshness;
     unsigned root_threshold, operator_threshold; /* 2, 2 */
     uint64_t root_version, version;
+    bool offers_write; /* services offered from now on are declared `write` */
     bool root_changed; /* the next publication has a newer root statement */
     struct world_node *brokers;
     struct world_member *members;

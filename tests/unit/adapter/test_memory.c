@@ -29,6 +29,12 @@ static yz_digest digest(uint64_t n)
     return d;
 }
 
+/* Nobody has less than all. */
+static void init(struct memory *m, size_t entries, size_t bytes)
+{
+    yzi_memory_init(m, &(struct memory_options){entries, bytes, entries, bytes});
+}
+
 static enum memory_verdict look(struct memory *m, uint64_t id, uint64_t message, unsigned who)
 {
     yz_uuid u = uuid(id);
@@ -53,7 +59,7 @@ static void test_memory__knows_running_answered_and_conflict(void **state)
 {
     (void)state;
     struct memory m;
-    yzi_memory_init(&m, 10, 1000);
+    init(&m, 10, 1000);
     assert_int_equal(look(&m, 1, 1, 0), MEMORY_NEW);
     assert_int_equal(yzi_memory_count(&m), 0); /* looking remembers nothing */
     assert_int_equal(begin(&m, 1, 1, 0, 100), 0);
@@ -78,7 +84,7 @@ static void test_memory__tells_who_waits(void **state)
 {
     (void)state;
     struct memory m;
-    yzi_memory_init(&m, 10, 1000);
+    init(&m, 10, 1000);
     assert_int_equal(begin(&m, 1, 1, 2, 100), 0);
     assert_int_equal(look(&m, 1, 1, 0), MEMORY_RUNNING);
     assert_int_equal(look(&m, 1, 9, 1), MEMORY_CONFLICT); /* waits for nothing */
@@ -97,7 +103,7 @@ static void test_memory__lets_the_oldest_answers_go_but_no_id(void **state)
     (void)state;
     struct memory m;
     char bytes[60] = {0};
-    yzi_memory_init(&m, 10, 100);
+    init(&m, 10, 100);
     for (uint64_t i = 0; i < 3; i++) {
         assert_int_equal(begin(&m, i, i, 0, 100), 0);
     }
@@ -128,7 +134,7 @@ static void test_memory__full_of_ids_is_busy(void **state)
 {
     (void)state;
     struct memory m;
-    yzi_memory_init(&m, 3, 1000);
+    init(&m, 3, 1000);
     for (uint64_t i = 0; i < 3; i++) {
         assert_int_equal(begin(&m, i, i, 0, 100 + i), 0);
     }
@@ -149,7 +155,7 @@ static void test_memory__that_is_answered_after_it_was_forgotten_is_fine(void **
 {
     (void)state;
     struct memory m;
-    yzi_memory_init(&m, 3, 1000);
+    init(&m, 3, 1000);
     assert_int_equal(begin(&m, 1, 1, 0, 10), 0);
     yzi_memory_expire(&m, 0);
     yzi_memory_expire(&m, 50);
@@ -171,7 +177,7 @@ static void test_memory__without_memory_remembers_nothing_or_no_answer(void **st
 {
     (void)state;
     struct memory m;
-    yzi_memory_init(&m, 3, 1000);
+    init(&m, 3, 1000);
     assert_int_equal(begin_and_cancel(&m), 0); /* the heap of times keeps its own */
     assert_true(yz_alloc_fail_each(begin_and_cancel, &m) >= 3);
     assert_int_equal(yzi_memory_count(&m), 0);
@@ -225,7 +231,7 @@ static void test_memory__agrees_with_a_model(void **state)
     uint64_t now = 0;
     size_t bytes = 0;
     size_t count = 0;
-    yzi_memory_init(&m, 150, 5000);
+    init(&m, 150, 5000);
     for (unsigned round = 0; round < 100000; round++) {
         unsigned i = random_u32(&seed) % IDS;
         struct entry *e = &model[i];
@@ -276,9 +282,45 @@ static void test_memory__agrees_with_a_model(void **state)
     yzi_memory_fini(&m);
 }
 
+/* One node fills its share, and the other still gets all of its own. */
+static void test_memory__leaves_each_node_its_share(void **state)
+{
+    (void)state;
+    struct memory m;
+    yzi_memory_init(&m, &(struct memory_options){10, 1000, 3, 20});
+    yz_digest d = digest(1);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(begin(&m, i, 1, 0, 100), 0);
+    }
+    assert_int_equal(begin(&m, 4, 1, 0, 100), YZ_EBUSY);
+    for (uint64_t i = 1; i <= 3; i++) {
+        yz_uuid u = uuid(i);
+        assert_int_equal(yzi_memory_begin(&m, w2, &u, &d, 0, 200), 0);
+        assert_int_equal(yzi_memory_answer(&m, w2, &u, yzi_bytes("0123456", 7)), 1);
+    }
+    assert_int_equal(m.bytes, 14); /* the first of three was let go */
+    yz_uuid first = uuid(1), second = uuid(2);
+    assert_int_equal(yzi_memory_look(&m, w2, &first, &d, 0, NULL), MEMORY_LET_GO);
+    assert_int_equal(yzi_memory_look(&m, w2, &second, &d, 0, NULL), MEMORY_ANSWERED);
+    assert_int_equal(answer(&m, 1, "01234567890123456789", 20), 1); /* all of w1's bytes */
+    assert_int_equal(answer(&m, 2, "012345678901234567890", 21), 1);
+    assert_int_equal(look(&m, 1, 1, 0), MEMORY_ANSWERED);
+    assert_int_equal(look(&m, 2, 1, 0), MEMORY_LET_GO); /* larger than a share */
+    assert_int_equal(yzi_memory_look(&m, w2, &second, &d, 0, NULL), MEMORY_ANSWERED);
+    yzi_memory_expire(&m, 101);
+    assert_int_equal(begin(&m, 4, 1, 0, 200), 0);
+    assert_int_equal(m.bytes, 14);
+    yzi_memory_expire(&m, 201);
+    assert_int_equal(yzi_memory_count(&m), 0);
+    assert_int_equal(yzi_table_count(&m.nodes), 0);
+    assert_int_equal(m.bytes, 0);
+    yzi_memory_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory__leaves_each_node_its_share),
         cmocka_unit_test(test_memory__knows_running_answered_and_conflict),
         cmocka_unit_test(test_memory__tells_who_waits),
         cmocka_unit_test(test_memory__lets_the_oldest_answers_go_but_no_id),

@@ -325,6 +325,19 @@ static void test_requests__without_a_right_are_denied_and_leave_no_id(void **sta
     assert_int_equal(yzi_replay_count(r->b->replay), 0);
 }
 
+/* What writes must be done by one adapter at most, so its request has one slot. */
+static void test_requests__to_services_that_write_have_one_slot(void **state)
+{
+    struct rig *r = *state;
+    struct world_node *a1 = yz_world_node(r->w, "CN/GOV/MCA/@a1");
+    struct world_node *a2 = yz_world_node(r->w, "CN/GOV/MCA/@a2");
+    r->w->offers_write = true;
+    rig_offer(r, 1);
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    refused(r, client, &(struct world_request){.slots = {a1, a2}}, OUTCOME_MALFORMED, "slots");
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+}
+
 static void test_requests__denied_are_told_the_rule(void **state)
 {
     struct rig *r = *state;
@@ -520,6 +533,7 @@ int main(void)
         TEST(test_requests__of_wrong_signatures_are_refused_and_leave_no_id),
         TEST(test_requests__of_another_payload_are_refused),
         TEST(test_requests__without_a_right_are_denied_and_leave_no_id),
+        TEST(test_requests__to_services_that_write_have_one_slot),
         TEST(test_requests__denied_are_told_the_rule),
         TEST(test_requests__beyond_the_rate_are_busy_whatever_the_connection),
         TEST(test_requests__under_way_are_limited_per_node_service_and_bytes),
