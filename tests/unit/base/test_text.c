@@ -304,9 +304,24 @@ static void test_text__survives_every_failed_allocation(void **state)
     assert_int_equal(yz_alloc_fail_each(encode_all, NULL), 4);
 }
 
+static void test_base64_decode_exactly__takes_one_length(void **state)
+{
+    (void)state;
+    uint8_t out[4] = {0};
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQID"), out, 3), 0);
+    assert_memory_equal(out, "\1\2\3", 3);
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQIDBA=="), out, 4), 0);
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQID"), out, 2), YZ_EMALFORMED);
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQID"), out, 4), YZ_EMALFORMED);
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQIDB==="), out, 4), YZ_EMALFORMED);
+    assert_int_equal(yzi_base64_decode_exactly(yzi_bytes_str("AQIDBB=="), out, 4), YZ_EMALFORMED);
+    assert_int_equal(yzi_base64_decode_exactly((yz_bytes){0}, out, 0), YZ_EMALFORMED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base64_decode_exactly__takes_one_length),
         cmocka_unit_test(test_utf8__accepts_exactly_the_scalar_values),
         cmocka_unit_test(test_utf8__accepts_no_second_form),
         cmocka_unit_test(test_utf8__judges_whole_texts),

@@ -1,0 +1,2 @@
+# Fuzz targets of evidence/.
+yz_fuzz(fuzz_receipt LINK yz_evidence)
