@@ -609,6 +609,28 @@ int yzi_db_cursor_move(struct db_cursor *c, enum db_move m, yz_bytes *key, yz_by
     return YZ_OK;
 }
 
+int yzi_db_cursor_seek_pair(struct db_cursor *c, yz_bytes *key, yz_bytes *value)
+{
+    YZ_ENSURE(c->cursor && flags_of(c->txn, c->handle) & DB_DUP_SORT, YZ_EINVAL);
+    YZ_ENSURE(key->n > 0, YZ_EINVAL);
+    yz_bytes wanted = *key;
+    MDB_val k = val(wanted), v = val(*value);
+    int rc = mdb_cursor_get(c->cursor, &k, &v, MDB_GET_BOTH_RANGE);
+    if (rc == MDB_NOTFOUND) { /* the key is not there, or all its values are before */
+        k = val(wanted);
+        rc = mdb_cursor_get(c->cursor, &k, &v, MDB_SET_RANGE);
+        if (rc == MDB_SUCCESS && yzi_bytes_eq(bytes_of(&k), wanted)) {
+            rc = mdb_cursor_get(c->cursor, &k, &v, MDB_NEXT_NODUP);
+        }
+    } else if (rc == MDB_SUCCESS) { /* gives the value only */
+        rc = mdb_cursor_get(c->cursor, &k, &v, MDB_GET_CURRENT);
+    }
+    YZ_TRY(map_txn(c->txn, rc));
+    *key = bytes_of(&k);
+    *value = bytes_of(&v);
+    return YZ_OK;
+}
+
 int yzi_db_cursor_del(struct db_cursor *c)
 {
     YZ_ENSURE(c->cursor && c->txn->write, YZ_EINVAL);

@@ -105,6 +105,9 @@ void yzi_db_cursor_close(struct db_cursor **c);
  * then untouched). `value` may be NULL. */
 YZ_MUST_USE int yzi_db_cursor_move(struct db_cursor *c, enum db_move m, yz_bytes *key,
                                    yz_bytes *value);
+/* Move to the first pair that is not before (key, value), in a DB_DUP_SORT database, and return it.
+ * YZ_ENOTFOUND: all are before. */
+YZ_MUST_USE int yzi_db_cursor_seek_pair(struct db_cursor *c, yz_bytes *key, yz_bytes *value);
 /* Remove the current pair; DB_NEXT then gives the one that followed it. */
 YZ_MUST_USE int yzi_db_cursor_del(struct db_cursor *c);
 

@@ -4,7 +4,7 @@
  * query costs no transaction and a transaction is no longer than its reads. What the transaction
  * shows is copied out before it ends.
  */
-#include "adapters/dataset/store_impl.h"
+#include "adapters/dataset/query_impl.h"
 #include "base/clock.h"
 
 struct getter {
@@ -66,6 +66,22 @@ static int encode_keys(struct getter *g, yz_buf *canonical, const char **reason)
 
 /* -- rows -- */
 
+int yzi_row_project(const struct row_layout *l, yz_bytes key,
+                    const struct query_value split[DATASET_FIELDS_MAX], const unsigned *projection,
+                    size_t projection_n, yz_buf *plain, yz_buf *rows)
+{
+    for (size_t i = 0; i < projection_n; i++) {
+        unsigned field = projection[i];
+        struct query_value v = split[field];
+        if (!v.null && yzi_field_is_sealed(&l->dataset->fields[field])) {
+            YZ_TRY(yzi_row_open(l, key, field, v.v, plain, &v));
+        }
+        int rc = yzi_row_put(rows, &v);
+        YZ_TRY(rc == YZ_ELIMIT ? YZ_ETOOBIG : rc);
+    }
+    return 0;
+}
+
 static int put_row(struct getter *g, yz_bytes key, yz_bytes stored)
 {
     const struct row_layout *l = &g->generation->layout;
@@ -73,17 +89,8 @@ static int put_row(struct getter *g, yz_bytes key, yz_bytes stored)
     struct stored_row row;
     YZ_TRY(yzi_row_decode(stored, &row));
     YZ_TRY(yzi_row_split(l, &row, values));
-    for (size_t i = 0; i < g->projection_n; i++) {
-        unsigned field = g->projection[i];
-        struct query_value v = values[field];
-        if (!v.null && yzi_field_is_sealed(&l->dataset->fields[field])) {
-            YZ_TRY(yzi_row_open(l, key, field, v.v, &g->plain, &v));
-        }
-        int rc = yzi_row_put(g->rows, &v);
-        YZ_TRY(rc == YZ_ELIMIT ? YZ_ETOOBIG : rc);
-        YZ_ENSURE(g->rows->n - g->rows_start <= g->limits->bytes, YZ_ETOOBIG);
-    }
-    return 0;
+    YZ_TRY(yzi_row_project(l, key, values, g->projection, g->projection_n, &g->plain, g->rows));
+    return g->rows->n - g->rows_start <= g->limits->bytes ? 0 : YZ_ETOOBIG;
 }
 
 static bool is_late(const struct getter *g)

@@ -127,6 +127,7 @@ YZ_MUST_USE int yzi_dataset_check(const struct dataset *d, const struct import_s
 struct query_limits {
     uint32_t rows;             /* rows at most */
     size_t bytes;              /* bytes of rows at most */
+    uint64_t entries;          /* index entries looked at, at most; a get has none. 0: 100,000 */
     uint64_t deadline_mono_ms; /* give up after; 0: none */
 };
 struct query_result {

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Running a plan: walk its ranges of index entries, look at the records they lead to, keep those
+ * that meet the conditions the ranges do not stand for.
+ *
+ * A position, for going on later: index + 1 u8 (0: the records by key) ‖ entry length u16 ‖ entry ‖
+ * record key length u16 ‖ record key, of the last record given. Positions are by value, so records
+ * that come and go between two pages neither repeat nor hide others.
+ */
+#include <limits.h>
+
+#include "adapters/dataset/query_impl.h"
+#include "base/clock.h"
+
+#define ENTRIES_DEFAULT 100000u
+#define ARENA_MAX (16u * 1024u * 1024u)
+#define CODED_MAX (2u * YZ_VALUE_MAX + 8u)
+#define CLOCK_ENTRIES 64u /* looked at between two looks at the clock */
+
+struct position {
+    yz_bytes entry, key; /* for the records by key: both the key */
+};
+
+struct finder {
+    struct store *store;
+    const struct find_question *question;
+    struct generation *generation; /* pinned */
+    struct arena arena;
+    struct conditions conditions;
+    struct plan plan;
+    bool resumes;
+    struct position resume;
+    uint32_t tried; /* conditions to be tried on records, in ranges that are not loose */
+    uint32_t all;
+    uint32_t rows_max;
+    uint64_t entries_max;
+    struct db_txn *txn;
+    yz_buf *rows, *position;
+    size_t rows_start;
+    yz_buf plain, coded; /* wiped */
+    struct query_value split[DATASET_FIELDS_MAX];
+    struct find_result result;
+    struct query_fault *fault;
+    bool done;
+};
+
+/* -- positions -- */
+
+static int read_position(struct finder *f, int *force)
+{
+    yz_reader r = yzi_reader(f->question->resume);
+    uint8_t index;
+    uint16_t n;
+    *force = INT_MIN;
+    if (r.left == 0) {
+        return 0;
+    }
+    YZ_TRY(yzi_read_u8(&r, &index));
+    YZ_TRY(yzi_read_u16(&r, &n));
+    YZ_TRY(yzi_read_bytes(&r, n, &f->resume.entry));
+    YZ_TRY(yzi_read_u16(&r, &n));
+    YZ_TRY(yzi_read_bytes(&r, n, &f->resume.key));
+    YZ_TRY(yzi_read_end(&r));
+    YZ_ENSURE(index <= f->store->dataset->indexes_n, YZ_EMALFORMED);
+    YZ_ENSURE(f->resume.entry.n && f->resume.entry.n <= YZ_DB_KEY_MAX && f->resume.key.n &&
+                  f->resume.key.n <= YZ_DB_KEY_MAX,
+              YZ_EMALFORMED);
+    f->resumes = true;
+    *force = (int)index - 1;
+    return 0;
+}
+
+static int write_position(struct finder *f, yz_bytes entry, yz_bytes key)
+{
+    yzi_buf_clear(f->position);
+    YZ_TRY(yzi_buf_put_u8(f->position, (uint8_t)(f->plan.index + 1)));
+    YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)entry.n));
+    YZ_TRY(yzi_buf_put(f->position, entry));
+    YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)key.n));
+    return yzi_buf_put(f->position, key);
+}
+
+/* -- one entry -- */
+
+static bool is_late(const struct finder *f)
+{
+    uint64_t deadline = f->question->limits->deadline_mono_ms;
+    return deadline != 0 && f->result.note.entries % CLOCK_ENTRIES == 0 &&
+           yzi_mono_ms(&yzi_clock_system) >= deadline;
+}
+
+static int find_record(struct finder *f, yz_bytes key, yz_bytes value, yz_bytes *stored)
+{
+    if (f->plan.index == PLAN_KEY) {
+        *stored = value;
+        return 0;
+    }
+    int rc = yzi_db_get(f->txn, f->generation->records, key, stored);
+    return rc == YZ_ENOTFOUND ? YZ_ECORRUPT : rc; /* an entry without its record */
+}
+
+/* A page that is full ends with the next record: then there is more. */
+static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
+{
+    const struct find_question *q = f->question;
+    size_t before = f->rows->n;
+    if (f->result.rows == f->rows_max) {
+        f->result.more = f->done = true;
+        return 0;
+    }
+    int rc = yzi_row_project(&f->generation->layout, key, f->split, q->projection, q->projection_n,
+                             &f->plain, f->rows);
+    if (rc == 0 && f->rows->n - f->rows_start > q->limits->bytes) {
+        rc = YZ_ETOOBIG;
+    }
+    if (rc == YZ_ETOOBIG && f->result.rows > 0) {
+        f->rows->n = before;
+        f->result.more = f->done = true;
+        return 0;
+    }
+    f->fault->reason = rc == YZ_ETOOBIG ? "limit" : f->fault->reason;
+    YZ_TRY(rc);
+    f->result.rows++;
+    return write_position(f, entry, key);
+}
+
+static int refuse_entries(struct finder *f)
+{
+    yz_ignore(yzi_query_refuse(f->fault, "entries",
+                               "more than %llu index entries would have to be looked at; ask for "
+                               "less, or the owner of the data for an index on more of the fields "
+                               "of the filter",
+                               (unsigned long long)f->entries_max),
+              "it is too large, not wrong");
+    return YZ_ETOOBIG;
+}
+
+static int look_at(struct finder *f, const struct plan_range *range, yz_bytes entry, yz_bytes key,
+                   yz_bytes value)
+{
+    YZ_ENSURE(!is_late(f), YZ_ETIMEOUT);
+    if (f->result.note.entries == f->entries_max) {
+        bool full = f->result.rows == f->rows_max && f->rows_max > 0;
+        f->result.more = f->done = full; /* whether there is more the next page tells */
+        return full ? 0 : refuse_entries(f);
+    }
+    f->result.note.entries++;
+    uint32_t which = range->loose ? f->all : f->tried;
+    bool counts = f->question->query->operation == QUERY_COUNT, holds = true;
+    if (!counts || which) {
+        yz_bytes stored;
+        struct stored_row row;
+        YZ_TRY(find_record(f, key, value, &stored));
+        YZ_TRY(yzi_row_decode(stored, &row));
+        YZ_TRY(yzi_row_split(&f->generation->layout, &row, f->split));
+        YZ_TRY(yzi_conditions_hold(&f->conditions, which, &f->generation->layout, key, f->split,
+                                   &f->plain, &f->coded, &holds));
+        f->result.note.records++;
+    }
+    f->result.total += holds;
+    return holds && !counts ? add_row(f, entry, key) : 0;
+}
+
+/* -- walking -- */
+
+static bool is_below(const struct plan_range *r, yz_bytes entry)
+{
+    return yzi_bytes_cmp(entry, r->lo) < 0;
+}
+
+static bool is_above(const struct plan_range *r, yz_bytes entry)
+{
+    return r->has_hi && yzi_bytes_cmp(entry, r->hi) >= 0;
+}
+
+static int compare_position(const struct finder *f, yz_bytes entry, yz_bytes key)
+{
+    int c = yzi_bytes_cmp(entry, f->resume.entry);
+    return c ? c : yzi_bytes_cmp(key, f->resume.key);
+}
+
+/* To the first pair that is not before the position. */
+static int seek_position(struct finder *f, struct db_cursor *c, yz_bytes *entry, yz_bytes *value)
+{
+    *entry = f->resume.entry;
+    *value = f->resume.key;
+    return f->plan.index == PLAN_KEY ? yzi_db_cursor_move(c, DB_SEEK, entry, value)
+                                     : yzi_db_cursor_seek_pair(c, entry, value);
+}
+
+/* Whether the range has to be entered at the position: it is inside. */
+static bool resumes_inside(const struct finder *f, const struct plan_range *r)
+{
+    return f->resumes && !is_below(r, f->resume.entry) && !is_above(r, f->resume.entry);
+}
+
+static int enter_forward(struct finder *f, struct db_cursor *c, const struct plan_range *r,
+                         yz_bytes *entry, yz_bytes *value)
+{
+    if (!resumes_inside(f, r)) {
+        *entry = r->lo;
+        return yzi_db_cursor_move(c, DB_SEEK, entry, value);
+    }
+    YZ_TRY(seek_position(f, c, entry, value));
+    yz_bytes key = f->plan.index == PLAN_KEY ? *entry : *value;
+    return compare_position(f, *entry, key) == 0 ? yzi_db_cursor_move(c, DB_NEXT, entry, value) : 0;
+}
+
+static int enter_backward(struct finder *f, struct db_cursor *c, const struct plan_range *r,
+                          yz_bytes *entry, yz_bytes *value)
+{
+    int rc = YZ_ENOTFOUND;
+    if (resumes_inside(f, r)) {
+        rc = seek_position(f, c, entry, value);
+    } else if (r->has_hi) {
+        *entry = r->hi;
+        rc = yzi_db_cursor_move(c, DB_SEEK, entry, value);
+    }
+    YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
+    return yzi_db_cursor_move(c, rc == 0 ? DB_PREV : DB_LAST, entry, value);
+}
+
+/* A range the pages before this one have gone through. */
+static bool is_behind(const struct finder *f, const struct plan_range *r)
+{
+    return f->resumes &&
+           (f->plan.backward ? is_below(r, f->resume.entry) : is_above(r, f->resume.entry));
+}
+
+static int walk_range(struct finder *f, struct db_cursor *c, const struct plan_range *r)
+{
+    yz_bytes entry, value;
+    bool back = f->plan.backward;
+    if (is_behind(f, r)) {
+        return 0;
+    }
+    int rc =
+        back ? enter_backward(f, c, r, &entry, &value) : enter_forward(f, c, r, &entry, &value);
+    while (rc == 0 && !(back ? is_below(r, entry) : is_above(r, entry))) {
+        YZ_TRY(look_at(f, r, entry, f->plan.index == PLAN_KEY ? entry : value, value));
+        if (f->done) {
+            return 0;
+        }
+        rc = yzi_db_cursor_move(c, back ? DB_PREV : DB_NEXT, &entry, &value);
+    }
+    return rc == YZ_ENOTFOUND ? 0 : rc;
+}
+
+static int walk(struct finder *f)
+{
+    struct generation *g = f->generation;
+    db_handle db = f->plan.index == PLAN_KEY ? g->records : g->indexes[f->plan.index].db;
+    YZ_AUTO(yzi_db_cursor_close) struct db_cursor *c = NULL;
+    YZ_TRY(yzi_db_cursor_open(f->txn, db, &c));
+    for (size_t i = 0; i < f->plan.ranges_n && !f->done; i++) {
+        size_t at = f->plan.backward ? f->plan.ranges_n - 1 - i : i;
+        YZ_TRY(walk_range(f, c, &f->plan.ranges[at]));
+    }
+    return 0;
+}
+
+/* Every record there is: the database knows how many. */
+static bool is_whole_count(const struct finder *f)
+{
+    return f->question->query->operation == QUERY_COUNT && f->conditions.n == 0;
+}
+
+static int read_all(struct finder *f)
+{
+    struct generation *g = f->generation;
+    YZ_TRY(yzi_db_begin_read(g->env, &f->txn));
+    YZ_TRY(yzi_store_meta_get(f->txn, g->meta, META_SEQUENCE, &f->result.sequence));
+    return is_whole_count(f) ? yzi_db_count(f->txn, g->records, &f->result.total) : walk(f);
+}
+
+/* -- preparing -- */
+
+static int check_form(const struct query *q, struct query_fault *fault)
+{
+    bool find = q->operation == QUERY_FIND;
+    if (!find && q->operation != QUERY_COUNT) {
+        return YZ_EUNSUPPORTED;
+    }
+    if (q->keys_n || q->predicates_n) {
+        return yzi_query_refuse(fault, "bad-query", "keys and predicates are not for %s",
+                                find ? "find" : "count");
+    }
+    if (!find && (q->order_n || q->limit || q->fields_n || q->cursor.n)) {
+        return yzi_query_refuse(fault, "bad-query",
+                                "a count has no fields, no order, no limit and no cursor");
+    }
+    if (find && q->filter_n == 0 && q->order_n == 0) {
+        return yzi_query_refuse(fault, "no-filter",
+                                "a find names a condition, or the order to go through all in");
+    }
+    return 0;
+}
+
+static uint32_t bits(size_t n)
+{
+    return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1;
+}
+
+static int prepare(struct finder *f)
+{
+    const struct query *q = f->question->query;
+    int force;
+    YZ_TRY(check_form(q, f->fault));
+    if (read_position(f, &force) < 0) {
+        return yzi_query_refuse(f->fault, "bad-cursor", "the cursor is not of this query");
+    }
+    YZ_TRY(yzi_conditions_read(f->store->dataset, q, &f->arena, &f->conditions, f->fault));
+    if (is_whole_count(f)) {
+        f->plan.index = PLAN_KEY;
+        return 0;
+    }
+    YZ_TRY(yzi_plan_choose(f->generation, &f->conditions, q, force, &f->arena, &f->plan, f->fault));
+    f->all = bits(f->conditions.n);
+    f->tried = f->all & ~f->plan.served;
+    return 0;
+}
+
+static void note_plan(struct finder *f)
+{
+    struct query_plan_note *note = &f->result.note;
+    int index = f->plan.index;
+    note->index = index == PLAN_KEY ? NULL : f->store->dataset->indexes[index].name;
+    note->served = (unsigned)__builtin_popcount(f->plan.served);
+    note->ranges = (unsigned)f->plan.ranges_n;
+    note->backward = f->plan.backward;
+    f->result.generation = f->generation->number;
+}
+
+static int run(struct finder *f)
+{
+    int rc = prepare(f);
+    YZ_ENSURE(rc != YZ_ELIMIT, YZ_ETOOBIG); /* the arena: more values than any index serves */
+    YZ_TRY(rc);
+    note_plan(f);
+    rc = read_all(f);
+    yzi_db_abort(&f->txn);
+    return rc;
+}
+
+int yzi_store_find(struct store *s, const struct find_question *question, yz_buf *rows,
+                   yz_buf *position, struct find_result *out, struct query_fault *fault)
+{
+    const struct query_limits *limits = question->limits;
+    uint32_t asked = question->query->limit;
+    YZ_AUTO(yzi_free_ptr) struct finder *f = NULL;
+    *fault = (struct query_fault){.reason = "failed"};
+    YZ_TRY(yzi_alloc(1, sizeof *f, &f));
+    f->store = s;
+    f->question = question;
+    f->rows = rows;
+    f->rows_start = rows->n;
+    f->position = position;
+    f->fault = fault;
+    f->rows_max = asked && asked < limits->rows ? asked : limits->rows;
+    f->entries_max = limits->entries ? limits->entries : ENTRIES_DEFAULT;
+    yzi_arena_init(&f->arena, ARENA_MAX);
+    yzi_buf_init(&f->plain, YZ_VALUE_MAX + 64u);
+    yzi_buf_init(&f->coded, CODED_MAX);
+    f->generation = yzi_generation_pin(s);
+    int rc = run(f);
+    yzi_generation_unpin(&f->generation);
+    yzi_arena_fini(&f->arena);
+    yzi_buf_wipe(&f->plain);
+    yzi_buf_wipe(&f->coded);
+    if (rc == 0) {
+        *out = f->result;
+    } else {
+        rows->n = f->rows_start;
+    }
+    if (rc < 0 || !f->result.more) {
+        yzi_buf_clear(position);
+    }
+    return rc;
+}
