@@ -7,7 +7,7 @@
 
 #include <sodium.h>
 
-#include "adapters/access/grant.h"
+#include "adapters/answer_impl.h"
 #include "adapters/dataset/write.h"
 #include "keys/seal.h"
 
@@ -15,16 +15,6 @@
 #define HEAD_MAX (256u * 1024u)
 /* header, block and hop of a response, and what padding adds at most (Padmé: 12%) */
 #define FRAME_OVERHEAD (YZ_PREFIX_BYTES + YZ_HEADER_MAX + YZ_BLOCK_MAX + YZ_HOP_MAX)
-
-/* What the answer will say, before it is sealed. */
-struct reply {
-    struct answer_head head;
-    bool late;          /* nobody waits for it any more, so it is said to nobody */
-    bool indeterminate; /* what was begun may or may not have taken effect */
-    uint64_t data_version;
-    struct answer_field fields[DATASET_FIELDS_MAX];
-    char detail[256];
-};
 
 void yzi_job_free(struct job *j)
 {
@@ -47,6 +37,8 @@ int yzi_answering_init(struct answering *a)
     yzi_arena_init(&a->arena, ARENA_MAX);
     yzi_buf_init(&a->plain, a->message_max + FRAME_OVERHEAD);
     yzi_buf_init(&a->rows, a->message_max);
+    yzi_buf_init(&a->position, CURSOR_POSITION_MAX);
+    yzi_buf_init(&a->cursor, YZ_CURSOR_MAX);
     yzi_buf_init(&a->head, HEAD_MAX);
     yzi_buf_init(&a->sealed, a->message_max + FRAME_OVERHEAD);
     return YZ_OK;
@@ -57,6 +49,9 @@ void yzi_answering_fini(struct answering *a)
     yzi_arena_fini(&a->arena);
     yzi_buf_wipe(&a->plain);
     yzi_buf_wipe(&a->rows);
+    yzi_buf_wipe(&a->position);
+    yzi_buf_fini(&a->cursor);
+    sodium_memzero(a->cursor_key, sizeof a->cursor_key);
     yzi_buf_wipe(&a->head);
     yzi_buf_fini(&a->sealed);
 }
@@ -74,12 +69,14 @@ static void wipe_scratch(struct answering *a)
 {
     wipe(&a->plain);
     wipe(&a->rows);
+    wipe(&a->position);
+    yzi_buf_clear(&a->cursor);
     wipe(&a->head);
     yzi_arena_clear(&a->arena);
     yzi_buf_clear(&a->sealed);
 }
 
-static void say_no(struct reply *r, enum answer_code code, const char *reason)
+void yzi_reply_refuse(struct reply *r, enum answer_code code, const char *reason)
 {
     r->head.code = code;
     r->head.reason = yzi_bytes_str(reason);
@@ -123,40 +120,69 @@ static void describe_denial(struct reply *r, const struct access_decision *d)
                  (int)d->field.n, (const char *)d->field.p);
         r->head.detail = yzi_bytes_str(r->detail);
     }
-    say_no(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
+    yzi_reply_refuse(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
+}
+
+static struct query_limits limits_now(const struct answering *a, const struct job *j)
+{
+    struct query_limits limits = a->limits;
+    uint64_t until = yzi_mono_ms(a->clock) + a->query_ms;
+    limits.deadline_mono_ms = until < j->deadline_mono ? until : j->deadline_mono;
+    return limits;
+}
+
+void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct access_decision *d)
+{
+    r->head.fields_n = d->projection_n;
+    for (size_t i = 0; i < d->projection_n; i++) {
+        const struct dataset_field *f = &ds->fields[d->projection[i]];
+        r->fields[i] = (struct answer_field){yzi_bytes_str(f->name), f->type, MASK_NONE};
+    }
+}
+
+void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
+{
+    if (rc == YZ_EINVAL) {
+        yzi_reply_refuse(r, ANSWER_BAD_QUERY, reason);
+    } else if (rc == YZ_ETOOBIG) {
+        yzi_reply_refuse(r, ANSWER_TOO_LARGE, reason);
+    } else if (rc == YZ_EUNSUPPORTED) {
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
+    } else if (rc == YZ_ETIMEOUT) {
+        r->late = late;
+        yzi_reply_refuse(r, ANSWER_FAILED, "query-time");
+    } else {
+        yzi_reply_refuse(r, ANSWER_FAILED, "store");
+    }
+}
+
+static void run_get(struct answering *a, struct job *j, const struct query *q,
+                    const struct access_decision *d, const struct query_limits *limits,
+                    struct reply *r)
+{
+    struct query_result result = {0};
+    const char *reason = "failed";
+    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, limits, &a->rows, &result,
+                           &reason);
+    if (rc < 0) {
+        yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : reason,
+                          limits->deadline_mono_ms == j->deadline_mono);
+        return;
+    }
+    r->head.code = ANSWER_OK;
+    r->head.rows = result.rows;
+    r->data_version = result.sequence;
+    yzi_reply_fields(r, yzi_store_dataset(j->store), d);
 }
 
 static void run_query(struct answering *a, struct job *j, const struct query *q,
                       const struct access_decision *d, struct reply *r)
 {
-    const struct dataset *ds = yzi_store_dataset(j->store);
-    struct query_limits limits = a->limits;
-    uint64_t until = yzi_mono_ms(a->clock) + a->query_ms;
-    limits.deadline_mono_ms = until < j->deadline_mono ? until : j->deadline_mono;
-    struct query_result result = {0};
-    const char *reason = "failed";
-    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, &limits, &a->rows, &result,
-                           &reason);
-    if (rc == YZ_EINVAL) {
-        say_no(r, ANSWER_BAD_QUERY, reason);
-    } else if (rc == YZ_ETOOBIG) {
-        say_no(r, ANSWER_TOO_LARGE, "limit");
-    } else if (rc == YZ_EUNSUPPORTED) {
-        say_no(r, ANSWER_UNSUPPORTED, "query");
-    } else if (rc == YZ_ETIMEOUT) {
-        r->late = j->deadline_mono <= until;
-        say_no(r, ANSWER_FAILED, "query-time");
-    } else if (rc < 0) {
-        say_no(r, ANSWER_FAILED, "store");
+    struct query_limits limits = limits_now(a, j);
+    if (q->operation == QUERY_GET) {
+        run_get(a, j, q, d, &limits, r);
     } else {
-        r->head.code = ANSWER_OK;
-        r->head.rows = result.rows;
-        r->data_version = result.sequence;
-        r->head.fields_n = d->projection_n;
-        for (size_t i = 0; i < d->projection_n; i++) {
-            const struct dataset_field *f = &ds->fields[d->projection[i]];
-            r->fields[i] = (struct answer_field){yzi_bytes_str(f->name), f->type, MASK_NONE};
-        }
+        yzi_answer_find(a, j, q, d, &limits, r);
     }
     if (r->head.code != ANSWER_OK) {
         wipe(&a->rows);
@@ -166,7 +192,7 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
 static void say_indeterminate(struct reply *r)
 {
     static const char words[] = "it was begun, and whether it took effect cannot be told";
-    say_no(r, ANSWER_FAILED, "indeterminate");
+    yzi_reply_refuse(r, ANSWER_FAILED, "indeterminate");
     r->head.detail = yzi_bytes_str(words);
     r->indeterminate = true;
 }
@@ -175,13 +201,13 @@ static void say_indeterminate(struct reply *r)
 static void refuse_write(struct reply *r, int rc, const char *reason)
 {
     if (rc == YZ_EINVAL) {
-        say_no(r, ANSWER_BAD_QUERY, reason);
+        yzi_reply_refuse(r, ANSWER_BAD_QUERY, reason);
     } else if (rc == YZ_ELIMIT || rc == YZ_ETOOBIG) {
-        say_no(r, ANSWER_TOO_LARGE, "limit");
+        yzi_reply_refuse(r, ANSWER_TOO_LARGE, "limit");
     } else if (rc == YZ_EUNSUPPORTED) {
-        say_no(r, ANSWER_UNSUPPORTED, "query");
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
     } else {
-        say_no(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");
+        yzi_reply_refuse(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");
     }
 }
 
@@ -222,9 +248,9 @@ static void decide_write(struct answering *a, struct job *j, const struct query 
                          const struct access_decision *d, struct reply *r)
 {
     if (!j->write_service) {
-        say_no(r, ANSWER_UNSUPPORTED, "read-service");
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "read-service");
     } else if (!is_plain_write(q)) {
-        say_no(r, ANSWER_UNSUPPORTED, "query");
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
     } else if (a->executes) {
         run_write(j, q, body, d, r);
     } else {
@@ -238,15 +264,15 @@ static void decide(struct answering *a, struct job *j, const struct request_head
 {
     const struct request_header *h = &j->request.header;
     if (!j->policy) {
-        say_no(r, ANSWER_DENIED, "no-grant");
+        yzi_reply_refuse(r, ANSWER_DENIED, "no-grant");
         return;
     }
     if (!head->has_query) {
-        say_no(r, ANSWER_UNSUPPORTED, "http");
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "http");
         return;
     }
     if (!j->store) {
-        say_no(r, ANSWER_UNSUPPORTED, "no-data-set");
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "no-data-set");
         return;
     }
     struct access_question question = {h->consumer,           h->service,  h->purpose, &head->query,
@@ -259,8 +285,8 @@ static void decide(struct answering *a, struct job *j, const struct request_head
         describe_denial(r, &decision);
     } else if (yzi_operation_writes(head->query.operation)) {
         decide_write(a, j, &head->query, body, &decision, r);
-    } else if (head->query.operation != QUERY_GET) {
-        say_no(r, ANSWER_UNSUPPORTED, "operation");
+    } else if (head->query.operation > QUERY_COUNT) {
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "operation");
     } else {
         run_query(a, j, &head->query, &decision, r);
     }
@@ -271,14 +297,14 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
     struct plain plain;
     struct request_head head = {0};
     if (open_request(a, j, &plain) < 0) {
-        say_no(r, ANSWER_BAD_QUERY, "seal");
+        yzi_reply_refuse(r, ANSWER_BAD_QUERY, "seal");
         return;
     }
     if ((plain.type != PLAIN_QUERY && plain.type != PLAIN_HTTP) ||
         yzi_request_head_parse(plain.head, &a->arena, &head) < 0 ||
         head.has_query != (plain.type == PLAIN_QUERY) ||
         (head.has_query && yzi_query_body_check(plain.body, &head.query) < 0)) {
-        say_no(r, ANSWER_BAD_QUERY, "malformed");
+        yzi_reply_refuse(r, ANSWER_BAD_QUERY, "malformed");
         return;
     }
     decide(a, j, &head, plain.body, r);
@@ -421,7 +447,7 @@ void yzi_answer(struct answering *a, struct job *j)
         yzi_buf_fini(&j->answer);
         wipe(&a->rows);
         yzi_buf_clear(&a->sealed);
-        say_no(&reply, ANSWER_TOO_LARGE, "message");
+        yzi_reply_refuse(&reply, ANSWER_TOO_LARGE, "message");
         j->reason = "message";
         j->rc = write_answer(a, j, &reply);
     }

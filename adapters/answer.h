@@ -7,6 +7,7 @@
 #ifndef YZ_ADAPTERS_ANSWER_H
 #define YZ_ADAPTERS_ANSWER_H
 
+#include "adapters/dataset/cursor.h"
 #include "adapters/dataset/store.h"
 #include "adapters/policy.h"
 #include "keys/verify.h"
@@ -49,8 +50,10 @@ struct answering {
     struct query_limits limits; /* without the deadline */
     uint64_t query_ms;
     bool executes; /* the writer thread's: does what others hand over to it */
+    uint8_t cursor_key[CURSOR_KEY_BYTES]; /* of all workers; made at the start, kept nowhere */
+    uint64_t cursor_ms;                   /* how long a cursor is good */
     struct arena arena;
-    yz_buf plain, rows, head, sealed; /* scratch; wiped after each job */
+    yz_buf plain, rows, head, sealed, position, cursor; /* scratch; wiped after each job */
 };
 YZ_MUST_USE int yzi_answering_init(struct answering *a);
 void yzi_answering_fini(struct answering *a);

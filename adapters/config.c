@@ -47,8 +47,12 @@ static const struct config_field limit_fields[] = {
     {"writes_per_node", CONFIG_U64, AT(writes_per_node), false, "10000", 1, 100000000,
      .help = "Of these, requests of one node."},
     {"rows", CONFIG_U64, AT(rows), false, "10000", 1, 1000000, .help = "Rows in one answer."},
+    {"entries", CONFIG_U64, AT(entries), false, "100000", 1, 100000000,
+     .help = "Index entries one find or count may look at; a query that needs more is refused."},
     {"query_time", CONFIG_DURATION, AT(query_time), false, "5s", 1, 300000,
      .help = "How long one query may run."},
+    {"cursor_time", CONFIG_DURATION, AT(cursor_time), false, "10m", 1000, 86400000,
+     .help = "How long the cursor of a page is good."},
     {"skew", CONFIG_DURATION, AT(skew), false, "30s", 0, 300000,
      .help = "How far clocks of honest nodes may differ."},
     {0}};

@@ -17,7 +17,7 @@ struct adapter_dataset {
 };
 struct adapter_limits {
     uint64_t message, queue, answers, answer_bytes, answers_per_node, answer_bytes_per_node;
-    uint64_t writes, writes_per_node, rows, query_time, skew;
+    uint64_t writes, writes_per_node, rows, entries, query_time, cursor_time, skew;
 };
 struct adapter_config {
     const char *node, *home, *anchor, *admin;

@@ -223,18 +223,23 @@ static int open_datasets(struct adapter *a, yz_error *err)
 static int start_workers(struct adapter *a)
 {
     const struct adapter_limits *limits = &a->config->limits;
-    struct workers_options o = {
-        .threads = (unsigned)a->config->workers,
-        .queue = limits->queue,
-        .answering = {.node = a->node,
-                      .signing = &a->signing,
-                      .clock = a->clock,
-                      .message_max = limits->message,
-                      .limits = {.rows = (uint32_t)limits->rows, .bytes = limits->message},
-                      .query_ms = limits->query_time},
-        .writes = a->writes,
-        .skew = limits->skew};
-    return yzi_workers_start(&o, &a->workers);
+    struct workers_options o = {.threads = (unsigned)a->config->workers,
+                                .queue = limits->queue,
+                                .answering = {.node = a->node,
+                                              .signing = &a->signing,
+                                              .clock = a->clock,
+                                              .message_max = limits->message,
+                                              .limits = {.rows = (uint32_t)limits->rows,
+                                                         .bytes = limits->message,
+                                                         .entries = limits->entries},
+                                              .query_ms = limits->query_time,
+                                              .cursor_ms = limits->cursor_time},
+                                .writes = a->writes,
+                                .skew = limits->skew};
+    randombytes_buf(o.answering.cursor_key, sizeof o.answering.cursor_key);
+    int rc = yzi_workers_start(&o, &a->workers);
+    sodium_memzero(&o, sizeof o);
+    return rc;
 }
 
 /* The broker's transport key: from the configuration, or from whatever root statement we trust. */

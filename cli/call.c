@@ -2,28 +2,9 @@
  *
  * yz call: ask a service and show the answer, and who said it.
  */
-#include <yizhan/client.h>
-
-#include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/ask.h"
 
 #define KEY_PARTS_MAX 8u
-#define READY_WAIT_MAX_MS 10000u
-
-static void free_request(yz_request **r)
-{
-    yz_request_free(*r);
-}
-
-static void free_answer(yz_answer **a)
-{
-    yz_answer_free(*a);
-}
-
-static void close_client(yz_client **c)
-{
-    yz_client_close(*c);
-}
 
 /* -- the request -- */
 
@@ -53,46 +34,12 @@ static int add_key(struct cli *c, yz_request *r, const char *text)
     return rc == YZ_EINVAL ? yzi_cli_usage(c, "--key '%s' is not UTF-8 text", text) : rc;
 }
 
-static int set_text(struct cli *c, yz_request *r, const char *option,
-                    int (*set)(yz_request *, const char *))
+static int add_keys(struct cli *c, yz_request *r)
 {
-    const char *value = yzi_cli_option(c, option);
-    if (value && set(r, value) < 0) {
-        return yzi_cli_usage(c, "--%s '%s' is too long or not UTF-8", option, value);
-    }
-    return YZ_OK;
-}
-
-static int set_timeout(struct cli *c, yz_request *r, uint32_t *out)
-{
-    const char *text = yzi_cli_option(c, "timeout");
-    uint64_t ms = READY_WAIT_MAX_MS;
-    if (text) {
-        if (yzi_duration_parse(text, &ms) < 0 || ms > UINT32_MAX ||
-            yz_request_set_timeout(r, (uint32_t)ms) < 0) {
-            return yzi_cli_usage(c, "--timeout '%s' is not a duration from 100ms to 5m", text);
-        }
-    }
-    *out = (uint32_t)ms;
-    return YZ_OK;
-}
-
-static int build_request(struct cli *c, yz_request **out, uint32_t *out_timeout)
-{
-    const char *service = yzi_cli_arg(c, 0);
-    YZ_AUTO(free_request) yz_request *r = NULL;
-    int rc = yz_request_new(service, &r);
-    if (rc == YZ_EINVAL) {
-        return yzi_cli_usage(c,
-                             "'%s' is not a service; write "
-                             "INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE/VERSION",
-                             service);
-    }
-    YZ_TRY(rc);
     size_t n;
     const char *const *keys = yzi_cli_options(c, "key", &n);
     if (n == 0) {
-        return yzi_cli_usage(c, "--key is needed: which record?");
+        return yzi_cli_usage(c, "--key is needed: which record? (yz query asks by other fields)");
     }
     for (size_t i = 0; i < n; i++) {
         YZ_TRY(add_key(c, r, keys[i]));
@@ -101,101 +48,15 @@ static int build_request(struct cli *c, yz_request **out, uint32_t *out_timeout)
     for (size_t i = 0; i < n; i++) {
         YZ_TRY(yz_request_add_field(r, fields[i]));
     }
-    YZ_TRY(set_text(c, r, "purpose", yz_request_set_purpose));
-    YZ_TRY(set_text(c, r, "user", yz_request_set_user));
-    YZ_TRY(set_text(c, r, "issue", yz_request_set_issue));
-    YZ_TRY(set_text(c, r, "consent", yz_request_set_consent));
-    YZ_TRY(set_timeout(c, r, out_timeout));
-    *out = YZ_TAKE(r);
     return YZ_OK;
-}
-
-/* -- the answer -- */
-
-static int print_json(struct cli *c, const yz_answer *a)
-{
-    YZ_AUTO(yzi_free_ptr) char *json = NULL;
-    YZ_TRY(yz_answer_json(a, 1, &json));
-    yzi_cli_write(c, yzi_bytes_str(json));
-    return YZ_OK;
-}
-
-static int print_record(struct cli *c, const yz_answer *a, size_t row)
-{
-    for (size_t f = 0; f < yz_answer_fields(a); f++) {
-        const void *value;
-        size_t n;
-        YZ_TRY(yz_answer_value(a, row, f, &value, &n));
-        const char *name = yz_answer_field_name(a, f);
-        if (!value) {
-            yzi_cli_say(c, "  %s: -\n", name);
-        } else if (yz_answer_field_type(a, f) == YZ_TYPE_BYTES) {
-            yzi_cli_say(c, "  %s: (%zu bytes; --json shows them)\n", name, n);
-        } else {
-            yzi_cli_say(c, "  %s: %.*s\n", name, (int)n, (const char *)value);
-        }
-    }
-    return YZ_OK;
-}
-
-static int print_text(struct cli *c, const yz_answer *a)
-{
-    const char *who = yz_answer_origin(a) == YZ_ORIGIN_PROVIDER ? "provider" : "broker";
-    yzi_cli_say(c, "%s (%s %s, %u ms)\n", yz_status_name(yz_answer_status(a)), who,
-                yz_answer_node(a), yz_answer_elapsed(a));
-    if (yz_answer_reason(a)[0]) {
-        yzi_cli_say(c, "reason: %s%s%s\n", yz_answer_reason(a), yz_answer_detail(a)[0] ? ": " : "",
-                    yz_answer_detail(a));
-    }
-    if (yz_answer_rule(a)[0]) {
-        yzi_cli_say(c, "decided by: %s\n", yz_answer_rule(a));
-    }
-    if (yz_answer_status(a) == YZ_STATUS_OK) {
-        yzi_cli_say(c, "records: %zu\n", yz_answer_rows(a));
-    }
-    for (size_t row = 0; row < yz_answer_rows(a); row++) {
-        yzi_cli_say(c, "-\n");
-        YZ_TRY(print_record(c, a, row));
-    }
-    return YZ_OK;
-}
-
-static enum cli_exit exit_of(enum yz_status status)
-{
-    switch (status) {
-    case YZ_STATUS_OK:
-        return EXIT_OK;
-    case YZ_STATUS_DENIED:
-        return EXIT_DENIED;
-    case YZ_STATUS_BUSY:
-    case YZ_STATUS_UNAVAILABLE:
-    case YZ_STATUS_TIMEOUT:
-        return EXIT_UNAVAILABLE;
-    case YZ_STATUS_BAD_QUERY:
-    case YZ_STATUS_UNSUPPORTED:
-    case YZ_STATUS_TOO_LARGE:
-    case YZ_STATUS_FAILED:
-    case YZ_STATUS_INDETERMINATE:
-    case YZ_STATUS_UNKNOWN_SERVICE:
-    case YZ_STATUS_REJECTED:
-    default:
-        return EXIT_FAILED;
-    }
 }
 
 static int run_call(struct cli *c)
 {
-    YZ_AUTO(free_request) yz_request *request = NULL;
-    uint32_t timeout = 0;
-    YZ_TRY(build_request(c, &request, &timeout));
-    YZ_AUTO(close_client) yz_client *client = NULL;
-    YZ_TRY(yz_client_open(yzi_cli_option(c, "config"), &client, yzi_cli_error(c)));
-    uint32_t wait = timeout < READY_WAIT_MAX_MS ? timeout : READY_WAIT_MAX_MS;
-    YZ_TRY(yz_client_wait_ready(client, wait, yzi_cli_error(c)));
-    YZ_AUTO(free_answer) yz_answer *answer = NULL;
-    YZ_TRY(yz_call(client, request, &answer, yzi_cli_error(c)));
-    yzi_cli_exit_with(c, exit_of(yz_answer_status(answer)));
-    return yzi_cli_json(c) ? print_json(c, answer) : print_text(c, answer);
+    YZ_AUTO(yzi_cli_request_free) yz_request *request = NULL;
+    YZ_TRY(yzi_cli_request(c, &request));
+    YZ_TRY(add_keys(c, request));
+    return yzi_cli_ask(c, request);
 }
 
 static const struct cli_option call_options[] = {

@@ -62,10 +62,10 @@ static int read_operations(struct cli *c, struct fine_grant *fine)
             return yzi_cli_usage(c, "--operation: '%s' is none of get, find, count and match",
                                  given[i]);
         }
-        if (operation != QUERY_GET) {
+        if (operation > QUERY_COUNT) {
             return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
-                            "this version's adapters serve get only; a grant of %s would be "
-                            "refused",
+                            "this version's adapters serve get, find and count; a grant of %s "
+                            "would be refused",
                             given[i]);
         }
         fine->operations |= 1u << operation;
@@ -110,6 +110,26 @@ static int read_fields(struct cli *c, struct addition *a)
     }
     for (size_t i = 0; n == 0 && i < all; i++) {
         fine->readable[fine->readable_n++].name = a->entry->elements[i].field;
+    }
+    return YZ_OK;
+}
+
+/* The fields of --filter or --sort: none unless they are named. */
+static int read_names(struct cli *c, struct addition *a, const char *option, struct name_list *out)
+{
+    size_t n;
+    const char *const *given = yzi_cli_options(c, option, &n);
+    YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n, sizeof *out->items, &out->items));
+    for (size_t i = 0; i < n; i++) {
+        if (!yzi_home_entry_has(a->entry, yzi_bytes_str(given[i]))) {
+            return unknown_field(c, a->entry, given[i]);
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(given[i], given[k]) == 0) {
+                return yzi_cli_usage(c, "--%s %s is given twice", option, given[i]);
+            }
+        }
+        out->items[out->n++] = yzi_bytes_str(given[i]);
     }
     return YZ_OK;
 }
@@ -204,6 +224,8 @@ static int run_add(struct cli *c)
     YZ_TRY(yzi_home_member_set(c, a.home, &a.set));
     YZ_TRY(read_service(c, &a));
     YZ_TRY(read_fields(c, &a));
+    YZ_TRY(read_names(c, &a, "filter", &a.fine.filterable));
+    YZ_TRY(read_names(c, &a, "sort", &a.fine.sortable));
     YZ_TRY(append(c, &a));
     yzi_cli_say(c, "%.*s\n", CLI_V(a.coarse.id));
     return yzi_home_offer_push(c, &a.offer);
@@ -269,6 +291,16 @@ static void put_time(struct json *j, const char *key, uint64_t ms)
     yzi_json_str(j, ms ? yzi_cli_time_text(ms, time) : NULL);
 }
 
+static void put_names(struct json *j, const char *key, const struct name_list *names)
+{
+    yzi_json_key(j, key);
+    yzi_json_array(j);
+    for (size_t i = 0; i < names->n; i++) {
+        yzi_json_text(j, names->items[i]);
+    }
+    yzi_json_array_end(j);
+}
+
 static void put_lists(struct json *j, const struct fine_grant *fine)
 {
     yzi_json_key(j, "operations");
@@ -285,12 +317,9 @@ static void put_lists(struct json *j, const struct fine_grant *fine)
         yzi_json_text(j, fine->readable[i].name);
     }
     yzi_json_array_end(j);
-    yzi_json_key(j, "purposes");
-    yzi_json_array(j);
-    for (size_t i = 0; i < fine->purposes.n; i++) {
-        yzi_json_text(j, fine->purposes.items[i]);
-    }
-    yzi_json_array_end(j);
+    put_names(j, "filter", &fine->filterable);
+    put_names(j, "sort", &fine->sortable);
+    put_names(j, "purposes", &fine->purposes);
 }
 
 static int put(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
@@ -461,9 +490,12 @@ static const struct cli_option add_options[] = {
     {"home", "DIR", "The member's home", true, false},
     {"service", "ID", "The service, INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/VERSION", true, false},
     {"consumer", "SUBSYSTEM", "Who may ask, INSTANCE/CLASS/CODE/SUBSYSTEM", true, false},
-    {"operation", "OPERATION", "What may be asked: get (the default)", false, true},
+    {"operation", "OPERATION", "What may be asked: get (the default), find, count", false, true},
     {"field", "FIELD", "A field that may be read (without any: all the data set has now)", false,
      true},
+    {"filter", "FIELD", "A field that find and count may select by (without any: none)", false,
+     true},
+    {"sort", "FIELD", "A field that find may order by (without any: none)", false, true},
     {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
     {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},
     {"until", "TIME", "Until when: 2027-12-31, or from now on: 90d", false, false},

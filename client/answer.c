@@ -21,7 +21,7 @@ static int new_answer(yz_answer **out)
     yz_answer *a;
     YZ_TRY(yzi_alloc(1, sizeof *a, &a));
     yzi_arena_init(&a->arena, ARENA_MAX);
-    a->reason = a->detail = a->rule = a->node = "";
+    a->reason = a->detail = a->rule = a->node = a->cursor = "";
     *out = a;
     return YZ_OK;
 }
@@ -178,6 +178,14 @@ static enum yz_status status_of_code(enum answer_code code)
     }
 }
 
+static int take_cursor(yz_answer *a, yz_bytes cursor)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf base64 = {0};
+    yzi_buf_init(&base64, YZ_CURSOR_MAX / 3 * 4 + 8);
+    YZ_TRY(yzi_base64_encode(cursor, &base64));
+    return text(a, yzi_bytes_buf(&base64), &a->cursor);
+}
+
 static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err)
 {
     YZ_AUTO(yzi_arena_fini) struct arena scratch;
@@ -198,6 +206,9 @@ static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err
     YZ_TRY(text(a, h.reason, &a->reason));
     YZ_TRY(text(a, h.detail, &a->detail));
     YZ_TRY(text(a, h.grant, &a->rule));
+    YZ_TRY(h.cursor.n ? take_cursor(a, h.cursor) : YZ_OK);
+    a->has_total = h.has_total;
+    a->total = h.total;
     YZ_TRY(take_columns(a, &h));
     return take_rows(a, &h, plain->body, err);
 }
@@ -376,6 +387,19 @@ uint64_t yz_answer_data_version(const yz_answer *answer)
 uint64_t yz_answer_policy_version(const yz_answer *answer)
 {
     return answer->policy_version;
+}
+
+const char *yz_answer_cursor(const yz_answer *answer)
+{
+    return answer->cursor;
+}
+
+int yz_answer_total(const yz_answer *answer, uint64_t *out)
+{
+    YZ_ENSURE(answer && out, YZ_EINVAL);
+    YZ_ENSURE(answer->has_total, YZ_ENOTFOUND);
+    *out = answer->total;
+    return YZ_OK;
 }
 
 size_t yz_answer_rows(const yz_answer *answer)

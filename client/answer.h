@@ -23,7 +23,9 @@ struct yz_answer {
     yz_buf plain;       /* personal data: wiped at the end */
     enum yz_origin origin;
     enum yz_status status;
-    const char *reason, *detail, *rule, *node;
+    const char *reason, *detail, *rule, *node, *cursor;
+    bool has_total;
+    uint64_t total;
     char message_id[YZ_UUID_TEXT];
     uint32_t elapsed_ms, retry_after_ms;
     uint64_t data_version, policy_version;

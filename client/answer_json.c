@@ -91,6 +91,14 @@ static int write_answer(struct json *j, const yz_answer *a)
         YZ_TRY(write_record(j, a, row));
     }
     yzi_json_array_end(j);
+    yzi_json_key(j, "cursor");
+    yzi_json_str(j, a->cursor);
+    yzi_json_key(j, "total");
+    if (a->has_total) {
+        yzi_json_u64(j, a->total);
+    } else {
+        yzi_json_null(j);
+    }
     yzi_json_object_end(j);
     return yzi_json_end(j);
 }

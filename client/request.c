@@ -8,25 +8,8 @@
 #include "base/text.h"
 #include "client/config.h"
 #include "proto/check.h"
-#include "proto/payload.h"
 
 #define TEXTS_MAX YZ_PLAIN_MAX /* more than this no message could carry */
-
-struct text {
-    char s[YZ_REFERENCE_MAX + 1];
-};
-
-struct yz_request {
-    struct arena arena; /* keys and fields */
-    char service[YZ_ID_MAX + 1];
-    struct query_key *keys;
-    size_t keys_n, keys_room;
-    yz_bytes fields[YZ_QUERY_FIELDS_MAX];
-    size_t fields_n;
-    char purpose[YZ_PURPOSE_MAX + 1];
-    struct text user, issue, consent;
-    uint32_t timeout_ms;
-};
 
 int yz_request_new(const char *service, yz_request **out)
 {
@@ -167,20 +150,14 @@ static int copy_texts(const yz_request *r, struct ask *a)
 
 int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err)
 {
-    if (r->keys_n == 0) {
-        return yzi_fail(err, YZ_EINVAL, "the request names no key: call yz_request_add_key");
-    }
     struct request_head h = {
         .user = yzi_bytes_str(r->user.s),
         .issue = yzi_bytes_str(r->issue.s),
         .consent = yzi_bytes_str(r->consent.s),
         .has_query = true,
-        .query = {.operation = QUERY_GET, .keys = r->keys, .keys_n = r->keys_n},
     };
-    yz_bytes fields[YZ_QUERY_FIELDS_MAX];
-    memcpy(fields, r->fields, r->fields_n * sizeof fields[0]);
-    h.query.fields = fields;
-    h.query.fields_n = r->fields_n;
+    struct yz_request copy = *r; /* the head borrows lists that are not to be changed */
+    YZ_TRY(yzi_request_query(&copy, &h.query, err));
     YZ_AUTO(yzi_ask_fini) struct ask a = {.timeout_ms = r->timeout_ms};
     yzi_buf_init(&a.head, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
     int rc = yzi_request_head_write(&h, &a.head);

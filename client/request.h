@@ -11,6 +11,35 @@
 
 #include "base/arena.h"
 #include "proto/id.h"
+#include "proto/payload.h"
+
+/* A text of the head. */
+struct text {
+    char s[YZ_REFERENCE_MAX + 1];
+};
+
+struct yz_request {
+    struct arena arena; /* keys and fields */
+    char service[YZ_ID_MAX + 1];
+    struct query_key *keys;
+    size_t keys_n, keys_room;
+    yz_bytes fields[YZ_QUERY_FIELDS_MAX];
+    size_t fields_n;
+    /* request_find.c */
+    enum query_operation operation; /* 0: not said, so a get */
+    struct query_condition conditions[YZ_QUERY_CONDITIONS_MAX];
+    size_t conditions_n;
+    struct query_order order[YZ_QUERY_ORDER_MAX];
+    size_t order_n;
+    uint32_t limit;
+    yz_bytes cursor;
+    char purpose[YZ_PURPOSE_MAX + 1];
+    struct text user, issue, consent;
+    uint32_t timeout_ms;
+};
+
+/* What is asked, borrowed from r. YZ_EINVAL with a sentence: the parts do not go together. */
+YZ_MUST_USE int yzi_request_query(yz_request *r, struct query *out, yz_error *err);
 
 struct ask {
     yz_service_id service; /* views into `texts` */
@@ -19,7 +48,7 @@ struct ask {
     yz_buf head;         /* the encoded request head; plaintext, wiped at the end */
     uint32_t timeout_ms; /* 0: the configuration's */
 };
-/* YZ_EINVAL (no key: there is nothing to ask), YZ_ETOOBIG (beyond what a message holds),
+/* YZ_EINVAL (nothing to ask: a get without a key, ...), YZ_ETOOBIG (beyond what a message holds),
  * YZ_ENOMEM. Any thread, while nobody changes the request. */
 YZ_MUST_USE int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err);
 void yzi_ask_fini(struct ask *a); /* accepts a zeroed one */

@@ -97,6 +97,42 @@ YZ_API YZ_MUST_USE int yz_request_add_key(yz_request *request, const char *const
  * field the grant allows. YZ_EINVAL (1-64 bytes of UTF-8 without control characters; each once),
  * YZ_ELIMIT (256), YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_request_add_field(yz_request *request, const char *field);
+/* What is asked. Without this it is a get, of the keys that were added. */
+enum yz_operation {
+    YZ_GET = 1,  /* records by key */
+    YZ_FIND = 2, /* records that meet all conditions, in an order, page by page */
+    YZ_COUNT = 3 /* how many meet all conditions: yz_answer_total */
+};
+/* YZ_EINVAL. */
+YZ_API YZ_MUST_USE int yz_request_set_operation(yz_request *request, enum yz_operation operation);
+
+/* Conditions of a find or count; all that are added must hold. The provider answers only what an
+ * index of its data set serves, and only on fields its grant lets this consumer filter by. */
+enum yz_condition {
+    YZ_EQUAL = 1,
+    YZ_IN = 2,       /* equal to one of the values */
+    YZ_PREFIX = 3,   /* texts and codes that begin so */
+    YZ_AT_LEAST = 4, /* >= */
+    YZ_ABOVE = 5,    /* > */
+    YZ_AT_MOST = 6,  /* <= */
+    YZ_BELOW = 7     /* < */
+};
+/* Add one: a value, or with YZ_IN up to 1,000, as text of the field's type (docs/definitions.md).
+ * NULL as a value of YZ_EQUAL and YZ_IN asks for records without one. Fields of type bytes cannot
+ * be asked for here. YZ_EINVAL (a value that is not UTF-8 or longer than 65,536 bytes; several
+ * without YZ_IN; a field name as in yz_request_add_field), YZ_ELIMIT (32 conditions), YZ_ENOMEM. */
+YZ_API YZ_MUST_USE int yz_request_add_condition(yz_request *request, const char *field,
+                                                enum yz_condition condition,
+                                                const char *const *values, size_t n);
+/* Order the records found by this field (call again for more: then by that one); all ascending or
+ * all descending. YZ_EINVAL, YZ_ELIMIT (8), YZ_ENOMEM. */
+YZ_API YZ_MUST_USE int yz_request_add_order(yz_request *request, const char *field, int descending);
+/* At most so many records in one answer; 0: what the provider gives. YZ_EINVAL. */
+YZ_API YZ_MUST_USE int yz_request_set_limit(yz_request *request, uint32_t rows);
+/* Go on where an answer to the same question ended: its yz_answer_cursor; "": from the start.
+ * YZ_EINVAL when it is none. */
+YZ_API YZ_MUST_USE int yz_request_set_cursor(yz_request *request, const char *cursor);
+
 /* The purpose code, seen by the broker: 1-64 printable ASCII characters without space. YZ_EINVAL.
  */
 YZ_API YZ_MUST_USE int yz_request_set_purpose(yz_request *request, const char *code);
@@ -145,7 +181,8 @@ enum yz_status {
  *   YZ_EMALFORMED    a signed answer came that is not in the format
  *   YZ_ESTALEKEY     the adapter changed its sealing key twice during the call
  *   YZ_EBUSY         too many calls, or bytes of calls, are under way in this client
- *   YZ_ECLOSED, YZ_EINVAL (no key in the request), YZ_ETOOBIG, YZ_ENOMEM
+ *   YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key,
+ *                    a find with one, ...), YZ_ETOOBIG, YZ_ENOMEM
  * Until its time is over, a call is sent again, as the identical bytes (which no provider executes
  * twice), when the connection to a broker is lost, to the same or another broker of the
  * configuration. Any thread; blocks at most the request's timeout. */
@@ -186,7 +223,8 @@ typedef struct yz_completion {
  * only kept. *out (which may be NULL) is the ticket; when another thread polls, it may have taken
  * the completion before this returns. On failure there is no call and no completion: YZ_EBUSY (as
  * many are in flight, submitted and not yet taken by yz_poll, as the configuration's in_flight
- * says), YZ_ECLOSED, YZ_EINVAL (no key in the request), YZ_ETOOBIG, YZ_ENOMEM. Any thread; does not
+ * says), YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key,
+ *                    a find with one, ...), YZ_ETOOBIG, YZ_ENOMEM. Any thread; does not
  * block. */
 YZ_API YZ_MUST_USE int yz_submit(yz_client *client, const yz_request *request, void *ctx,
                                  yz_ticket *out, yz_error *err);
@@ -257,6 +295,13 @@ YZ_API enum yz_type yz_answer_field_type(const yz_answer *answer, size_t field);
  * NUL-terminated, valid until the answer is freed; NULL and 0 for null. YZ_EINVAL out of range. */
 YZ_API YZ_MUST_USE int yz_answer_value(const yz_answer *answer, size_t row, size_t field,
                                        const void **out, size_t *out_n);
+/* To a find: where to go on, "" when this was the end. The provider keeps nothing: ask the same
+ * question with yz_request_set_cursor, of the same service, before the cursor is refused as too old
+ * ("cursor-expired"), or because what it was made under changed ("cursor-policy", "cursor-data").
+ */
+YZ_API const char *yz_answer_cursor(const yz_answer *answer);
+/* To a count: how many. YZ_ENOTFOUND: the answer has no count. YZ_EINVAL. */
+YZ_API YZ_MUST_USE int yz_answer_total(const yz_answer *answer, uint64_t *out);
 /* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field
  * order, integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A
  * malloc'd string in *out, to be freed by the caller with free(). YZ_EINVAL, YZ_ELIMIT (beyond

@@ -27,7 +27,9 @@ static const char definition[] =
     "fields:\n"
     "  - {name: person_id, type: text, classification: internal, required: true}\n"
     "  - {name: status, type: text, classification: internal}\n"
-    "  - {name: spouse, type: text, classification: internal}\n";
+    "  - {name: spouse, type: text, classification: internal}\n"
+    "indexes:\n"
+    "  - {name: by_status, fields: [status]}\n";
 
 static const char rows[] = "person_id,status,spouse\n"
                            "p1,married,p2\n"
@@ -98,7 +100,9 @@ int fixture_set_up(void **state)
                                       .clock = &f->clock,
                                       .message_max = 1u << 20,
                                       .limits = {.rows = 100, .bytes = 1u << 20},
-                                      .query_ms = 5000};
+                                      .query_ms = 5000,
+                                      .cursor_key = "32 bytes that all workers share",
+                                      .cursor_ms = 60000};
     OK(yzi_answering_init(&f->answering));
     *state = f;
     return 0;

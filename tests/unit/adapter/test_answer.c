@@ -189,7 +189,7 @@ static void test_answer__refuses_wrong_queries(void **state)
     JOB(find);
     YZ_AUTO(yzi_buf_fini) yz_buf head;
     yz_world_buf(&head);
-    fixture_query(QUERY_COUNT, NULL, NULL, &head);
+    fixture_query(QUERY_MATCH, NULL, NULL, &head);
     yz_world_request(f->w, &(struct world_request){.head = yzi_bytes_buf(&head)}, &b);
     find = fixture_job(f, &b);
     expect(f, &b, find, ANSWER_UNSUPPORTED, "operation");

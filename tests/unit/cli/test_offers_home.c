@@ -257,8 +257,8 @@ static void test_grant__that_nobody_could_keep_is_refused(void **state)
     REFUSES("mca", EXIT_USAGE, ADD, "--field", "name", "--field", "name");
     REFUSES("mca", EXIT_FAILED, ADD, "--strict");
     yz_cli_said("evidence log");
-    REFUSES("mca", EXIT_FAILED, ADD, "--operation", "find");
-    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "delete");
+    REFUSES("mca", EXIT_FAILED, ADD, "--operation", "match");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "erase");
     REFUSES("mca", EXIT_USAGE, ADD, "--purpose", "two words");
     REFUSES("mca", EXIT_USAGE, ADD, "--purpose", "x", "--purpose", "x");
     REFUSES("mca", EXIT_USAGE, ADD, "--until", "2020-01-01");

@@ -180,7 +180,8 @@ static void test_json__is_exact(void **state)
         "{\"name\":null,\"children\":null,\"area\":null,\"since\":null,\"changed\":null,"
         "\"married\":null,\"status\":null,\"photo\":null},"
         "{\"name\":\"\",\"children\":0,\"area\":-0.5,\"since\":\"0001-02-30\","
-        "\"changed\":\"2026-11-22T21:05:09Z\",\"married\":false,\"status\":\"\",\"photo\":\"\"}]}");
+        "\"changed\":\"2026-11-22T21:05:09Z\",\"married\":false,\"status\":\"\",\"photo\":\"\"}],"
+        "\"cursor\":\"\",\"total\":null}");
     free(json);
     yz_answer_free(a);
 }
@@ -210,7 +211,9 @@ static void test_json__pretty_is_indented(void **state)
                               "  \"retry_after_ms\": 100,\n"
                               "  \"data_version\": 0,\n"
                               "  \"policy_version\": 0,\n"
-                              "  \"records\": []\n"
+                              "  \"records\": [],\n"
+                              "  \"cursor\": \"\",\n"
+                              "  \"total\": null\n"
                               "}");
     free(json);
     yz_answer_free(a);
