@@ -322,6 +322,24 @@ int yzi_db_copy(struct db_env *env, const char *dir)
     return rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
 }
 
+int yzi_db_file(struct db_env *env, struct db_file *out)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct statx st;
+    YZ_TRY(map_lmdb(mdb_env_get_fd(env->env, &fd)));
+    YZ_TRY(map_lmdb(mdb_env_info(env->env, &info)));
+    YZ_TRY(map_lmdb(mdb_env_stat(env->env, &stat)));
+    YZ_ENSURE(statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) == 0, YZ_EIO);
+    out->inode = st.stx_ino;
+    out->born = st.stx_mask & STATX_BTIME
+                    ? (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec
+                    : 0;
+    out->bytes = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    return YZ_OK;
+}
+
 /* ---- databases ---- */
 
 static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handle *out)

@@ -46,6 +46,14 @@ void yzi_db_close(struct db_env *env); /* NULL is allowed; no transaction may be
  * is there and holds none yet. It is durable with the first commit there. Any thread. YZ_EEXIST. */
 YZ_MUST_USE int yzi_db_copy(struct db_env *env, const char *dir);
 
+/* The data file: which one it is (a copy is another), and how much of it is in use. */
+struct db_file {
+    uint64_t inode;
+    uint64_t born;  /* ns since 1970; 0 where the file system does not say */
+    uint64_t bytes; /* used, free pages included; the file is at least as long */
+};
+YZ_MUST_USE int yzi_db_file(struct db_env *env, struct db_file *out); /* YZ_EIO; any thread */
+
 /* Open (and create unless read-only) a named database. Flags below. Needs no open transaction.
  * YZ_ENOTFOUND (read-only), YZ_ELIMIT (more than `databases`), YZ_EINVAL (it was created with other
  * flags), YZ_EBUSY (this thread has a write transaction open). */

@@ -40,7 +40,15 @@
     X(RESPONSE_BAD, "response.bad", LOG_LEVEL_WARN)                                                \
     X(RESPONSE_LATE, "response.late", LOG_LEVEL_DEBUG)                                             \
     X(EXCHANGE_DONE, "exchange.done", LOG_LEVEL_DEBUG)                                             \
-    X(OUTCOME_FAILED, "outcome.failed", LOG_LEVEL_ERROR)
+    X(OUTCOME_FAILED, "outcome.failed", LOG_LEVEL_ERROR)                                           \
+    X(EVIDENCE_OPENED, "evidence.opened", LOG_LEVEL_INFO)                                          \
+    X(EVIDENCE_DOWN, "evidence.down", LOG_LEVEL_ERROR)                                             \
+    X(EVIDENCE_UP, "evidence.up", LOG_LEVEL_INFO)                                                  \
+    X(EVIDENCE_RETRIED, "evidence.commit-failed", LOG_LEVEL_WARN)                                  \
+    X(EVIDENCE_PRUNED, "evidence.pruned", LOG_LEVEL_INFO)                                          \
+    X(EVIDENCE_PUBLISH, "evidence.not-published", LOG_LEVEL_ERROR)                                 \
+    X(EVIDENCE_FILE, "evidence.file-rewritten", LOG_LEVEL_WARN)                                    \
+    X(EVIDENCE_DAMAGED, "evidence.damaged", LOG_LEVEL_ERROR)
 
 #define DECLARE(name, text, level) extern const struct log_event EV_##name;
 BROKER_EVENTS(DECLARE)

@@ -31,7 +31,13 @@
     X(cut_nonsense, "connections_cut_nonsense_total",                                              \
       "Connections cut for what a known peer said.")                                               \
     X(cut_greedy, "connections_cut_greedy_total",                                                  \
-      "Connections cut that sent more than could be held.")
+      "Connections cut that sent more than could be held.")                                        \
+    X(evidence_entries, "evidence_entries_total", "Entries committed to the evidence log.")        \
+    X(evidence_commits, "evidence_commits_total", "Commits of the evidence log.")                  \
+    X(evidence_commit_us, "evidence_commit_microseconds_total",                                    \
+      "Time spent in commits of the evidence log, signing included.")                              \
+    X(evidence_failures, "evidence_failures_total",                                                \
+      "Times the evidence store was opened again after a failure.")
 
 #define BROKER_GAUGES(X)                                                                           \
     X(connections, "connections", "Connections of live nodes.")                                    \
@@ -44,7 +50,17 @@
     X(offers, "offers", "Offers held.")                                                            \
     X(directory_version, "directory_version", "Directory version in force; 0: none.")              \
     X(freshness_age_ms, "freshness_age_milliseconds", "Age of the directory's freshness.")         \
-    X(ready, "ready", "1 when exchanges are admitted.")
+    X(ready, "ready", "1 when exchanges are admitted.")                                            \
+    X(evidence_up, "evidence_up", "1 when the evidence log takes entries.")                        \
+    X(evidence_size, "evidence_size", "Entries in the evidence log.")                              \
+    X(evidence_waiting, "evidence_waiting", "Entries waiting when the last commit began.")         \
+    X(evidence_group, "evidence_group", "Entries in the last commit.")                             \
+    X(evidence_published, "evidence_published", "Entries published as tiles.")                     \
+    X(evidence_pruned, "evidence_pruned", "Entries whose bodies were let go.")                     \
+    X(evidence_damaged, "evidence_damaged",                                                        \
+      "Places where the evidence store does not fit its tree, found since the start.")             \
+    X(evidence_rewritten, "evidence_files_rewritten",                                              \
+      "Published files found missing or wrong and written again, since the start.")
 
 #define METRIC_OUTCOMES 16 /* indexed by enum outcome_status */
 
