@@ -25,6 +25,8 @@
     X(RECORD_REFUSED, "record.refused", LOG_LEVEL_WARN)                                            \
     X(EPOCH_ANNOUNCED, "epoch.announced", LOG_LEVEL_INFO)                                          \
     X(DATASET_OPENED, "dataset.opened", LOG_LEVEL_INFO)                                            \
+    X(INDEX_BUILT, "index.built", LOG_LEVEL_INFO)                                                  \
+    X(INDEX_FAILED, "index.failed", LOG_LEVEL_ERROR)                                               \
     X(IMPORT_DONE, "import.done", LOG_LEVEL_INFO)                                                  \
     X(IMPORT_FAILED, "import.failed", LOG_LEVEL_WARN)                                              \
     X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_WARN)                                        \

@@ -203,11 +203,15 @@ static int open_dataset(struct adapter *a, const char *definition, yz_error *err
     YZ_TRY(yzi_path_join(data, h->dataset->name, &dir));
     struct store_options o = {.dir = dir, .dataset = h->dataset, .storage_key = &a->storage.secret};
     YZ_TRY(yzi_store_open(&o, &h->store, err));
-    uint64_t count = 0;
-    YZ_TRY(yzi_store_count(h->store, &count));
-    yzi_log(&ADAPTER_DATASET_OPENED, (struct log_field[]){log_str("dataset", h->dataset->name),
-                                                          log_num("records", (int64_t)count),
-                                                          {0}});
+    struct store_state state;
+    YZ_TRY(yzi_store_state(h->store, &state));
+    yzi_log(&ADAPTER_DATASET_OPENED,
+            (struct log_field[]){log_str("dataset", h->dataset->name),
+                                 log_num("records", (int64_t)state.records),
+                                 log_num("generation", (int64_t)state.generation),
+                                 log_num("removed", state.removed),
+                                 log_num("indexes_to_build", state.indexes_building),
+                                 {0}});
     return YZ_OK;
 }
 
@@ -236,6 +240,9 @@ static int start_workers(struct adapter *a)
                                               .cursor_ms = limits->cursor_time},
                                 .writes = a->writes,
                                 .skew = limits->skew};
+    for (size_t i = 0; i < a->datasets_n && i < BUILDS_MAX; i++) {
+        o.builds.stores[o.builds.n++] = a->datasets[i].store;
+    }
     randombytes_buf(o.answering.cursor_key, sizeof o.answering.cursor_key);
     int rc = yzi_workers_start(&o, &a->workers);
     sodium_memzero(&o, sizeof o);

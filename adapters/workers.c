@@ -26,7 +26,9 @@ struct workers {
     pthread_t writer;
     bool writer_started;
     struct executing executing; /* the writer's */
+    struct builds builds;       /* the writer's */
     _Atomic unsigned imports_waiting;
+    _Atomic bool stopping;
 };
 
 void yzi_import_job_free(struct import_job *j)
@@ -159,11 +161,21 @@ static void tidy(struct workers *w, struct finished *f)
     yzi_finished_free(f);
 }
 
+/* What is to be done next; indexes are built while there is nothing else. NULL: the end. */
+static struct finished *next_for_writer(struct workers *w)
+{
+    struct finished *f = yzi_queue_try_pop(w->to_writer);
+    while (!f && !atomic_load(&w->stopping) && yzi_builds_step(&w->builds)) {
+        f = yzi_queue_try_pop(w->to_writer);
+    }
+    return f ? f : yzi_queue_pop(w->to_writer);
+}
+
 static void *run_writer(void *arg)
 {
     struct workers *w = arg;
     struct finished *next = NULL;
-    for (struct finished *f; (f = next ? next : yzi_queue_pop(w->to_writer)) != NULL;) {
+    for (struct finished *f; (f = next ? next : next_for_writer(w)) != NULL;) {
         next = NULL;
         if (f->kind == FINISHED_ANSWER) {
             next = execute(w, f);
@@ -193,6 +205,7 @@ static int start_threads(struct workers *w, const struct workers_options *o)
         YZ_ENSURE(pthread_create(&me->thread, NULL, run_worker, me) == 0, YZ_ELIMIT);
         w->started++;
     }
+    w->builds = o->builds;
     w->executing = (struct executing){o->answering, o->writes, o->skew};
     w->executing.answering.executes = true;
     YZ_TRY(yzi_answering_init(&w->executing.answering));
@@ -242,6 +255,7 @@ void yzi_workers_stop(struct workers *w)
     if (!w) {
         return;
     }
+    atomic_store(&w->stopping, true);
     close_queue(w->jobs, free_job_item);
     close_queue(w->to_writer, free_finished_item);
     for (unsigned i = 0; i < w->started; i++) {

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "adapters/builds.h"
 #include "adapters/execute.h"
 #include "base/queue.h"
 
@@ -52,6 +53,7 @@ struct workers_options {
     struct answering answering; /* copied for each thread, scratch uninitialised */
     struct writes *writes;      /* borrowed; NULL: no job is one of a service that writes */
     uint64_t skew;              /* ms */
+    struct builds builds;       /* the stores, whose new indexes the writer builds */
 };
 YZ_MUST_USE int yzi_workers_start(const struct workers_options *o, struct workers **out);
 /* Let work under way end (what waits is not begun), join all threads, free everything. NULL is

@@ -3,17 +3,19 @@
  * The state of indexes, and the building of those a definition gains over records that are there.
  *
  * Each index has a database "index:NAME", and under the same name in the meta database its
- * description: state u8 ‖ unique u8 ‖ fields u8 ‖ stored position u16 of each ‖ key of the last
- * record that is in it. A description that is not the definition's any more means building anew.
- * The build walks the records in the order of their keys, a bounded piece per transaction; a write
- * to a record it has passed keeps the index itself, one to a record before it leaves that to the
- * build. So the index is right at every commit for the records up to `done`.
+ * description: state u8 ‖ cut u8 ‖ unique u8 ‖ fields u8 ‖ stored position u16 of each ‖ key of the
+ * last record that is in it. A description that is not the definition's any more means building
+ * anew. `cut` says that entries may be cut, under this definition or one before, so that the index
+ * gives no order. The build walks the records in the order of their keys, a bounded piece per
+ * transaction; a write to a record it has passed keeps the index itself, one to a record before it
+ * leaves that to the build. So the index is right at every commit for the records up to `done`.
  */
 #include "adapters/dataset/store_impl.h"
 
 #define PREFIX "index:"
 #define NAME_MAX_WITH_PREFIX (sizeof PREFIX + YZ_NAME_MAX)
-#define DESCRIPTION_MAX (3u + 2u * DATASET_KEY_MAX + YZ_DB_KEY_MAX)
+#define DESCRIPTION_HEAD 4u
+#define DESCRIPTION_MAX (DESCRIPTION_HEAD + 2u * DATASET_KEY_MAX + YZ_DB_KEY_MAX)
 #define ENTRY_SCRATCH_MAX ((size_t)DATASET_KEY_MAX * (2u * YZ_VALUE_MAX + 8u))
 /* One transaction of the build: what others wait for at most, and the memory it may take. */
 #define STEP_RECORDS 4096u
@@ -85,6 +87,7 @@ static int describe(const struct generation *g, size_t i, enum index_state state
 {
     const struct dataset_index *x = &g->layout.dataset->indexes[i];
     YZ_TRY(yzi_buf_put_u8(out, (uint8_t)state));
+    YZ_TRY(yzi_buf_put_u8(out, atomic_load(&g->indexes[i].cut)));
     YZ_TRY(yzi_buf_put_u8(out, x->unique));
     YZ_TRY(yzi_buf_put_u8(out, (uint8_t)x->fields_n));
     for (size_t k = 0; k < x->fields_n; k++) {
@@ -110,19 +113,32 @@ static bool is_same(const struct generation *g, size_t i, yz_bytes stored)
     YZ_AUTO(yzi_buf_fini) yz_buf b = {0};
     yzi_buf_init(&b, DESCRIPTION_MAX);
     return describe(g, i, INDEX_READY, (yz_bytes){0}, &b) == 0 && stored.n >= b.n &&
-           memcmp(stored.p + 1, b.p + 1, b.n - 1) == 0;
+           memcmp(stored.p + 2, b.p + 2, b.n - 2) == 0;
 }
 
-static int adopt_stored(struct generation *g, size_t i, yz_bytes stored)
+static bool may_cut(const struct generation *g, size_t i)
+{
+    const struct dataset *d = g->layout.dataset;
+    return yzi_index_entry_max(d, &d->indexes[i]) > INDEX_WHOLE_MAX;
+}
+
+/* What a former definition let be cut stays so. */
+static int adopt_stored(struct generation *g, struct db_txn *t, size_t i, yz_bytes stored,
+                        bool *changed)
 {
     struct index *x = &g->indexes[i];
-    size_t head = 3 + 2 * g->layout.dataset->indexes[i].fields_n;
+    size_t head = DESCRIPTION_HEAD + 2 * g->layout.dataset->indexes[i].fields_n;
     yzi_buf_clear(&x->done);
     YZ_ENSURE(stored.n >= head && stored.p[0] >= INDEX_BUILDING && stored.p[0] <= INDEX_BROKEN,
               YZ_ECORRUPT);
     YZ_TRY(yzi_buf_put(&x->done, yzi_bytes(stored.p + head, stored.n - head)));
     atomic_store(&x->state, stored.p[0]);
-    return 0;
+    atomic_store(&x->cut, stored.p[1] || may_cut(g, i));
+    if (g->read_only || stored.p[1] == atomic_load(&x->cut)) {
+        return 0;
+    }
+    *changed = true;
+    return yzi_index_put_state(g, t, i, (enum index_state)stored.p[0], yzi_bytes_buf(&x->done));
 }
 
 static int start_anew(struct generation *g, struct db_txn *t, size_t i)
@@ -134,6 +150,7 @@ static int start_anew(struct generation *g, struct db_txn *t, size_t i)
     enum index_state state = records == 0 ? INDEX_READY : INDEX_BUILDING;
     yzi_buf_clear(&x->done);
     atomic_store(&x->state, state);
+    atomic_store(&x->cut, may_cut(g, i));
     return yzi_index_put_state(g, t, i, state, (yz_bytes){0});
 }
 
@@ -146,7 +163,7 @@ static int adopt_index(struct generation *g, struct db_txn *t, size_t i, bool *c
     bool same = rc == 0 && stored.n > 0 && is_same(g, i, stored);
     YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
     if (same && (g->read_only || stored.p[0] != INDEX_BROKEN)) {
-        return adopt_stored(g, i, stored);
+        return adopt_stored(g, t, i, stored, changed);
     }
     if (g->read_only) {
         return 0; /* INDEX_ABSENT */
@@ -207,6 +224,9 @@ static int add_record(struct build *b, yz_bytes key, yz_bytes stored)
         YZ_ENSURE(rc == YZ_ENOTFOUND, rc);
     }
     b->bytes += entry.n + key.n;
+    if (entry.n == YZ_DB_KEY_MAX) { /* a value from when the definition allowed longer ones */
+        atomic_store(&b->g->indexes[b->i].cut, true);
+    }
     return yzi_db_put(b->txn, db, entry, key, DB_PUT_ANY);
 }
 
@@ -284,6 +304,16 @@ static int next_to_build(const struct generation *g)
         }
     }
     return -1;
+}
+
+unsigned yzi_store_to_build(struct store *s)
+{
+    YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
+    unsigned n = 0;
+    for (size_t i = 0; i < s->dataset->indexes_n; i++) {
+        n += atomic_load(&g->indexes[i].state) == INDEX_BUILDING;
+    }
+    return n;
 }
 
 int yzi_store_build_step(struct store *s, bool *more, yz_error *err)

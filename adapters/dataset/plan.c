@@ -248,8 +248,7 @@ static int follow(struct candidate *x)
 /* Cut entries have no order among themselves; sealed fields have none at all. */
 static bool has_order(const struct candidate *x)
 {
-    return x->index == PLAN_KEY ||
-           yzi_index_entry_max(x->d, &x->d->indexes[x->index]) <= INDEX_WHOLE_MAX;
+    return x->index == PLAN_KEY || !atomic_load(&x->g->indexes[x->index].cut);
 }
 
 static bool gives_order(struct candidate *x, const struct query *q)

@@ -49,6 +49,8 @@ YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
  * YZ_EIO, YZ_EDISKFULL, YZ_ECORRUPT, YZ_ENOMEM. Writer thread only. */
 YZ_MUST_USE int yzi_store_build_step(struct store *s, bool *more, yz_error *err);
 
+unsigned yzi_store_to_build(struct store *s); /* how many indexes are not whole yet; any thread */
+
 /* -- import -- */
 enum import_format { FORMAT_CSV, FORMAT_JSON, FORMAT_JSONL, FORMAT_XML };
 enum import_mode {

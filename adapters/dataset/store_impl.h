@@ -98,6 +98,7 @@ enum index_state {
 struct index {
     db_handle db;
     _Atomic int state; /* enum index_state; read before the transaction that relies on it begins */
+    _Atomic bool cut;  /* it may hold cut entries, and so gives no order */
     yz_buf done;       /* building: key of the last record that is in it. Writer thread only */
 };
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Indexes that definitions gained, built piece by piece by the writer thread while nothing else is
+ * to be written; answers go on meanwhile. What fails is logged and tried again by the next start.
+ */
+#ifndef YZ_ADAPTERS_BUILDS_H
+#define YZ_ADAPTERS_BUILDS_H
+
+#include "adapters/dataset/store.h"
+
+#define BUILDS_MAX 64u
+
+struct builds {
+    struct store *stores[BUILDS_MAX]; /* borrowed; those with nothing left to build are taken out */
+    size_t n;
+};
+/* Build one piece; false when there is nothing left. Writer thread. */
+bool yzi_builds_step(struct builds *b);
+
+#endif
