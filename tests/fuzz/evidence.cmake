@@ -1,2 +1,3 @@
 # Fuzz targets of evidence/.
 yz_fuzz(fuzz_receipt LINK yz_evidence)
+yz_fuzz(fuzz_view LINK yz_evidence)
