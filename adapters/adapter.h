@@ -18,6 +18,7 @@
 
 #define ADAPTER_DATASETS_MAX 64u
 #define ADAPTER_PARKED_MAX 256u
+#define ADAPTER_DATA_JOBS_MAX (ADMIN_CONNECTIONS_MAX + 1u) /* one a call, and one that ends */
 
 struct adapter;
 
@@ -64,8 +65,10 @@ struct adapter {
     struct writes *writes;
     struct checkpoint_memory checkpoints; /* of brokers' logs, verified before */
     struct workers *workers;
-    size_t jobs_out;    /* submitted, not yet taken back */
-    size_t imports_out; /* the same */
+    size_t jobs_out; /* submitted, not yet taken back */
+    struct import_job
+        *data_jobs[ADAPTER_DATA_JOBS_MAX]; /* submitted, not yet taken back; NULL: free */
+    size_t imports_out;                    /* how many */
     struct admin_server *admin;
     struct parked_request parked[ADAPTER_PARKED_MAX];
     size_t parked_n, parked_bytes;
@@ -105,6 +108,13 @@ void yzi_adapter_on_answer(struct adapter *a, struct job *j);
 /* -- admin.c -- */
 void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_request *request,
                        yz_bytes payload, int fd);
+
+/* -- admin_data.c -- */
+/* Serve a verb about data; false when it is none. Takes *fd (then -1) when it is of use. */
+bool yzi_adapter_data_verb(struct adapter *a, struct admin_call *call,
+                           const struct admin_request *q, int *fd);
 void yzi_adapter_on_import(struct adapter *a, const struct finished *f);
+/* Cancel what nobody waits for any more; with `all` everything. */
+void yzi_adapter_cancel_jobs(struct adapter *a, bool all);
 
 #endif

@@ -29,6 +29,9 @@
     X(INDEX_FAILED, "index.failed", LOG_LEVEL_ERROR)                                               \
     X(IMPORT_DONE, "import.done", LOG_LEVEL_INFO)                                                  \
     X(IMPORT_FAILED, "import.failed", LOG_LEVEL_WARN)                                              \
+    X(IMPORT_CANCELLED, "import.cancelled", LOG_LEVEL_WARN)                                        \
+    X(IMPORT_UNFINISHED, "import.unfinished", LOG_LEVEL_WARN)                                      \
+    X(EXPORTED, "data.exported", LOG_LEVEL_INFO)                                                   \
     X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_WARN)                                        \
     X(REQUEST_ANSWERED, "request.answered", LOG_LEVEL_DEBUG)                                       \
     X(ANSWER_FAILED, "answer.failed", LOG_LEVEL_ERROR)

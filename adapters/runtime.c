@@ -205,10 +205,18 @@ static int open_dataset(struct adapter *a, const char *definition, yz_error *err
     YZ_TRY(yzi_store_open(&o, &h->store, err));
     struct store_state state;
     YZ_TRY(yzi_store_state(h->store, &state));
+    if (state.removed) {
+        yzi_log(&ADAPTER_IMPORT_UNFINISHED,
+                (struct log_field[]){log_str("dataset", h->dataset->name),
+                                     log_num("sequence", (int64_t)state.sequence),
+                                     log_num("removed", state.removed),
+                                     {0}});
+    }
     yzi_log(&ADAPTER_DATASET_OPENED,
             (struct log_field[]){log_str("dataset", h->dataset->name),
                                  log_num("records", (int64_t)state.records),
                                  log_num("generation", (int64_t)state.generation),
+                                 log_num("sequence", (int64_t)state.sequence),
                                  log_num("removed", state.removed),
                                  log_num("indexes_to_build", state.indexes_building),
                                  {0}});
@@ -365,6 +373,7 @@ void yzi_adapter_free(struct adapter *a)
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         yzi_session_close(a->upstreams[i].session);
     }
+    yzi_adapter_cancel_jobs(a, true); /* the writer is waited for */
     yzi_admin_server_close(a->admin);
     yzi_workers_stop(a->workers);
     yzi_net_free(a->net);
@@ -592,6 +601,7 @@ int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
         }
     }
     yzi_admin_step(a->admin);
+    yzi_adapter_cancel_jobs(a, false);
     run_timers(a);
     if (a->draining) {
         go_on_draining(a);

@@ -37,6 +37,9 @@ void yzi_import_job_free(struct import_job *j)
         if (j->fd >= 0) {
             close(j->fd);
         }
+        if (j->has_out && j->out_fd >= 0) {
+            close(j->out_fd);
+        }
         free(j->name);
         free(j->done);
         free(j);
@@ -104,8 +107,7 @@ static void report(struct import_context *c, const struct finished *what)
 static void on_fault(void *ctx, const struct import_fault *fault)
 {
     char text[700];
-    snprintf(text, sizeof text, "%s:%llu: %s%s%s", fault->file, (unsigned long long)fault->line,
-             fault->field ? fault->field : "", fault->field ? ": " : "", fault->reason);
+    yzi_import_fault_text(fault, text, sizeof text);
     struct finished f = {.fault = strdup(text)};
     report(ctx, &f);
 }
@@ -120,15 +122,9 @@ static void import(struct workers *w, struct finished *f)
 {
     struct import_job *j = f->import;
     struct import_context context = {w, j};
-    struct import_source source = {.fd = j->fd,
-                                   .name = j->name,
-                                   .mode = IMPORT_UPSERT,
-                                   .dry_run = j->dry_run,
-                                   .fault = on_fault,
-                                   .progress = on_progress,
-                                   .ctx = &context};
+    const struct data_job_told told = {on_fault, on_progress, &context};
     atomic_fetch_sub(&w->imports_waiting, 1);
-    j->rc = yzi_store_import(j->store, &source, &j->report, &j->err);
+    yzi_data_job_run(j, &told);
     hand_back(w, f);
 }
 

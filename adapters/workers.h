@@ -16,19 +16,40 @@
 
 #define WORKERS_MAX 64u
 
-/* An import the link thread asked for; replies go back through finished work. */
+/* Work on a data set that the link thread asked the writer for; replies go back through finished
+ * work. Run by data_jobs.c. */
+enum data_work { WORK_IMPORT, WORK_DIFF, WORK_EXPORT };
 struct import_job {
+    enum data_work work;
     struct store *store;
-    int fd; /* owned */
+    int fd;     /* owned; the file to import */
+    int out_fd; /* owned; a regular file for rejects, differences, the export. Valid only if has_out
+                 */
+    bool has_out;
     char *name;
+    enum import_mode mode;
+    enum import_format format;
     bool dry_run;
-    void *call; /* the administration call that waits; opaque to the writer */
-    struct import_report report;
+    bool rejects;   /* of an import: to out_fd */
+    bool sensitive; /* of a difference or an export: such values, too */
+    bool json;      /* a difference as JSON, not for people */
+    uint64_t max_faults;
+    _Atomic bool cancel;         /* set by the link thread */
+    void *call;                  /* the administration call that waits; opaque to the writer */
+    struct import_report report; /* of an export: rows */
     int rc;
     yz_error err;
     struct finished *done; /* what it comes back as; the workers' */
 };
 void yzi_import_job_free(struct import_job *j);
+/* -- data_jobs.c: on the writer thread -- */
+struct data_job_told {
+    void (*fault)(void *ctx, const struct import_fault *f);
+    void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    void *ctx;
+};
+/* Does it and leaves the result in j->rc, j->report, j->err. */
+void yzi_data_job_run(struct import_job *j, const struct data_job_told *told);
 
 enum finished_kind {
     FINISHED_ANSWER = 1,

@@ -12,9 +12,10 @@ int yzi_home_call(struct cli *c, const struct home_call *call, yz_buf *out_text,
     struct admin_request q = {
         .verb = yzi_bytes_str(call->verb), .args = call->args, .args_n = call->args_n};
     size_t before = out_text->n;
-    int rc = yzi_admin_call(call->socket, &q, call->payload, call->fd,
-                            call->timeout_ms ? call->timeout_ms : TIMEOUT_MS, call->each, call->ctx,
-                            out_text, out_payload, yzi_cli_error(c));
+    const int fds[2] = {call->fd, call->out_fd ? *call->out_fd : -1};
+    int rc = yzi_admin_call_fds(call->socket, &q, call->payload, fds,
+                                call->timeout_ms ? call->timeout_ms : TIMEOUT_MS, call->each,
+                                call->ctx, out_text, out_payload, yzi_cli_error(c));
     if (rc < 0 && out_text->n > before) { /* the daemon's own words */
         yzi_error_prefix(yzi_cli_error(c), "%s", call->socket);
     } else if (rc == YZ_ENOTFOUND) {

@@ -86,6 +86,7 @@ struct home_call {
     size_t args_n;
     yz_bytes payload;
     int fd;              /* -1: none */
+    const int *out_fd;   /* a second one, NULL: none; only with fd */
     uint64_t timeout_ms; /* 0: 30 s */
     void (*each)(void *ctx, yz_bytes text, yz_bytes payload);
     void *ctx;

@@ -37,7 +37,7 @@ struct admin_call {
     enum call_state state;
     bool in_handler;
     uint64_t deadline; /* UINT64_MAX while the handler works and nothing waits to be sent */
-    int fd;            /* received; -1: none */
+    int fd, second_fd; /* received; -1: none */
     yz_buf in;         /* u32 length ‖ frame */
     yz_buf out;
     size_t sent; /* of out */
@@ -178,6 +178,7 @@ static void free_call(struct admin_call *c)
 {
     close_fd(&c->socket); /* the only descriptor of it, so this takes it off the epoll too */
     close_fd(&c->fd);
+    close_fd(&c->second_fd);
     yzi_buf_fini(&c->in);
     yzi_buf_fini(&c->out);
     yzi_arena_fini(&c->arena);
@@ -312,6 +313,18 @@ void yzi_admin_reply(struct admin_call *c, bool done, int code, yz_bytes text, y
     settle(c);
 }
 
+int yzi_admin_take_second_fd(struct admin_call *c)
+{
+    int fd = c->second_fd;
+    c->second_fd = -1;
+    return fd;
+}
+
+bool yzi_admin_call_is_abandoned(const struct admin_call *c)
+{
+    return c->socket < 0;
+}
+
 /* A request that will not be handed to the handler. */
 static void refuse(struct admin_call *c, int code, const char *text)
 {
@@ -351,7 +364,7 @@ static void work(struct admin_call *c)
 
 /* -- reading a request -- */
 
-static void keep_first_fd(struct admin_call *c, struct msghdr *m)
+static void keep_fds(struct admin_call *c, struct msghdr *m)
 {
     for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
         if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) {
@@ -363,6 +376,8 @@ static void keep_first_fd(struct admin_call *c, struct msghdr *m)
             memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
             if (c->fd < 0) {
                 c->fd = fd;
+            } else if (c->second_fd < 0) {
+                c->second_fd = fd;
             } else {
                 close(fd);
             }
@@ -401,7 +416,7 @@ static int read_some(struct admin_call *c, size_t missing)
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR ? YZ_EAGAIN : YZ_EIO;
     }
-    keep_first_fd(c, &m);
+    keep_fds(c, &m);
     YZ_ENSURE(n > 0, YZ_ECLOSED);
     return yzi_buf_put(&c->in, yzi_bytes(chunk, (size_t)n));
 }
@@ -443,7 +458,7 @@ static int new_call(struct admin_server *s, int socket, struct admin_call **out)
     struct admin_call *c;
     YZ_TRY(yzi_alloc(1, sizeof *c, &c));
     c->server = s;
-    c->fd = -1;
+    c->fd = c->second_fd = -1;
     c->socket = -1;
     c->deadline = yzi_mono_ms(s->clock) + PATIENCE_MS;
     yzi_buf_init(&c->in, ADMIN_PREFIX + ADMIN_MESSAGE_MAX);

@@ -3,7 +3,8 @@
  * The administration socket: a Unix stream socket (mode 0600) on which `yz` asks a running daemon,
  * because a daemon's state is never opened by anybody else. The peer's uid must be the daemon's or
  * root's. Each connection carries one request, u32 length ‖ frame (proto/link.h, "administration"),
- * optionally with one file descriptor (SCM_RIGHTS: the file to import), and one or more replies.
+ * optionally with one or two file descriptors (SCM_RIGHTS: the file to import, one to write to),
+ * and one or more replies.
  *
  * Server thread: the creator only, driven by the daemon's poll loop; every read and write is
  * non-blocking and bounded: one frame (16 MiB; what is larger comes as a descriptor or leaves in
@@ -44,6 +45,11 @@ void yzi_admin_step(struct admin_server *s);
 /* Reply; with done the call ends and is freed. A peer that went away is not an error. code 0 or
  * negative; text of more than 3 KiB is cut; a payload that fits no message becomes YZ_ETOOBIG. */
 void yzi_admin_reply(struct admin_call *call, bool done, int code, yz_bytes text, yz_bytes payload);
+/* The second descriptor that came along (the file for the rejects of an import), once; -1: none.
+ * The caller owns it then. */
+int yzi_admin_take_second_fd(struct admin_call *call);
+/* The peer hung up: nobody waits for what is being done. */
+bool yzi_admin_call_is_abandoned(const struct admin_call *call);
 /* For tests: who may ask, instead of the daemon's uid and root. */
 void yzi_admin_server_set_allowed(struct admin_server *s, bool (*allowed)(uid_t uid));
 
@@ -51,12 +57,16 @@ void yzi_admin_server_set_allowed(struct admin_server *s, bool (*allowed)(uid_t 
  * for every reply that is not the last. The final reply's code is returned (its text in err if it
  * is an error), its text appended to out_text and its payload to out_payload (each may be NULL).
  * timeout_ms is the longest silence, 0: none is too long. fd (-1: none) goes along and stays the
- * caller's. YZ_ENOTFOUND (nobody listens: is the daemon running?), YZ_EPERM, YZ_ETIMEOUT, YZ_EIO
- * (also when the daemon hangs up), YZ_EMALFORMED, YZ_ETOOBIG, YZ_ECONFIG (path), YZ_ELIMIT,
- * YZ_ENOMEM. Any thread. */
+ * caller's; yzi_admin_call_fds sends two, the second of which may be -1. YZ_ENOTFOUND (nobody
+ * listens: is the daemon running?), YZ_EPERM, YZ_ETIMEOUT, YZ_EIO (also when the daemon hangs up),
+ * YZ_EMALFORMED, YZ_ETOOBIG, YZ_ECONFIG (path), YZ_ELIMIT, YZ_ENOMEM. Any thread. */
 YZ_MUST_USE int yzi_admin_call(const char *path, const struct admin_request *request,
                                yz_bytes payload, int fd, uint64_t timeout_ms,
                                void (*each)(void *ctx, yz_bytes text, yz_bytes payload), void *ctx,
                                yz_buf *out_text, yz_buf *out_payload, yz_error *err);
+YZ_MUST_USE int yzi_admin_call_fds(const char *path, const struct admin_request *request,
+                                   yz_bytes payload, const int fds[2], uint64_t timeout_ms,
+                                   void (*each)(void *ctx, yz_bytes text, yz_bytes payload),
+                                   void *ctx, yz_buf *out_text, yz_buf *out_payload, yz_error *err);
 
 #endif

@@ -71,29 +71,30 @@ static int connect_to(const char *path, uint64_t timeout_ms, int *out, yz_error 
     }
 }
 
-/* Send all; the descriptor goes with the first bytes. */
-static int send_all(int socket, yz_bytes b, int fd)
+/* Send all; the descriptors go with the first bytes. */
+static int send_all(int socket, yz_bytes b, const int fds[2])
 {
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
         struct cmsghdr align;
     } control = {{0}};
+    size_t n_fds = fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2;
     while (b.n) {
         struct iovec v = {(void *)(uintptr_t)b.p, b.n};
         struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-        if (fd >= 0) {
+        if (n_fds) {
             m.msg_control = control.bytes;
-            m.msg_controllen = sizeof control.bytes;
+            m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
             struct cmsghdr *h = CMSG_FIRSTHDR(&m);
             h->cmsg_level = SOL_SOCKET;
             h->cmsg_type = SCM_RIGHTS;
-            h->cmsg_len = CMSG_LEN(sizeof fd);
-            memcpy(CMSG_DATA(h), &fd, sizeof fd);
+            h->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+            memcpy(CMSG_DATA(h), fds, n_fds * sizeof(int));
         }
         ssize_t n = sendmsg(socket, &m, MSG_NOSIGNAL);
         if (n >= 0) {
             b = yzi_bytes(b.p + n, b.n - (size_t)n);
-            fd = -1;
+            n_fds = 0;
         } else if (errno == EAGAIN) {
             return YZ_ETIMEOUT;
         } else if (errno == EPIPE || errno == ECONNRESET) {
@@ -159,8 +160,8 @@ static int fail_talk(int rc, const char *path, yz_error *err)
     }
 }
 
-static int send_request(int socket, const struct admin_request *request, yz_bytes payload, int fd,
-                        const char *path, yz_error *err)
+static int send_request(int socket, const struct admin_request *request, yz_bytes payload,
+                        const int fds[2], const char *path, yz_error *err)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf out;
     yzi_buf_init(&out, ADMIN_PREFIX + ADMIN_MESSAGE_MAX);
@@ -172,7 +173,7 @@ static int send_request(int socket, const struct admin_request *request, yz_byte
         return yzi_fail(err, rc, "the request cannot be sent (%s)", yz_err_name(rc));
     }
     yzi_store_u32(out.p, (uint32_t)(out.n - ADMIN_PREFIX));
-    rc = send_all(socket, yzi_bytes_buf(&out), fd);
+    rc = send_all(socket, yzi_bytes_buf(&out), fds);
     /* a daemon that hangs up early may have said why */
     return rc < 0 && rc != YZ_ECLOSED ? fail_talk(rc, path, err) : YZ_OK;
 }
@@ -198,9 +199,19 @@ int yzi_admin_call(const char *path, const struct admin_request *request, yz_byt
                    uint64_t timeout_ms, void (*each)(void *ctx, yz_bytes text, yz_bytes payload),
                    void *ctx, yz_buf *out_text, yz_buf *out_payload, yz_error *err)
 {
+    const int fds[2] = {fd, -1};
+    return yzi_admin_call_fds(path, request, payload, fds, timeout_ms, each, ctx, out_text,
+                              out_payload, err);
+}
+
+int yzi_admin_call_fds(const char *path, const struct admin_request *request, yz_bytes payload,
+                       const int fds[2], uint64_t timeout_ms,
+                       void (*each)(void *ctx, yz_bytes text, yz_bytes payload), void *ctx,
+                       yz_buf *out_text, yz_buf *out_payload, yz_error *err)
+{
     YZ_AUTO(close_socket) int socket = -1;
     YZ_TRY(connect_to(path, timeout_ms, &socket, err));
-    YZ_TRY(send_request(socket, request, payload, fd, path, err));
+    YZ_TRY(send_request(socket, request, payload, fds, path, err));
     YZ_AUTO(yzi_buf_fini) yz_buf in;
     yzi_buf_init(&in, ADMIN_MESSAGE_MAX);
     for (;;) {

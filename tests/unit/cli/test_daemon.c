@@ -230,23 +230,35 @@ static void test_import__passes_the_file_and_tells_the_report(void **state)
     yz_cli_write("data.csv", yzi_bytes_str("code,name\n1,x\n"));
     start(&d, "a.sock");
     d.progress = "{\"rows\":1,\"bytes\":5,\"bytes_total\":10}";
-    d.text = "{\"rows\":3,\"inserted\":1,\"updated\":1,\"unchanged\":1,\"faults\":0,"
-             "\"sequence\":7}";
-    EXPECT(0, "data", "import", "--admin", "a.sock", "areas", "./data.csv");
-    assert_string_equal(yz_cli_out(), "3 rows: 1 new, 1 changed, 1 unchanged\n");
+    yz_buf report;
+    yzi_buf_init(&report, 4096);
+    d.reply = &report;
+    assert_int_equal(yzi_buf_put_str(&report,
+                                     "{\"rows\":3,\"inserted\":1,\"updated\":1,\"unchanged\":1,"
+                                     "\"deleted\":2,\"rejected\":1,\"faults\":0,\"sequence\":7,"
+                                     "\"unseen\":[\"name\"]}"),
+                     0);
+    EXPECT(0, "data", "import", "--admin", "a.sock", "--mode", "replace", "areas", "./data.csv");
+    assert_non_null(strstr(yz_cli_out(), "3 rows: 1 new, 1 changed, 1 unchanged, 2 deleted, 1 "
+                                         "rejected ("));
+    assert_non_null(strstr(yz_cli_out(), " rows/s)\nnote: no record has anything where 'name' is "
+                                         "read\n"));
     assert_string_equal(yz_cli_err(), ""); /* no progress but on a terminal */
     EXPECT(0, "data", "import", "--admin", "a.sock", "--dry-run", "--json", "areas", "data.csv");
     assert_non_null(strstr(yz_cli_out(), "\"sequence\": 7"));
-    d.text = "{\"rows\":3,\"inserted\":0,\"updated\":0,\"unchanged\":3,\"faults\":0,"
-             "\"sequence\":7}";
+    yzi_buf_clear(&report);
+    assert_int_equal(yzi_buf_put_str(&report, "{\"rows\":3,\"inserted\":0,\"updated\":0,"
+                                              "\"unchanged\":3,\"faults\":0,\"sequence\":7}"),
+                     0);
     EXPECT(0, "data", "import", "--admin", "a.sock", "areas", "data.csv");
     assert_non_null(strstr(yz_cli_out(), "nothing changed"));
     stop(&d);
+    yzi_buf_fini(&report);
     assert_int_equal(d.asked_n, 3);
     assert_string_equal(d.asked[0].verb, "data.import");
     assert_string_equal(d.asked[0].dataset, "areas");
     assert_string_equal(d.asked[0].name, "data.csv");
-    assert_string_equal(d.asked[0].dry_run, "0");
+    assert_string_equal(d.asked[0].dry_run, "");
     assert_string_equal(d.asked[0].file, "code,name\n1,x\n");
     assert_string_equal(d.asked[1].dry_run, "1");
 }
@@ -272,6 +284,10 @@ static void test_import__tells_faults_and_fails(void **state)
     EXPECT(EXIT_UNAVAILABLE, "data", "import", "--admin", "a.sock", "areas", "data.csv");
     EXPECT(EXIT_FAILED, "data", "import", "--admin", "a.sock", "areas", "absent.csv");
     EXPECT(EXIT_FAILED, "data", "import", "--admin", "a.sock", "areas", ".");
+    yz_cli_write("data.txt", yzi_bytes_str("x"));
+    EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "areas", "data.txt");
+    EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "--mode", "x", "areas", "data.csv");
+    EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "--format", "x", "areas", "data.csv");
     EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "areas");
 }
 
