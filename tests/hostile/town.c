@@ -282,11 +282,11 @@ void town_start_client(struct town *t)
     path_in(t, "w1", "", home);
     path_in(t, "w1", "state", state);
     path_in(t, "w1", "anchor.yzr", anchor);
-    size_t n = (size_t)snprintf(text, sizeof text,
-                                "node: %s\nsubsystem: %s\nhome: %s\nanchor: %s\n"
-                                "lock_secrets: false\ntimeout: %us\nbrokers:\n",
-                                t->client->id, WORLD_CONSUMER, home, anchor,
-                                TOWN_TIMEOUT_MS / 1000);
+    size_t n =
+        (size_t)snprintf(text, sizeof text,
+                         "node: %s\nsubsystem: %s\nhome: %s\nanchor: %s\n"
+                         "lock_secrets: false\ntimeout: %us\nbrokers:\n",
+                         t->client->id, WORLD_CONSUMER, home, anchor, TOWN_TIMEOUT_MS / 1000);
     (void)put_broker_list(t, text + n, sizeof text - n);
     struct trust_options trust = {.anchor = anchor, .dir = state, .clock = &t->w->clock.clock};
     if (yzi_client_config_parse(yzi_bytes_str(text), "client.yaml", home, &t->client_config, &err) <
@@ -317,8 +317,6 @@ void town_stop_client(struct town *t)
 }
 
 /* -- turning -- */
-
-
 
 void town_step(struct town *t)
 {
@@ -451,7 +449,7 @@ void town_wait_ready(struct town *t)
     }
     while (!is_ready(t) || (t->engine && !probe.ended)) {
         town_wait(t);
-        yzi_manual_clock_advance(&t->w->clock, 20);
+        yzi_manual_clock_advance(&t->w->clock, 50);
     }
     if (probe.ended && probe.rc < 0) {
         fail_msg("the client is not ready: %s", probe.err.text);

@@ -113,6 +113,8 @@ struct engine_counters town_counters(const struct town *t);
 
 /* -- what a wire does -- */
 void wire_step(struct wire *w);
+/* The true object, as the world and the adapters have it; nothing when there is none. */
+void wire_put_object(struct wire *w, const struct fetch *f, yz_buf *out);
 void wire_to_client(struct wire *w, yz_bytes frame);
 void wire_to_adapter(struct wire *w, unsigned adapter, yz_bytes frame);
 /* The frame with time left in its hop, as an honest broker hands it over. */

@@ -118,7 +118,7 @@ static void put_chunk(const struct world *world, yz_bytes digest, yz_buf *out)
     }
 }
 
-static void put_object(struct wire *w, const struct fetch *f, yz_buf *out)
+void wire_put_object(struct wire *w, const struct fetch *f, yz_buf *out)
 {
     struct world *world = w->town->w;
     switch ((int)f->what) {
@@ -151,7 +151,7 @@ static void serve(struct wire *w, const struct connection_id *to, const struct f
     yz_world_buf(&out);
     OK(yzi_fetch_parse(f->header, &fetch));
     if (!w->on_fetch || !w->on_fetch(w, &fetch, &payload)) {
-        put_object(w, &fetch, &payload);
+        wire_put_object(w, &fetch, &payload);
     }
     struct object o = {.token = fetch.token, .what = fetch.what, .found = payload.n > 0};
     OK(yzi_object_write(&o, yzi_bytes_buf(&payload), &out));
