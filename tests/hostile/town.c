@@ -181,8 +181,8 @@ static void import_rows(struct adapter *a)
     struct import_source source = {.fd = fd, .name = "rows.csv", .mode = IMPORT_UPSERT};
     struct import_report report;
     yz_error err = {0};
-    if (yzi_store_import_csv(yzi_adapter_store(a, yzi_bytes_str("marriage")), &source, &report,
-                             &err) < 0) {
+    if (yzi_store_import(yzi_adapter_store(a, yzi_bytes_str("marriage")), &source, &report, &err) <
+        0) {
         fail_msg("%s", err.text);
     }
     close(fd);
