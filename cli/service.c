@@ -45,12 +45,7 @@ static int read_mode(struct cli *c, enum service_mode *out)
     if (text && yzi_mode_parse(text, &mode) < 0) {
         return yzi_cli_usage(c, "--mode: '%s' is neither read nor write", text);
     }
-    if (mode == SERVICE_WRITE) {
-        return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
-                        "a service that writes rests on the evidence log, which this version does "
-                        "not have yet: only --mode read can be published");
-    }
-    *out = SERVICE_READ;
+    *out = (enum service_mode)mode;
     return YZ_OK;
 }
 
@@ -108,7 +103,19 @@ static int read_definition(struct cli *c, struct publication *p)
     return YZ_OK;
 }
 
-/* That no grant on this data set reads what the definition no longer has. */
+static int check_granted(struct cli *c, const struct publication *p, const struct fine_grant *fine,
+                         yz_bytes field, const char *what)
+{
+    if (yzi_dataset_field(p->definition, field) >= 0) {
+        return YZ_OK;
+    }
+    return yzi_fail(yzi_cli_error(c), YZ_EINVAL,
+                    "the grant %.*s lets the field '%.*s' be %s, which the definition does not "
+                    "have: revoke the grant first",
+                    CLI_V(fine->id), CLI_V(field), what);
+}
+
+/* That no grant on this data set reads or writes what the definition no longer has. */
 static int check_grants(struct cli *c, const struct publication *p)
 {
     const struct offer *o = &p->offer.offer;
@@ -119,12 +126,10 @@ static int check_grants(struct cli *c, const struct publication *p)
             continue;
         }
         for (size_t k = 0; k < fine->readable_n; k++) {
-            if (yzi_dataset_field(p->definition, fine->readable[k].name) < 0) {
-                return yzi_fail(yzi_cli_error(c), YZ_EINVAL,
-                                "the grant %.*s lets the field '%.*s' be read, which the "
-                                "definition does not have: revoke the grant first",
-                                CLI_V(fine->id), CLI_V(fine->readable[k].name));
-            }
+            YZ_TRY(check_granted(c, p, fine, fine->readable[k].name, "read"));
+        }
+        for (size_t k = 0; k < fine->writable.n; k++) {
+            YZ_TRY(check_granted(c, p, fine, fine->writable.items[k], "written"));
         }
     }
     return YZ_OK;
@@ -221,7 +226,8 @@ static const struct cli_option publish_options[] = {
     {"service", "CODE/VERSION", "The service, such as marriages/v1", true, false},
     {"definition", "FILE", "The data set it answers from", true, false},
     {"adapter", "NODE", "The adapter that serves it", true, true},
-    {"mode", "MODE", "read (the default); write is not there yet", false, false},
+    {"mode", "MODE", "read (the default), or write: it takes insert, put and delete, too", false,
+     false},
     {"admin", "SOCKET", "Give offer and terms to this adapter at once", false, true},
     {0}};
 static const struct cli_option push_options[] = {

@@ -206,6 +206,36 @@ struct job *fixture_get(struct fixture *f, const char *const *keys, const char *
     return fixture_job(f, out_request);
 }
 
+struct job *fixture_write(struct fixture *f, enum query_operation operation, const char *id,
+                          const char *status, struct world_message *out_request)
+{
+    struct query_value values[2] = {{.v = yzi_bytes_str(id)}, {.v = yzi_bytes_str(status)}};
+    yz_bytes fields[2] = {yzi_bytes_str("person_id"), yzi_bytes_str("status")};
+    struct query_key key = {values, 1};
+    struct request_head h = {.has_query = true, .query = {.operation = operation}};
+    YZ_AUTO(yzi_buf_fini) yz_buf head;
+    YZ_AUTO(yzi_buf_fini) yz_buf body;
+    yz_world_buf(&head);
+    yz_world_buf(&body);
+    if (yzi_operation_brings_rows(operation)) {
+        h.query.fields = fields;
+        h.query.fields_n = 2;
+        h.query.rows = 1;
+        OK(yzi_row_put(&body, &values[0]));
+        OK(yzi_row_put(&body, &values[1]));
+    } else {
+        h.query.keys = &key;
+        h.query.keys_n = 1;
+    }
+    OK(yzi_request_head_write(&h, &head));
+    yz_world_request(
+        f->w, &(struct world_request){.head = yzi_bytes_buf(&head), .body = yzi_bytes_buf(&body)},
+        out_request);
+    struct job *j = fixture_job(f, out_request);
+    j->write_service = true;
+    return j;
+}
+
 /* -- answers -- */
 
 void fixture_open(struct fixture *f, const struct world_message *request, const struct job *j,

@@ -38,6 +38,11 @@ struct job *fixture_job(struct fixture *f, const struct world_message *request);
 struct job *fixture_get(struct fixture *f, const char *const *keys, const char *const *fields,
                         struct world_message *out_request);
 
+/* The same for an insert or a put of person_id and status, or a delete of person_id, to a service
+ * that writes, its evidence checked. */
+struct job *fixture_write(struct fixture *f, enum query_operation operation, const char *id,
+                          const char *status, struct world_message *out_request);
+
 /* What the consumer finds in an answer it verified and opened. */
 struct opened {
     struct verified_response response;

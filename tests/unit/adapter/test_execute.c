@@ -106,35 +106,11 @@ static int tear_down(void **state)
 
 /* -- requests -- */
 
-/* One row of person_id and status, or of the two fields named. */
 static struct job *write_job(struct scene *s, enum query_operation operation, const char *id,
                              const char *status, struct world_message *q)
 {
-    struct query_value values[2] = {{.v = yzi_bytes_str(id)}, {.v = yzi_bytes_str(status)}};
-    yz_bytes fields[2] = {yzi_bytes_str("person_id"), yzi_bytes_str("status")};
-    struct query_key key = {values, 1};
-    struct request_head h = {.has_query = true, .query = {.operation = operation}};
-    YZ_AUTO(yzi_buf_fini) yz_buf head;
-    YZ_AUTO(yzi_buf_fini) yz_buf body;
-    yz_world_buf(&head);
-    yz_world_buf(&body);
-    if (yzi_operation_brings_rows(operation)) {
-        h.query.fields = fields;
-        h.query.fields_n = 2;
-        h.query.rows = 1;
-        OK(yzi_row_put(&body, &values[0]));
-        OK(yzi_row_put(&body, &values[1]));
-    } else {
-        h.query.keys = &key;
-        h.query.keys_n = 1;
-    }
-    OK(yzi_request_head_write(&h, &head));
-    yz_world_request(
-        s->f->w,
-        &(struct world_request){.head = yzi_bytes_buf(&head), .body = yzi_bytes_buf(&body)}, q);
-    struct job *j = fixture_job(s->f, q);
+    struct job *j = fixture_write(s->f, operation, id, status, q);
     j->store = s->store;
-    j->write_service = true;
     return j;
 }
 

@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static const char *const person[] = {"p1", NULL};
 
 static struct workers *start(struct fixture *f, unsigned threads, size_t queue)
@@ -102,6 +104,63 @@ static void test_workers__import_and_report(void **state)
     yzi_workers_stop(w);
 }
 
+/* Writes among reads and imports: all come back, each executed once by the one writer. */
+static void test_workers__execute_what_changes_data(void **state)
+{
+    enum { WRITES = 150 };
+    struct fixture *f = *state;
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    struct state *durable;
+    struct writes *writes;
+    assert_int_equal(yzi_path_join(f->dir, "db", &dir), 0);
+    assert_int_equal(yzi_state_open(dir, &durable, NULL), 0);
+    struct writes_options wo = {durable, WRITES, WRITES};
+    assert_int_equal(yzi_writes_open(&wo, &writes, NULL), 0);
+    struct workers_options o = {.threads = 3,
+                                .queue = 2 * WRITES,
+                                .answering = f->answering,
+                                .writes = writes,
+                                .skew = YZ_SKEW_MS};
+    struct workers *w;
+    assert_int_equal(yzi_workers_start(&o, &w), 0);
+    uint64_t before;
+    assert_int_equal(yzi_store_count(f->store, &before), 0);
+    for (unsigned i = 0; i < WRITES; i++) {
+        YZ_AUTO(yz_world_message_fini) struct world_message q;
+        char id[16];
+        snprintf(id, sizeof id, "n%u", i / 2); /* each twice: the second exists */
+        struct job *j = fixture_write(f, QUERY_INSERT, id, "single", &q);
+        assert_int_equal(yzi_writes_reserve(writes, j->request.header.node, NULL), 0);
+        assert_int_equal(yzi_workers_submit(w, j), 0);
+        assert_int_equal(yzi_workers_submit(w, new_job(f)), 0);
+        if (i % 50 == 0) {
+            struct import_job *import = new_import(f, "person_id,status,spouse\np1,divorced,\n");
+            assert_int_equal(yzi_workers_import(w, import), 0);
+            yzi_workers_tidy(w);
+        }
+    }
+    unsigned done = 0, refused = 0, imports = 0, reads = 0;
+    while (done + refused < WRITES || imports < 3 || reads < WRITES) {
+        struct finished *back = wait_for(w);
+        imports += back->kind == FINISHED_IMPORT;
+        if (back->kind == FINISHED_ANSWER) {
+            assert_int_equal(back->job->rc, 0);
+            reads += !back->job->begun;
+            done += back->job->begun && back->job->status == RESPONSE_ANSWERED;
+            refused += back->job->begun && back->job->status == RESPONSE_REFUSED;
+        }
+        yzi_finished_free(back);
+    }
+    uint64_t after;
+    assert_int_equal(yzi_store_count(f->store, &after), 0);
+    assert_int_equal(after - before, WRITES / 2);
+    assert_int_equal(done, WRITES / 2);
+    assert_int_equal(yzi_writes_count(writes), WRITES);
+    yzi_workers_stop(w);
+    yzi_writes_close(writes);
+    yzi_state_close(durable);
+}
+
 static void test_workers__report_faults_on_the_way(void **state)
 {
     struct fixture *f = *state;
@@ -184,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_workers__answer_all_that_is_submitted),
         TEST(test_workers__import_and_report),
+        TEST(test_workers__execute_what_changes_data),
         TEST(test_workers__report_faults_on_the_way),
         TEST(test_workers__full_queues_leave_the_job_its_owners),
         TEST(test_workers__stopped_with_work_waiting_do_not_begin_it),
