@@ -131,11 +131,12 @@ static enum cli_exit exit_of(enum yz_status status)
     case YZ_STATUS_UNAVAILABLE:
     case YZ_STATUS_TIMEOUT:
         return EXIT_UNAVAILABLE;
+    case YZ_STATUS_INDETERMINATE:
+        return EXIT_INDETERMINATE;
     case YZ_STATUS_BAD_QUERY:
     case YZ_STATUS_UNSUPPORTED:
     case YZ_STATUS_TOO_LARGE:
     case YZ_STATUS_FAILED:
-    case YZ_STATUS_INDETERMINATE:
     case YZ_STATUS_UNKNOWN_SERVICE:
     case YZ_STATUS_REJECTED:
     default:

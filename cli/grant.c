@@ -59,14 +59,16 @@ static int read_operations(struct cli *c, struct fine_grant *fine)
     for (size_t i = 0; i < n; i++) {
         unsigned operation;
         if (yzi_operation_parse(given[i], &operation) < 0) {
-            return yzi_cli_usage(c, "--operation: '%s' is none of get, find, count and match",
-                                 given[i]);
+            return yzi_cli_usage(
+                c,
+                "--operation: '%s' is none of get, find, count, match, insert, put "
+                "and delete",
+                given[i]);
         }
-        if (operation > QUERY_COUNT) {
+        if (operation == QUERY_MATCH) {
             return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
-                            "this version's adapters serve get, find and count; a grant of %s "
-                            "would be refused",
-                            given[i]);
+                            "this version's adapters serve no match yet; a grant of it would be "
+                            "refused");
         }
         fine->operations |= 1u << operation;
     }
@@ -114,7 +116,7 @@ static int read_fields(struct cli *c, struct addition *a)
     return YZ_OK;
 }
 
-/* The fields of --filter or --sort: none unless they are named. */
+/* The fields of --filter, --sort or --write: none unless they are named. */
 static int read_names(struct cli *c, struct addition *a, const char *option, struct name_list *out)
 {
     size_t n;
@@ -130,6 +132,26 @@ static int read_names(struct cli *c, struct addition *a, const char *option, str
             }
         }
         out->items[out->n++] = yzi_bytes_str(given[i]);
+    }
+    return YZ_OK;
+}
+
+/* What could never be used is a mistake. */
+static int check_writing(struct cli *c, const struct addition *a)
+{
+    unsigned brings = 1u << QUERY_INSERT | 1u << QUERY_PUT;
+    unsigned writes = brings | 1u << QUERY_DELETE;
+    const struct offered_service *s = yzi_home_offer_service(&a->offer, a->coarse.service);
+    if ((a->fine.operations & writes) && s->mode != SERVICE_WRITE) {
+        return yzi_fail(yzi_cli_error(c), YZ_EINVAL,
+                        "%.*s is a service that reads: it takes no insert, put or delete (yz "
+                        "service publish --mode write)",
+                        CLI_V(a->service.v));
+    }
+    bool needed = a->fine.operations & brings;
+    if (needed != (a->fine.writable.n > 0)) {
+        return yzi_cli_usage(c, needed ? "--write is needed: which fields may be inserted or put?"
+                                       : "--write is for --operation insert and put");
     }
     return YZ_OK;
 }
@@ -226,6 +248,8 @@ static int run_add(struct cli *c)
     YZ_TRY(read_fields(c, &a));
     YZ_TRY(read_names(c, &a, "filter", &a.fine.filterable));
     YZ_TRY(read_names(c, &a, "sort", &a.fine.sortable));
+    YZ_TRY(read_names(c, &a, "write", &a.fine.writable));
+    YZ_TRY(check_writing(c, &a));
     YZ_TRY(append(c, &a));
     yzi_cli_say(c, "%.*s\n", CLI_V(a.coarse.id));
     return yzi_home_offer_push(c, &a.offer);
@@ -305,7 +329,7 @@ static void put_lists(struct json *j, const struct fine_grant *fine)
 {
     yzi_json_key(j, "operations");
     yzi_json_array(j);
-    for (unsigned op = QUERY_GET; op <= QUERY_MATCH; op++) {
+    for (unsigned op = QUERY_GET; op <= QUERY_OPERATION_LAST; op++) {
         if (fine->operations & 1u << op) {
             yzi_json_str(j, yzi_operation_name(op));
         }
@@ -319,6 +343,7 @@ static void put_lists(struct json *j, const struct fine_grant *fine)
     yzi_json_array_end(j);
     put_names(j, "filter", &fine->filterable);
     put_names(j, "sort", &fine->sortable);
+    put_names(j, "write", &fine->writable);
     put_names(j, "purposes", &fine->purposes);
 }
 
@@ -490,12 +515,17 @@ static const struct cli_option add_options[] = {
     {"home", "DIR", "The member's home", true, false},
     {"service", "ID", "The service, INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/VERSION", true, false},
     {"consumer", "SUBSYSTEM", "Who may ask, INSTANCE/CLASS/CODE/SUBSYSTEM", true, false},
-    {"operation", "OPERATION", "What may be asked: get (the default), find, count", false, true},
+    {"operation", "OPERATION",
+     "What may be asked: get (the default), find, count; of services that write insert, put, "
+     "delete",
+     false, true},
     {"field", "FIELD", "A field that may be read (without any: all the data set has now)", false,
      true},
     {"filter", "FIELD", "A field that find and count may select by (without any: none)", false,
      true},
     {"sort", "FIELD", "A field that find may order by (without any: none)", false, true},
+    {"write", "FIELD", "A field that may be inserted or put, the key's too (without any: none)",
+     false, true},
     {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
     {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},
     {"until", "TIME", "Until when: 2027-12-31, or from now on: 90d", false, false},

@@ -21,6 +21,7 @@ int yz_request_new(const char *service, yz_request **out)
     YZ_TRY(yzi_alloc(1, sizeof *r, &r));
     memcpy(r->service, service, n + 1);
     yzi_arena_init(&r->arena, TEXTS_MAX);
+    yzi_buf_init(&r->rows, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
     *out = r;
     return YZ_OK;
 }
@@ -30,6 +31,7 @@ void yz_request_free(yz_request *request)
     if (request) {
         yzi_arena_fini(&request->arena);
         free(request->keys);
+        yzi_buf_wipe(&request->rows);
         free(request);
     }
 }
@@ -160,6 +162,8 @@ int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err)
     YZ_TRY(yzi_request_query(&copy, &h.query, err));
     YZ_AUTO(yzi_ask_fini) struct ask a = {.timeout_ms = r->timeout_ms};
     yzi_buf_init(&a.head, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
+    yzi_buf_init(&a.body, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
+    YZ_TRY(yzi_buf_put(&a.body, yzi_bytes_buf(&r->rows)));
     int rc = yzi_request_head_write(&h, &a.head);
     if (rc == YZ_ELIMIT || rc == YZ_ETOOBIG) {
         return yzi_fail(err, YZ_ETOOBIG, "the request is larger than a message may be");
@@ -177,5 +181,6 @@ void yzi_ask_fini(struct ask *a)
 {
     yzi_buf_fini(&a->texts);
     yzi_buf_wipe(&a->head);
+    yzi_buf_wipe(&a->body);
     *a = (struct ask){0};
 }

@@ -33,11 +33,17 @@ struct yz_request {
     size_t order_n;
     uint32_t limit;
     yz_bytes cursor;
+    /* request_write.c */
+    yz_buf rows; /* as they travel; wiped */
+    uint32_t rows_n;
+    size_t columns_n; /* values of each row */
     char purpose[YZ_PURPOSE_MAX + 1];
     struct text user, issue, consent;
     uint32_t timeout_ms;
 };
 
+/* That the parts of a write go together. YZ_EINVAL with a sentence. */
+YZ_MUST_USE int yzi_request_check_write(const yz_request *r, yz_error *err);
 /* What is asked, borrowed from r. YZ_EINVAL with a sentence: the parts do not go together. */
 YZ_MUST_USE int yzi_request_query(yz_request *r, struct query *out, yz_error *err);
 
@@ -45,7 +51,7 @@ struct ask {
     yz_service_id service; /* views into `texts` */
     yz_bytes purpose;
     yz_buf texts;
-    yz_buf head;         /* the encoded request head; plaintext, wiped at the end */
+    yz_buf head, body;   /* the encoded request head and the rows it brings; plaintext, wiped */
     uint32_t timeout_ms; /* 0: the configuration's */
 };
 /* YZ_EINVAL (nothing to ask: a get without a key, ...), YZ_ETOOBIG (beyond what a message holds),

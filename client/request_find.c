@@ -9,14 +9,18 @@
 #include "proto/check.h"
 
 _Static_assert((int)YZ_GET == QUERY_GET && (int)YZ_FIND == QUERY_FIND &&
-                   (int)YZ_COUNT == QUERY_COUNT && (int)YZ_EQUAL == OP_EQ && (int)YZ_IN == OP_IN &&
-                   (int)YZ_PREFIX == OP_PREFIX && (int)YZ_AT_LEAST == OP_GE &&
-                   (int)YZ_ABOVE == OP_GT && (int)YZ_AT_MOST == OP_LE && (int)YZ_BELOW == OP_LT,
+                   (int)YZ_COUNT == QUERY_COUNT && (int)YZ_INSERT == QUERY_INSERT &&
+                   (int)YZ_PUT == QUERY_PUT && (int)YZ_DELETE == QUERY_DELETE &&
+                   (int)YZ_EQUAL == OP_EQ && (int)YZ_IN == OP_IN && (int)YZ_PREFIX == OP_PREFIX &&
+                   (int)YZ_AT_LEAST == OP_GE && (int)YZ_ABOVE == OP_GT &&
+                   (int)YZ_AT_MOST == OP_LE && (int)YZ_BELOW == OP_LT,
                "the public numbers are the wire's");
 
 int yz_request_set_operation(yz_request *request, enum yz_operation operation)
 {
-    YZ_ENSURE(request && operation >= YZ_GET && operation <= YZ_COUNT, YZ_EINVAL);
+    bool known = (operation >= YZ_GET && operation <= YZ_COUNT) ||
+                 (operation >= YZ_INSERT && operation <= YZ_DELETE);
+    YZ_ENSURE(request && known, YZ_EINVAL);
     request->operation = (enum query_operation)operation;
     return YZ_OK;
 }
@@ -105,6 +109,12 @@ static int check_get(const yz_request *r, yz_error *err)
 
 static int check_parts(const yz_request *r, enum query_operation operation, yz_error *err)
 {
+    if (yzi_operation_writes(operation)) {
+        return yzi_request_check_write(r, err);
+    }
+    if (r->rows_n) {
+        return yzi_fail(err, YZ_EINVAL, "rows are for an insert or a put");
+    }
     if (operation == QUERY_GET) {
         return check_get(r, err);
     }
@@ -135,6 +145,7 @@ int yzi_request_query(yz_request *r, struct query *out, yz_error *err)
                           .order = r->order,
                           .order_n = r->order_n,
                           .limit = r->limit,
-                          .cursor = r->cursor};
+                          .cursor = r->cursor,
+                          .rows = r->rows_n};
     return YZ_OK;
 }

@@ -184,7 +184,8 @@ static void fill_slots(const struct service *to, struct request_header *h, struc
 static int seal_body(const struct ask *ask, struct draft *d)
 {
     struct plain plain;
-    YZ_TRY(yzi_plain_write(PLAIN_QUERY, yzi_bytes_buf(&ask->head), (yz_bytes){0}, &d->plain));
+    YZ_TRY(yzi_plain_write(PLAIN_QUERY, yzi_bytes_buf(&ask->head), yzi_bytes_buf(&ask->body),
+                           &d->plain));
     YZ_TRY(yzi_plain_parse(yzi_bytes_buf(&d->plain), &plain));
     yzi_plain_commitment(&plain, &d->h.content_commitment);
     randombytes_buf(d->content_key, sizeof d->content_key);

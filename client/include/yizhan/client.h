@@ -99,12 +99,29 @@ YZ_API YZ_MUST_USE int yz_request_add_key(yz_request *request, const char *const
 YZ_API YZ_MUST_USE int yz_request_add_field(yz_request *request, const char *field);
 /* What is asked. Without this it is a get, of the keys that were added. */
 enum yz_operation {
-    YZ_GET = 1,  /* records by key */
-    YZ_FIND = 2, /* records that meet all conditions, in an order, page by page */
-    YZ_COUNT = 3 /* how many meet all conditions: yz_answer_total */
+    YZ_GET = 1,   /* records by key */
+    YZ_FIND = 2,  /* records that meet all conditions, in an order, page by page */
+    YZ_COUNT = 3, /* how many meet all conditions: yz_answer_total */
+    /* Of services that write only. Each is done as a whole or not at all, and at most once; the
+     * answer's yz_answer_total says how many records it changed. */
+    YZ_INSERT = 5, /* the rows added, of records that must not exist */
+    YZ_PUT = 6,    /* the rows added: the fields named are set, the others of a record stay */
+    YZ_DELETE = 7  /* the records with the keys added */
 };
 /* YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_request_set_operation(yz_request *request, enum yz_operation operation);
+
+/* A value: n bytes of the field's canonical text (docs/definitions.md), for fields of type bytes
+ * the bytes themselves; p NULL is no value. */
+typedef struct yz_value {
+    const void *p;
+    size_t n;
+} yz_value;
+/* Add a record to insert or put: a value for each field that was added (yz_request_add_field), in
+ * that order, the key's fields among them. YZ_EINVAL (no values, more than 256, another number than
+ * the row before, one longer than 65,536 bytes), YZ_ELIMIT (more than 1,000 rows, or more than a
+ * message holds), YZ_ENOMEM. */
+YZ_API YZ_MUST_USE int yz_request_add_row(yz_request *request, const yz_value *values, size_t n);
 
 /* Conditions of a find or count; all that are added must hold. The provider answers only what an
  * index of its data set serves, and only on fields its grant lets this consumer filter by. */
@@ -161,7 +178,8 @@ enum yz_status {
     YZ_STATUS_UNSUPPORTED = 4,     /* provider: valid, but not served */
     YZ_STATUS_TOO_LARGE = 5,       /* provider or broker */
     YZ_STATUS_FAILED = 6,          /* provider: its own fault */
-    YZ_STATUS_INDETERMINATE = 7,   /* provider: a write may or may not have happened */
+    YZ_STATUS_INDETERMINATE = 7,   /* provider: a write was begun, and whether it took effect
+                                      cannot be told; asking again does not help: look */
     YZ_STATUS_UNKNOWN_SERVICE = 8, /* broker */
     YZ_STATUS_BUSY = 9,            /* broker: try again after yz_answer_retry_after */
     YZ_STATUS_UNAVAILABLE = 10,    /* broker: no live adapter */
@@ -184,8 +202,8 @@ enum yz_status {
  *   YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key,
  *                    a find with one, ...), YZ_ETOOBIG, YZ_ENOMEM
  * Until its time is over, a call is sent again, as the identical bytes (which no provider executes
- * twice), when the connection to a broker is lost, to the same or another broker of the
- * configuration. Any thread; blocks at most the request's timeout. */
+ * twice, not even after a crash), when the connection to a broker is lost, to the same or another
+ * broker of the configuration. Any thread; blocks at most the request's timeout. */
 YZ_API YZ_MUST_USE int yz_call(yz_client *client, const yz_request *request, yz_answer **out,
                                yz_error *err);
 
@@ -300,7 +318,8 @@ YZ_API YZ_MUST_USE int yz_answer_value(const yz_answer *answer, size_t row, size
  * ("cursor-expired"), or because what it was made under changed ("cursor-policy", "cursor-data").
  */
 YZ_API const char *yz_answer_cursor(const yz_answer *answer);
-/* To a count: how many. YZ_ENOTFOUND: the answer has no count. YZ_EINVAL. */
+/* To a count: how many; to a write: how many records it changed. YZ_ENOTFOUND: the answer has no
+ * count. YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_answer_total(const yz_answer *answer, uint64_t *out);
 /* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field
  * order, integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A

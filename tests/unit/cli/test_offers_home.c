@@ -107,6 +107,36 @@ static void test_service__that_writes_is_offered_as_such(void **state)
     unload(&h);
 }
 
+static void test_grant__to_write_names_what_may_be_written(void **state)
+{
+    (void)state;
+    struct held h;
+    yz_cli_world();
+    yz_cli_service();
+    REFUSES("mca", EXIT_FAILED, ADD, "--operation", "delete");
+    yz_cli_said("reads");
+    EXPECT(0, "service", "publish", "--home", "mca", "--subsystem", "civil", "--service",
+           "areas/v1", "--definition", DEFINITION, "--adapter", "CN/GOV/MCA/@a1", "--mode",
+           "write");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "insert");
+    yz_cli_said("--write is needed");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "delete", "--write", "name");
+    REFUSES("mca", EXIT_USAGE, ADD, "--write", "name");
+    REFUSES("mca", EXIT_FAILED, ADD, "--operation", "put", "--write", "spouse");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "put", "--write", "name", "--write", "name");
+    EXPECT(0, ADD, "--operation", "get", "--operation", "put", "--operation", "delete", "--write",
+           "code", "--write", "name");
+    load(&h);
+    const struct fine_grant *g = &h.terms.grants[0];
+    assert_int_equal(g->operations, 1u << QUERY_GET | 1u << QUERY_PUT | 1u << QUERY_DELETE);
+    assert_int_equal(g->writable.n, 2);
+    assert_true(yzi_bytes_eq_str(g->writable.items[1], "name"));
+    unload(&h);
+    EXPECT(0, "grant", "list", "--home", "mca", "--json");
+    assert_non_null(strstr(yz_cli_out(), "\"delete\""));
+    assert_non_null(strstr(yz_cli_out(), "\"write\""));
+}
+
 static void test_service__published_again_replaces_itself_and_keeps_grants(void **state)
 {
     (void)state;
@@ -427,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_service__is_offered_with_its_catalogue_entry),
         CASE(test_service__that_writes_is_offered_as_such),
+        CASE(test_grant__to_write_names_what_may_be_written),
         CASE(test_service__published_again_replaces_itself_and_keeps_grants),
         CASE(test_service__another_data_set_takes_the_old_one_out_of_the_catalogue),
         CASE(test_service__that_cannot_be_served_is_not_offered),

@@ -149,6 +149,121 @@ static void test_ask__says_what_was_set(void **state)
     yzi_ask_fini(&ask);
 }
 
+/* -- what changes records -- */
+
+static void add_row(yz_request *r, const char *a, const char *b)
+{
+    yz_value row[] = {{a, strlen(a)}, {b, b ? strlen(b) : 0}};
+    assert_int_equal(yz_request_add_row(r, row, 2), 0);
+}
+
+static void test_ask__brings_rows_in_the_body(void **state)
+{
+    (void)state;
+    for (enum yz_operation operation = YZ_INSERT; operation <= YZ_PUT; operation++) {
+        yz_request *r = new_request();
+        assert_int_equal(yz_request_set_operation(r, operation), 0);
+        assert_int_equal(yz_request_add_field(r, "id"), 0);
+        assert_int_equal(yz_request_add_field(r, "name"), 0);
+        add_row(r, "1", "");
+        add_row(r, "2", NULL);
+        struct ask ask;
+        struct request_head h;
+        struct arena arena;
+        yzi_arena_init(&arena, 1u << 20);
+        assert_int_equal(yzi_ask_make(r, &ask, NULL), 0);
+        yz_request_free(r);
+        assert_int_equal(yzi_request_head_parse(yzi_bytes_buf(&ask.head), &arena, &h), 0);
+        assert_int_equal((int)h.query.operation, (int)operation);
+        assert_int_equal(h.query.rows, 2);
+        assert_int_equal(h.query.fields_n, 2);
+        assert_int_equal(yzi_query_body_check(yzi_bytes_buf(&ask.body), &h.query), 0);
+        static const uint8_t want[] = "\0\0\0\x01"
+                                      "1\0\0\0\0\0\0\0\x01"
+                                      "2\xff\xff\xff\xff";
+        assert_true(yzi_bytes_eq(yzi_bytes_buf(&ask.body), yzi_bytes(want, sizeof want - 1)));
+        yzi_arena_fini(&arena);
+        yzi_ask_fini(&ask);
+    }
+}
+
+static void test_request__rows_have_their_limits(void **state)
+{
+    (void)state;
+    yz_request *r = new_request();
+    yz_value one = {"x", 1}, hole = {NULL, 1}, two[] = {{"x", 1}, {NULL, 0}};
+    yz_value *many = calloc(YZ_QUERY_FIELDS_MAX + 1, sizeof *many);
+    char *text = calloc(1, YZ_VALUE_MAX + 1);
+    yz_value longest = {text, YZ_VALUE_MAX}, too_long = {text, YZ_VALUE_MAX + 1};
+    assert_non_null(many);
+    assert_non_null(text);
+    assert_int_equal(yz_request_add_row(NULL, &one, 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, NULL, 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, &one, 0), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, &hole, 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, &too_long, 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, many, YZ_QUERY_FIELDS_MAX + 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_row(r, &longest, 1), 0);
+    assert_int_equal(yz_request_add_row(r, two, 2), YZ_EINVAL); /* another number than before */
+    for (unsigned i = 1; i < YZ_QUERY_ROWS_MAX; i++) {
+        assert_int_equal(yz_request_add_row(r, &one, 1), 0);
+    }
+    assert_int_equal(yz_request_add_row(r, &one, 1), YZ_ELIMIT);
+    yz_request_free(r);
+    r = new_request();
+    int rc = 0;
+    for (unsigned i = 0; i < 300 && rc == 0; i++) { /* more than a message holds */
+        rc = yz_request_add_row(r, &longest, 1);
+    }
+    assert_int_equal(rc, YZ_ELIMIT);
+    yz_request_free(r);
+    free(many);
+    free(text);
+}
+
+/* Parts that do not go together, each with its own sentence. */
+static void test_ask__of_a_write_is_refused_what_does_not_belong(void **state)
+{
+    (void)state;
+    static const struct {
+        enum yz_operation operation;
+        unsigned fields, rows, keys, limit;
+        const char *says;
+    } cases[] = {
+        {YZ_INSERT, 2, 0, 0, 0, "has rows"},  {YZ_PUT, 2, 1, 1, 0, "no keys"},
+        {YZ_PUT, 1, 1, 0, 0, "2 values"},     {YZ_INSERT, 0, 1, 0, 0, "0 fields"},
+        {YZ_PUT, 2, 1, 0, 5, "no condition"}, {YZ_DELETE, 0, 0, 0, 0, "has keys"},
+        {YZ_DELETE, 1, 0, 1, 0, "neither"},   {YZ_DELETE, 0, 1, 1, 0, "neither"},
+        {YZ_GET, 0, 1, 1, 0, "rows are for"}, {YZ_COUNT, 0, 1, 0, 0, "rows are for"},
+    };
+    static const char *const names[] = {"id", "name"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        yz_request *r = new_request();
+        struct ask ask;
+        yz_error err;
+        assert_int_equal(yz_request_set_operation(r, cases[i].operation), 0);
+        for (unsigned k = 0; k < cases[i].fields; k++) {
+            assert_int_equal(yz_request_add_field(r, names[k]), 0);
+        }
+        for (unsigned k = 0; k < cases[i].rows; k++) {
+            add_row(r, "1", "x");
+        }
+        for (unsigned k = 0; k < cases[i].keys; k++) {
+            add_key(r, "1");
+        }
+        assert_int_equal(yz_request_set_limit(r, cases[i].limit), 0);
+        assert_int_equal(yzi_ask_make(r, &ask, &err), YZ_EINVAL);
+        if (!strstr(err.text, cases[i].says)) {
+            fail_msg("case %zu: %s", i, err.text);
+        }
+        yz_request_free(r);
+    }
+    yz_request *r = new_request();
+    assert_int_equal(yz_request_set_operation(r, (enum yz_operation)4), YZ_EINVAL);
+    assert_int_equal(yz_request_set_operation(r, (enum yz_operation)8), YZ_EINVAL);
+    yz_request_free(r);
+}
+
 static void test_ask__needs_a_key(void **state)
 {
     (void)state;
@@ -195,6 +310,9 @@ int main(void)
         cmocka_unit_test(test_request__refuses_misuse),
         cmocka_unit_test(test_request__lengths_are_bounded),
         cmocka_unit_test(test_ask__says_what_was_set),
+        cmocka_unit_test(test_ask__brings_rows_in_the_body),
+        cmocka_unit_test(test_request__rows_have_their_limits),
+        cmocka_unit_test(test_ask__of_a_write_is_refused_what_does_not_belong),
         cmocka_unit_test(test_ask__needs_a_key),
         cmocka_unit_test(test_ask__more_than_a_message_holds_is_too_big),
     };
