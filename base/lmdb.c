@@ -11,6 +11,10 @@
  *   and is what the commit returns.
  * - Cursors know their transaction, so that one left open when it ends is closed then and merely
  *   freed later; LMDB would free it twice.
+ * - A commit that fails at its last write leaves the library refusing everything (MDB_PANIC) until
+ *   the environment is closed. The next transaction to begin while no other is open does that and
+ *   opens it again, so that a disk that was full for a moment costs that commit and no more; `gate`
+ *   guards it.
  * - A full disk shows as EIO (the library meets a short write): the free space tells them apart.
  *   Worse, the library maps its lock file sparse and writes to it, which on a full disk is a
  * SIGBUS: its blocks are allocated first.
@@ -51,7 +55,14 @@ struct db_env {
     unsigned *flags;          /* enum db_flags of each database, by LMDB's number; written by
                                  yzi_db_handle before the handle is known to anyone */
     _Atomic uintptr_t writer; /* which thread has the write transaction; 0: none */
-    _Atomic unsigned open_txns;
+    /* What it takes to open it again. Handles are LMDB's numbers, so each database has to get the
+     * one it had: `names` is by number, NULL where there is none. */
+    char *path, **names;
+    size_t map_size;
+    unsigned readers;
+    pthread_mutex_t gate; /* nobody enters while it is opened again */
+    _Atomic bool broken;
+    _Atomic unsigned open_txns; /* or being begun; raised behind the gate */
 };
 
 struct db_txn {
@@ -81,7 +92,7 @@ static bool disk_is_full(const struct db_env *env)
 {
     struct statvfs s;
     mdb_filehandle_t fd;
-    if (mdb_env_get_fd(env->env, &fd) != 0 || fstatvfs(fd, &s) != 0) {
+    if (!env->env || mdb_env_get_fd(env->env, &fd) != 0 || fstatvfs(fd, &s) != 0) {
         return false;
     }
     uint64_t blocks = geteuid() == 0 ? s.f_bfree : s.f_bavail;
@@ -153,7 +164,13 @@ static void env_free(struct db_env *env)
     if (env->lock_fd >= 0) {
         close(env->lock_fd);
     }
+    for (unsigned i = 0; env->names && i < env->databases + 2; i++) {
+        free(env->names[i]);
+    }
+    free(env->names);
+    free(env->path);
     free(env->flags);
+    pthread_mutex_destroy(&env->gate);
     free(env);
 }
 
@@ -165,21 +182,21 @@ static void env_drop(struct db_env **env)
 }
 
 /* One attempt; LMDB requires the environment to be closed after a failed one. */
-static int lmdb_open(struct db_env *env, const struct db_options *o, size_t map_size)
+static int lmdb_open(struct db_env *env)
 {
     int rc = mdb_env_create(&env->env);
     if (rc != 0) {
         return rc;
     }
-    rc = mdb_env_set_mapsize(env->env, map_size);
+    rc = mdb_env_set_mapsize(env->env, env->map_size);
     if (rc == 0) {
-        rc = mdb_env_set_maxdbs(env->env, o->databases);
+        rc = mdb_env_set_maxdbs(env->env, env->databases);
     }
-    if (rc == 0 && o->readers) {
-        rc = mdb_env_set_maxreaders(env->env, o->readers);
+    if (rc == 0 && env->readers) {
+        rc = mdb_env_set_maxreaders(env->env, env->readers);
     }
     if (rc == 0) {
-        rc = mdb_env_open(env->env, o->path, MDB_NOTLS | (o->read_only ? MDB_RDONLY : 0), 0600);
+        rc = mdb_env_open(env->env, env->path, MDB_NOTLS | (env->read_only ? MDB_RDONLY : 0), 0600);
     }
     int dead;
     if (rc == 0) {
@@ -266,17 +283,23 @@ static int open_locked(const struct db_options *o, struct db_env **out, yz_error
     env->pid = getpid();
     env->read_only = o->read_only;
     env->databases = o->databases;
+    env->readers = o->readers;
+    env->map_size = o->map_size ? o->map_size : MAP_SIZE_DEFAULT;
+    pthread_mutex_init(&env->gate, NULL);
     /* LMDB numbers named databases from 2, behind its own two */
     if (yzi_alloc((size_t)o->databases + 2, sizeof *env->flags, &env->flags) < 0 ||
+        yzi_alloc((size_t)o->databases + 2, sizeof *env->names, &env->names) < 0 ||
+        yzi_bytes_dup_str(yzi_bytes_str(o->path), &env->path) < 0 ||
         yzi_path_join(o->path, LOCK_NAME, &lock_path) < 0) {
         return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", o->path);
     }
     YZ_TRY(find_folder(env, o, err));
     YZ_TRY(yzi_file_lock(lock_path, &env->lock_fd, err));
     YZ_TRY(allocate_lock(o, err));
-    int rc = lmdb_open(env, o, o->map_size ? o->map_size : MAP_SIZE_DEFAULT);
+    int rc = lmdb_open(env);
     if (rc == ENOMEM && o->map_size == 0) {
-        rc = lmdb_open(env, o, MAP_SIZE_MODEST);
+        env->map_size = MAP_SIZE_MODEST;
+        rc = lmdb_open(env);
     }
     if (rc != 0) {
         return open_fault(o->path, rc, err);
@@ -315,11 +338,78 @@ void yzi_db_close(struct db_env *env)
     pthread_mutex_unlock(&registry_lock);
 }
 
+/* ---- opening again ---- */
+
+static unsigned lmdb_flags(unsigned flags)
+{
+    return (flags & DB_DUP_SORT ? MDB_DUPSORT : 0) | (flags & DB_INTEGER_KEY ? MDB_INTEGERKEY : 0) |
+           (flags & DB_DUP_FIXED ? MDB_DUPFIXED : 0);
+}
+
+/* Every database by the number it had. */
+static int open_names_again(struct db_env *env)
+{
+    MDB_txn *t;
+    int rc = mdb_txn_begin(env->env, NULL, MDB_RDONLY, &t);
+    if (rc != 0) {
+        return map_env(env, rc);
+    }
+    int code = YZ_OK;
+    for (unsigned i = 2; code == YZ_OK && i < env->databases + 2; i++) {
+        MDB_dbi dbi = i;
+        if (env->names[i]) {
+            rc = mdb_dbi_open(t, env->names[i], lmdb_flags(env->flags[i]), &dbi);
+            code = rc != 0 ? map_env(env, rc) : dbi == i ? YZ_OK : YZ_EINTERNAL;
+        }
+    }
+    if (code < 0) {
+        mdb_txn_abort(t);
+        return code;
+    }
+    return map_env(env, mdb_txn_commit(t)); /* numbers stay with the environment */
+}
+
+/* Behind the gate. What was open is gone whether it can be opened again or not; the next try is the
+ * next transaction's. */
+static int open_again(struct db_env *env)
+{
+    YZ_ENSURE(atomic_load(&env->open_txns) == 0, YZ_EIO);
+    if (env->env) {
+        mdb_env_close(env->env);
+        env->env = NULL;
+    }
+    int rc = lmdb_open(env);
+    YZ_ENSURE(rc == 0, map_env(env, rc));
+    YZ_TRY(open_names_again(env));
+    atomic_store(&env->broken, false);
+    return YZ_OK;
+}
+
+/* From here until leave() the environment is not taken from under the caller's feet. */
+static int enter(struct db_env *env)
+{
+    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL); /* a child after fork */
+    pthread_mutex_lock(&env->gate);
+    int rc = atomic_load(&env->broken) ? open_again(env) : YZ_OK;
+    if (rc == YZ_OK) {
+        atomic_fetch_add(&env->open_txns, 1);
+    }
+    pthread_mutex_unlock(&env->gate);
+    return rc;
+}
+
+static void leave(struct db_env *env)
+{
+    atomic_fetch_sub(&env->open_txns, 1);
+}
+
 int yzi_db_copy(struct db_env *env, const char *dir)
 {
-    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL);
+    YZ_TRY(enter(env));
     int rc = mdb_env_copy2(env->env, dir, MDB_CP_COMPACT);
-    return rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
+    rc = rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
+    leave(env);
+    return rc;
 }
 
 int yzi_db_file(struct db_env *env, struct db_file *out)
@@ -344,9 +434,7 @@ int yzi_db_file(struct db_env *env, struct db_file *out)
 
 static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handle *out)
 {
-    unsigned wanted = (flags & DB_DUP_SORT ? MDB_DUPSORT : 0) |
-                      (flags & DB_INTEGER_KEY ? MDB_INTEGERKEY : 0) |
-                      (flags & DB_DUP_FIXED ? MDB_DUPFIXED : 0);
+    unsigned wanted = lmdb_flags(flags);
     MDB_dbi dbi;
     unsigned found;
     YZ_TRY(map_txn(t, mdb_dbi_open(t->txn, name, wanted | (t->write ? MDB_CREATE : 0), &dbi)));
@@ -361,10 +449,16 @@ static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handl
 static int handle_in_txn(struct db_env *env, const char *name, unsigned flags, db_handle *out)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_AUTO(yzi_free_ptr) char *kept = NULL;
     db_handle h;
+    YZ_TRY(yzi_bytes_dup_str(yzi_bytes_str(name), &kept));
     YZ_TRY(env->read_only ? yzi_db_begin_read(env, &t) : yzi_db_begin_write(env, &t));
     YZ_TRY(open_dbi(t, name, flags, &h));
     YZ_TRY(yzi_db_commit(&t)); /* the number is good for others only then */
+    pthread_mutex_lock(&env->gate);
+    free(env->names[h.v]);
+    env->names[h.v] = YZ_TAKE(kept);
+    pthread_mutex_unlock(&env->gate);
     *out = h;
     return YZ_OK;
 }
@@ -392,18 +486,35 @@ static unsigned flags_of(const struct db_txn *t, db_handle h)
 
 /* ---- transactions ---- */
 
+static int begin_once(struct db_env *env, struct db_txn *t)
+{
+    YZ_TRY(enter(env));
+    int rc = mdb_txn_begin(env->env, NULL, t->write ? 0 : MDB_RDONLY, &t->txn);
+    if (rc == 0) {
+        return YZ_OK;
+    }
+    if (rc == MDB_PANIC) {
+        atomic_store(&env->broken, true);
+    }
+    int code = rc == MDB_PANIC ? YZ_EIO : map_env(env, rc);
+    leave(env);
+    return code;
+}
+
 static int begin(struct db_env *env, bool write, struct db_txn **out)
 {
-    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL); /* a child after fork */
     YZ_AUTO(yzi_free_ptr) struct db_txn *t = NULL;
     YZ_TRY(yzi_alloc(1, sizeof *t, &t));
     t->env = env;
     t->write = write;
-    YZ_TRY(map_env(env, mdb_txn_begin(env->env, NULL, write ? 0 : MDB_RDONLY, &t->txn)));
+    int rc = begin_once(env, t);
+    if (rc < 0 && atomic_load(&env->broken)) {
+        rc = begin_once(env, t); /* the first only found out */
+    }
+    YZ_TRY(rc);
     if (write) {
         atomic_store(&env->writer, (uintptr_t)&this_thread);
     }
-    atomic_fetch_add(&env->open_txns, 1);
     *out = YZ_TAKE(t);
     return YZ_OK;
 }
@@ -446,7 +557,7 @@ static void before_end(struct db_txn *t)
 
 static void txn_free(struct db_txn *t)
 {
-    atomic_fetch_sub(&t->env->open_txns, 1);
+    leave(t->env);
     free(t);
 }
 

@@ -70,8 +70,9 @@ YZ_MUST_USE int yzi_db_begin_read(struct db_env *env, struct db_txn **out);
 /* Waits for another thread's write transaction. YZ_EBUSY: this thread has one open already. */
 YZ_MUST_USE int yzi_db_begin_write(struct db_env *env, struct db_txn **out);
 /* Ends the transaction whatever the result, *txn becomes NULL. 0: what was written is on disk.
- * After a failed commit its outcome is unknown: reopen and re-read before relying on either state.
- * YZ_EDISKFULL, YZ_EIO. */
+ * After a failed commit its outcome is unknown: re-read, in a new transaction, before relying on
+ * either state. The environment opens itself again where that takes it, as soon as no transaction
+ * is open; until then beginning one is YZ_EIO. YZ_EDISKFULL, YZ_EIO. */
 YZ_MUST_USE int yzi_db_commit(struct db_txn **txn);
 void yzi_db_abort(struct db_txn **txn); /* NULL inside is allowed: fits YZ_AUTO */
 

@@ -5,6 +5,7 @@
 #include "broker/kept.h"
 
 #include <dirent.h>
+#include <errno.h>
 
 #include "base/file.h"
 
@@ -59,27 +60,38 @@ static bool is_offer_file(const char *name)
     return dot && strcmp(dot, ".offer") == 0;
 }
 
+static void refused(const char *file, int rc, yz_error *err)
+{
+    err->code = rc;
+    yzi_log_error(&EV_RECORD_REFUSED, err, (struct log_field[]){log_str("file", file), {0}});
+}
+
 void yzi_kept_load(struct broker *b)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
-    if (!b->directory || folder(b, &dir) < 0) {
+    yz_error err = {0};
+    if (!b->directory) {
         return;
     }
-    DIR *d = opendir(dir);
+    int rc = folder(b, &dir);
+    DIR *d = rc == YZ_OK ? opendir(dir) : NULL;
     if (!d) {
-        return; /* nothing was kept yet */
+        rc = rc < 0 ? rc : yzi_err_from_errno(errno);
+        if (rc != YZ_ENOTFOUND) { /* otherwise nothing was kept yet */
+            refused("state/offers", rc, &err);
+        }
+        return;
     }
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         YZ_AUTO(yzi_free_ptr) char *path = NULL;
-        yz_error err = {0};
-        if (!is_offer_file(e->d_name) || yzi_path_join(dir, e->d_name, &path) < 0) {
+        if (!is_offer_file(e->d_name)) {
             continue;
         }
-        int rc = load_one(b, path, &err);
+        err = (yz_error){0};
+        rc = yzi_path_join(dir, e->d_name, &path);
+        rc = rc < 0 ? rc : load_one(b, path, &err);
         if (rc < 0 && rc != YZ_EEXIST) {
-            err.code = rc;
-            yzi_log_error(&EV_RECORD_REFUSED, &err,
-                          (struct log_field[]){log_str("file", path), {0}});
+            refused(e->d_name, rc, &err);
         }
     }
     closedir(d);

@@ -180,25 +180,30 @@ static int root_view(yz_bytes raw, struct root_view *out)
     return 0;
 }
 
-/* The root statement trusted of that version; empty when there is none. */
-static yz_bytes root_of_version(const struct trust *t, uint64_t version)
+/* The root statement trusted of that version; all zero when there is none. */
+static int root_of_version(const struct trust *t, uint64_t version, struct root_view *out)
 {
     yz_reader reader = yzi_reader(yzi_bytes_buf(&t->roots));
     struct record r;
-    while (reader.left && yzi_record_next(&reader, &r) == 0) {
+    *out = (struct root_view){0};
+    while (reader.left) {
         struct root_view v;
-        if (root_view(r.raw, &v) == 0 && v.version == version) {
-            return r.raw;
+        YZ_TRY(yzi_record_next(&reader, &r));
+        YZ_TRY(root_view(r.raw, &v));
+        if (v.version == version) {
+            *out = v;
+            return 0;
         }
     }
-    return (yz_bytes){0};
+    return 0;
 }
 
 yz_bytes yzi_trust_root_for(const struct trust *t, yz_bytes record)
 {
     struct root_view v;
-    yz_bytes same = root_view(record, &v) == 0 ? root_of_version(t, v.version) : (yz_bytes){0};
-    return same.n ? same : t->root;
+    struct root_view same = {0};
+    bool is_known = root_view(record, &v) == 0 && root_of_version(t, v.version, &same) == 0;
+    return is_known && same.raw.n ? same.raw : t->root;
 }
 
 int yzi_trust_root_add(struct trust *t, yz_bytes record)
@@ -271,7 +276,7 @@ static int read_anchor(const struct trust *t, const char **out_path, yz_buf *out
 static int reconcile_anchor(struct trust *t, yz_bytes anchor, const char *path, yz_error *err)
 {
     YZ_AUTO(yzi_arena_fini) struct arena arena = {0};
-    struct root_view a, newest, first;
+    struct root_view a, newest, first, same;
     struct record r;
     struct root_statement s;
     if (t->root.n == 0) {
@@ -282,19 +287,20 @@ static int reconcile_anchor(struct trust *t, yz_bytes anchor, const char *path, 
     YZ_TRY(root_view(anchor, &a));
     YZ_TRY(root_view(t->root, &newest));
     YZ_TRY(root_view(r.raw, &first));
-    yz_bytes same = root_of_version(t, a.version);
+    YZ_TRY(root_of_version(t, a.version, &same));
     if (yzi_bytes_eq(a.instance, newest.instance)) {
-        struct root_view known;
-        if (same.n && root_view(same, &known) == 0 && yzi_bytes_eq(known.body, a.body)) {
+        if (same.raw.n && yzi_bytes_eq(same.body, a.body)) {
             return 0;
         }
         if (a.version > newest.version) {
             return yzi_trust_root_add(t, anchor);
         }
         yzi_arena_init(&arena, DIR_ARENA_FIXED + DIR_ARENA_FACTOR * anchor.n);
-        if (!same.n && a.version > first.version &&
-            yzi_dir_authorise_root(first.raw, anchor, &arena, &s, NULL) == 0) {
-            return 0;
+        int rc = !same.raw.n && a.version > first.version
+                     ? yzi_dir_authorise_root(first.raw, anchor, &arena, &s, NULL)
+                     : YZ_ECORRUPT;
+        if (rc == 0 || rc == YZ_ENOMEM) {
+            return rc;
         }
     }
     return yzi_fail(err, YZ_ECORRUPT, "%s: root statement %llu of %.*s contradicts %s", path,

@@ -18,6 +18,7 @@
 
 #define PROGRESS_MS 15000u /* for the next piece of a directory to come */
 #define RETRY_MS 1000u     /* after something that passes by itself */
+#define RECOVER_MS 5000u   /* after a lack of memory or disk of our own */
 #define MISTRUST_MS 60000u /* after something that must not happen */
 #define FRESHEN_MS 60000u
 #define ARENA_MAX (1024u * 1024u)
@@ -49,11 +50,17 @@ static void stop_following(struct session *s, uint64_t wait_ms)
     s->follow_retry_at = wait_ms ? s->follow_not_before : UINT64_MAX;
 }
 
-/* The session's own failures and disk or memory trouble: said, and tried again. */
+/* Trouble of our own, for which the broker is not to be mistrusted. */
+static bool is_ours(int code)
+{
+    return code == YZ_ENOMEM || code == YZ_EDISKFULL || code == YZ_EIO;
+}
+
+/* Said, and tried again. */
 static void fail_following(struct session *s, int code, const char *what, const yz_error *err)
 {
     yzi_session_alarm(s, code, what, err);
-    stop_following(s, MISTRUST_MS);
+    stop_following(s, is_ours(code) ? RECOVER_MS : MISTRUST_MS);
 }
 
 void yzi_follow_reset(struct session *s)
@@ -62,16 +69,26 @@ void yzi_follow_reset(struct session *s)
     s->claimed_version = s->pushed_version = 0;
     s->push_token = 0;
     s->freshen_at = UINT64_MAX;
+    s->statements_due = false;
     s->freshness_time = s->freshness_version = 0;
 }
 
 /* -- asking -- */
 
+/* What lies beside the directory was not asked for, or not taken in: soon once more. */
+static void ask_again_soon(struct session *s)
+{
+    uint64_t at = now_ms(s) + RECOVER_MS;
+    s->freshen_at = at < s->freshen_at ? at : s->freshen_at;
+    s->statements_due = true;
+}
+
 static void ask_or_wait(struct session *s, enum fetch_what what)
 {
     uint32_t token;
-    yz_ignore(yzi_session_ask(s, what, (yz_bytes){0}, &token),
-              "a queue that is full drains; freshness and statements are asked for again");
+    if (yzi_session_ask(s, what, (yz_bytes){0}, &token) < 0) {
+        ask_again_soon(s); /* a queue that is full drains */
+    }
 }
 
 static void ask_manifest(struct session *s)
@@ -124,9 +141,10 @@ void yzi_follow_heard_version(struct session *s, uint64_t version)
 /* What lies beside the directory: asked for whenever it may have changed without our hearing. */
 static void ask_the_rest(struct session *s)
 {
+    s->freshen_at = now_ms(s) + FRESHEN_MS;
+    s->statements_due = false;
     ask_or_wait(s, FETCH_STATEMENTS);
     ask_or_wait(s, FETCH_FRESHNESS);
-    s->freshen_at = now_ms(s) + FRESHEN_MS;
 }
 
 void yzi_follow_begin(struct session *s)
@@ -329,7 +347,7 @@ static void take_freshness(struct session *s, yz_bytes record)
     yz_error err = {0};
     int rc = yzi_trust_put_freshness(s->o.trust, record, &err);
     if (rc == YZ_OK) {
-        s->freshen_at = now_ms(s) + FRESHEN_MS;
+        s->freshen_at = now_ms(s) + (s->statements_due ? RECOVER_MS : FRESHEN_MS);
         goes_backwards(s, record); /* takes note of it */
         tell_change(s);
     } else if (rc == YZ_EAGAIN) {
@@ -340,6 +358,9 @@ static void take_freshness(struct session *s, yz_bytes record)
         }
     } else if (rc != YZ_EEXIST) {
         yzi_session_alarm(s, rc, "the broker's freshness is refused", &err);
+        if (is_ours(rc)) {
+            ask_again_soon(s);
+        }
     }
 }
 
@@ -366,6 +387,9 @@ static bool take_member_set(struct session *s, const struct record *r)
                 (rc == YZ_EROLLBACK && !contradicts(s, r));
     if (rc < 0 && !late) {
         yzi_session_alarm(s, rc, "a member set is refused", &err);
+    }
+    if (is_ours(rc)) {
+        ask_again_soon(s);
     }
     return rc == YZ_OK;
 }
@@ -451,7 +475,9 @@ void yzi_follow_step(struct session *s)
         s->follow_retry_at = UINT64_MAX;
         compare(s);
     }
-    if (now >= s->freshen_at) {
+    if (now >= s->freshen_at && s->statements_due) {
+        ask_the_rest(s);
+    } else if (now >= s->freshen_at) {
         s->freshen_at = now + FRESHEN_MS;
         ask_or_wait(s, FETCH_FRESHNESS);
     }

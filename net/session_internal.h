@@ -60,6 +60,7 @@ struct session {
     uint64_t follow_not_before; /* after trouble */
     uint64_t follow_retry_at;   /* UINT64_MAX: when the broker claims something new */
     uint64_t freshen_at;
+    bool statements_due;     /* to be asked for then too */
     uint64_t freshness_time; /* the newest this broker gave for `freshness_version` */
     uint64_t freshness_version;
 

@@ -23,14 +23,14 @@ void __wrap_free(void *p);
 #define LIVE_MAX 65536u /* more at once than any test here should hold */
 
 static _Thread_local struct {
-    bool watching, failed;
+    bool watching, counting, failed;
     size_t nth, calls, live;
     void **blocks; /* LIVE_MAX of them, by way of the real allocator */
 } watch;
 
 static bool refuse(void)
 {
-    if (!watch.watching) {
+    if (!watch.counting) {
         return false;
     }
     watch.calls++;
@@ -95,12 +95,34 @@ void yz_alloc_fail_start(size_t nth)
     watch.nth = nth;
     watch.calls = watch.live = 0;
     watch.failed = false;
-    watch.watching = true;
+    watch.watching = watch.counting = true;
+}
+
+void yz_alloc_fail_arm(size_t nth)
+{
+    watch.nth = nth;
+    watch.calls = watch.live = 0;
+    watch.failed = watch.watching = watch.counting = false;
+}
+
+void yz_alloc_fail_resume(void)
+{
+    watch.counting = true;
+}
+
+void yz_alloc_fail_pause(void)
+{
+    watch.counting = false;
+}
+
+int yz_alloc_fail_hit(void)
+{
+    return watch.failed;
 }
 
 struct alloc_fail_result yz_alloc_fail_stop(void)
 {
-    watch.watching = false;
+    watch.watching = watch.counting = false;
     __real_free(watch.blocks);
     watch.blocks = NULL;
     return (struct alloc_fail_result){watch.calls, watch.live, watch.failed};

@@ -22,6 +22,14 @@ struct alloc_fail_result {
 };
 struct alloc_fail_result yz_alloc_fail_stop(void);
 
+/* For flows that also run code which must not fail (puppets, the test itself): the n-th allocation
+ * of this thread, counted only between resume and pause, fails, once. Paused at first; blocks are
+ * not counted. Ends with yz_alloc_fail_stop. */
+void yz_alloc_fail_arm(size_t nth);
+void yz_alloc_fail_resume(void);
+void yz_alloc_fail_pause(void);
+int yz_alloc_fail_hit(void); /* it has failed */
+
 /* Call run(ctx) with its first allocation failing, then with its second, and so on until it gets by
  * without a failure. `run` frees everything it made, whatever happens, and returns the code of the
  * first call that failed. Gives the number of allocations failed, or -1 with words on stderr when a

@@ -261,7 +261,8 @@ void fixture_open(struct fixture *f, const struct world_message *request, const 
     OK(yzi_answer_head_parse(out->plain.head, &out->arena, &out->head));
     OK(yzi_rows_check(out->plain.body, &out->head));
     assert_int_equal(out->response.header.status, j->status);
-    assert_int_equal(out->response.header.policy_version, j->policy ? 1 : 0);
+    assert_int_equal(out->response.header.policy_version,
+                     j->policy ? j->policy->offer->offer.version : 0);
 }
 
 void opened_fini(struct opened *o)

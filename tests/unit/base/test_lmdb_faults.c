@@ -3,12 +3,14 @@
  * base/lmdb: what survives, who is kept out, and that every way to run out of something is an error
  * after which the store is as it was.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "base/file.h"
+#include "tests/faults/shim_io.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/dies.h"
 #include "tests/unit/base/lmdb_fixture.h"
@@ -457,6 +459,84 @@ static void test_open__tells_a_full_disk(void **state)
     assert_int_equal(rc, 0);
 }
 
+/* ---- a disk that fails at one write ---- */
+
+static int put_two(struct fixture *f, db_handle a, db_handle b, const char *value)
+{
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_TRY(yzi_db_begin_write(f->env, &t));
+    YZ_TRY(put(t, a, "key", value));
+    YZ_TRY(put(t, b, "key", value));
+    return yzi_db_commit(&t);
+}
+
+static void both_have(struct fixture *f, db_handle a, db_handle b, const char *value)
+{
+    struct db_txn *t = begin_read(f);
+    has_value(t, a, "key", value);
+    has_value(t, b, "key", value);
+    yzi_db_abort(&t);
+}
+
+/* Fail every call of a commit in turn: it says so, what was there is there, in the same process and
+ * with the same handles, and the next commit is one. The number of calls. */
+static unsigned fail_each_call(struct fixture *f, enum io_harm harm, int error)
+{
+    struct io_faults *io = io_faults_local();
+    db_handle a = handle(f, "a", DB_PLAIN), b = handle(f, "b", DB_PLAIN);
+    assert_int_equal(put_two(f, a, b, "old"), YZ_OK);
+    unsigned n = 1;
+    for (bool hit = true; hit; n++) {
+        io_faults_arm(io, IO_WRITE | IO_SYNC, n, 1, harm, error);
+        int rc = put_two(f, a, b, "new");
+        io_faults_disarm(io);
+        hit = io->failed > 0;
+        assert_true(hit ? rc < 0 : rc == YZ_OK);
+        both_have(f, a, b, hit ? "old" : "new");
+        assert_int_equal(put_two(f, a, b, "old"), YZ_OK);
+        both_have(f, a, b, "old");
+    }
+    return n - 2;
+}
+
+static void test_commit__that_fails_costs_itself_only(void **state)
+{
+    struct fixture *f = *state;
+    open_env(f);
+    io_faults_watch(io_faults_local(), f->root, "data.mdb");
+    assert_true(fail_each_call(f, IO_FAIL, ENOSPC) >= 3); /* pages, sync, meta page */
+    assert_true(fail_each_call(f, IO_FAIL, EIO) >= 3);
+    assert_true(fail_each_call(f, IO_TORN, EIO) >= 3);
+}
+
+static void test_commit__that_fails_lets_readers_end_first(void **state)
+{
+    struct fixture *f = *state;
+    struct io_faults *io = io_faults_local();
+    struct db_txn *other = NULL;
+    open_env(f);
+    io_faults_watch(io, f->root, "data.mdb");
+    db_handle a = handle(f, "a", DB_PLAIN), b = handle(f, "b", DB_PLAIN);
+    assert_int_equal(put_two(f, a, b, "old"), YZ_OK);
+    struct db_txn *reader = begin_read(f);
+    int rc = YZ_OK;
+    for (unsigned n = 1; rc == YZ_OK; n++) { /* until it is the meta page (and its repair) */
+        yzi_db_abort(&other);
+        io_faults_arm(io, IO_WRITE, n, IO_ALWAYS, IO_FAIL, EIO);
+        assert_int_equal(put_two(f, a, b, "new"), YZ_EIO);
+        rc = yzi_db_begin_write(f->env, &other);
+    }
+    assert_int_equal(rc, YZ_EIO);
+    assert_int_equal(yzi_db_begin_read(f->env, &other), YZ_EIO);
+    has_value(reader, a, "key", "old");
+    yzi_db_abort(&reader);
+    both_have(f, a, b, "old"); /* reading does not need the disk to write */
+    assert_true(put_two(f, a, b, "new") < 0);
+    io_faults_disarm(io);
+    assert_int_equal(put_two(f, a, b, "new"), YZ_OK);
+    both_have(f, a, b, "new");
+}
+
 static int use_everything(void *ctx)
 {
     struct fixture *f = ctx;
@@ -520,6 +600,8 @@ int main(void)
         TEST(test_map_full__spoils_the_transaction_and_nothing_else),
         TEST(test_disk_full__is_told_and_harms_nothing),
         TEST(test_open__tells_a_full_disk),
+        TEST(test_commit__that_fails_costs_itself_only),
+        TEST(test_commit__that_fails_lets_readers_end_first),
         TEST(test_memory__running_out_is_an_error),
         TEST(test_close__with_a_transaction_open_is_our_bug),
     };

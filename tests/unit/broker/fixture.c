@@ -164,7 +164,14 @@ static void turn_puppet(struct puppet *p)
 void rig_step(struct rig *r)
 {
     yz_error err = {0};
-    OK(yzi_broker_step(r->b, r->wake, &err));
+    if (r->before_step) {
+        r->before_step();
+    }
+    int rc = yzi_broker_step(r->b, r->wake, &err);
+    if (r->after_step) {
+        r->after_step();
+    }
+    OK(rc);
     for (unsigned i = 0; i < r->puppets_n; i++) {
         turn_puppet(&r->puppets[i]);
     }
@@ -306,6 +313,9 @@ static bool next(struct puppet *p, uint64_t ms)
     yzi_message_fini(&p->got);
     yzi_message_move(&p->got, &p->inbox[p->inbox_read++]);
     OK(yzi_frame_parse(p->got.bytes, YZ_MESSAGE_MAX, &p->frame));
+    if (p->rig->seen) {
+        p->rig->seen(p, &p->frame);
+    }
     return true;
 }
 

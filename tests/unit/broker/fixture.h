@@ -41,6 +41,9 @@ struct rig {
     struct puppet puppets[PUPPETS_MAX];
     unsigned puppets_n;
     yz_buf frame; /* of the puppet that speaks */
+    /* NULL, or what surrounds each step of the broker, and sees each frame a puppet is given. */
+    void (*before_step)(void), (*after_step)(void);
+    void (*seen)(struct puppet *p, const struct frame *f);
 };
 
 /* cmocka's set-up and tear-down: state is the rig. A broker that was given the standard world's

@@ -296,7 +296,7 @@ static void read_config(struct stage *s)
     }
 }
 
-static void open_trust(struct stage *s)
+void stage_open_trust(struct stage *s)
 {
     char anchor[512], state[512];
     yz_world_write_anchor(s->w, s->dir);
@@ -325,7 +325,7 @@ struct stage *stage_new(bool two)
     }
     s->dir = yz_world_tmpdir();
     read_config(s);
-    open_trust(s);
+    stage_open_trust(s);
     return s;
 }
 
@@ -376,7 +376,13 @@ static bool round_of(struct stage *s)
     for (size_t i = 0; i < n; i++) {
         moved = moved || entries[i].readable;
     }
+    if (s->before_step) {
+        s->before_step();
+    }
     yzi_engine_step(s->engine, &more);
+    if (s->after_step) {
+        s->after_step();
+    }
     puppet_step(&s->b1);
     if (s->has_b2) {
         puppet_step(&s->b2);
@@ -446,11 +452,8 @@ void stage_ready(struct stage *s)
 {
     struct outcome_of_call ready = {0};
     stage_start(s);
-    struct call_order order = {.probe = true,
-                               .timeout_ms = 10000,
-                               .submitted = yzi_mono_ms(&s->w->clock.clock),
-                               .done = note,
-                               .ctx = &ready};
+    struct call_order order;
+    stage_order(s, true, &ready, &order);
     yzi_engine_submit(s->engine, &order);
     stage_run_until_ended(s, &ready);
     if (ready.rc < 0) {
@@ -464,15 +467,28 @@ void stage_call(struct stage *s, struct outcome_of_call *out)
     stage_call_as(s, out, NULL);
 }
 
+void stage_order(struct stage *s, bool probe, struct outcome_of_call *out,
+                 struct call_order *out_order)
+{
+    *out_order = (struct call_order){.probe = probe,
+                                     .timeout_ms = 10000,
+                                     .submitted = yzi_mono_ms(&s->w->clock.clock),
+                                     .done = note,
+                                     .ctx = out};
+    if (!probe) {
+        yz_request *r;
+        OK(yz_request_new(WORLD_SERVICE, &r));
+        OK(yz_request_add_key(r, (const char *const[]){"310101"}, 1));
+        OK(yzi_ask_make(r, &out_order->ask, NULL));
+        yz_request_free(r);
+    }
+}
+
 void stage_call_as(struct stage *s, struct outcome_of_call *out, struct call_handle *handle)
 {
-    yz_request *r;
-    OK(yz_request_new(WORLD_SERVICE, &r));
-    OK(yz_request_add_key(r, (const char *const[]){"310101"}, 1));
-    struct call_order order = {
-        .submitted = yzi_mono_ms(&s->w->clock.clock), .done = note, .ctx = out, .handle = handle};
-    OK(yzi_ask_make(r, &order.ask, NULL));
-    yz_request_free(r);
+    struct call_order order;
+    stage_order(s, false, out, &order);
+    order.handle = handle;
     yzi_engine_submit(s->engine, &order);
 }
 

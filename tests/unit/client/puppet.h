@@ -74,6 +74,7 @@ struct stage {
     struct net *net;
     struct engine *engine;
     struct outcome_of_call call;
+    void (*before_step)(void), (*after_step)(void); /* NULL, or what surrounds each engine step */
 };
 /* A stage with one broker or two, the engine not made yet. */
 struct stage *stage_new(bool two);
@@ -90,6 +91,10 @@ void stage_call_as(struct stage *s, struct outcome_of_call *out, struct call_han
 void stage_run(struct stage *s, bool (*done)(struct stage *s, void *ctx), void *ctx);
 void stage_run_until_ended(struct stage *s, struct outcome_of_call *c);
 void stage_run_until_requests(struct stage *s, struct puppet *p, unsigned n);
+/* The order of a call (or a probe), to be submitted. */
+void stage_order(struct stage *s, bool probe, struct outcome_of_call *out,
+                 struct call_order *out_order);
+void stage_open_trust(struct stage *s); /* after it was closed */
 /* Let them run until nothing moves any more for a moment. */
 void stage_settle(struct stage *s);
 /* A provider's answer with one record {"status": value}. */
