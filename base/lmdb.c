@@ -412,7 +412,7 @@ int yzi_db_copy(struct db_env *env, const char *dir)
     return rc;
 }
 
-int yzi_db_file(struct db_env *env, struct db_file *out)
+static int look_at_file(struct db_env *env, struct db_file *out)
 {
     mdb_filehandle_t fd;
     MDB_envinfo info;
@@ -428,6 +428,14 @@ int yzi_db_file(struct db_env *env, struct db_file *out)
                     : 0;
     out->bytes = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
     return YZ_OK;
+}
+
+int yzi_db_file(struct db_env *env, struct db_file *out)
+{
+    YZ_TRY(enter(env));
+    int rc = look_at_file(env, out);
+    leave(env);
+    return rc;
 }
 
 /* ---- databases ---- */
