@@ -1,4 +1,5 @@
 # Fuzz targets of adapters/dataset/.
 yz_fuzz(fuzz_csv LINK yz_dataset)
+yz_fuzz(fuzz_cursor LINK yz_dataset)
 yz_fuzz(fuzz_definition LINK yz_dataset)
 yz_fuzz(fuzz_query LINK yz_dataset)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Targets: yzi_request_head_parse, yzi_store_get (with it yzi_key_encode and the reading of rows).
+ * Targets: yzi_request_head_parse, yzi_store_get (with it yzi_key_encode and the reading of rows),
+ * yzi_store_find (conditions, plans, walking, and positions, as which the query's cursor is taken).
  *
  * The bytes are a request head as a consumer would send it. What parses is asked of a small store
  * whose key has every kind of part. The answer is exactly rows × fields values, or nothing was
  * written; a refusal names a known reason.
  */
 #include <dirent.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "adapters/dataset/store.h"
+#include "adapters/dataset/find.h"
 #include "base/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,7 +29,12 @@ static const char yaml[] = "dataset: all\n"
                            "  - {name: d, type: time, classification: public}\n"
                            "  - {name: h, type: bytes, classification: public, max_length: 50}\n"
                            "  - {name: v, type: text, classification: secret}\n"
-                           "  - {name: w, type: text, classification: public}\n";
+                           "  - {name: w, type: text, classification: public}\n"
+                           "indexes:\n"
+                           "  - {name: by_w, fields: [w]}\n"
+                           "  - {name: by_cb, fields: [c, b]}\n"
+                           "  - {name: by_ad, fields: [a, d]}\n"
+                           "  - {name: by_h, fields: [h]}\n";
 static const char csv[] = "a,b,c,d,h,v,w\n"
                           "x,1,1.5,2026-01-01T00:00:00Z,AAA=,secret,w\n"
                           "y,-1,-1.5,2026-01-01T00:00:00.5Z,/w==,,\n"
@@ -40,7 +47,9 @@ static void empty_dir(const char *path)
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         char *file = NULL;
         YZ_ASSERT(yzi_path_join(path, e->d_name, &file) == 0);
-        if (e->d_name[0] != '.') {
+        if (e->d_name[0] != '.' && e->d_type == DT_DIR) {
+            empty_dir(file);
+        } else if (e->d_name[0] != '.') {
             unlink(file);
         }
         free(file);
@@ -109,6 +118,45 @@ static void ask(struct store *s, const struct query *q)
     yzi_buf_fini(&rows);
 }
 
+/* A find of two pages, or a count. `total` counts what the pages held. */
+static int find(struct store *s, const struct query *q, yz_bytes resume, yz_buf *position,
+                struct find_result *result)
+{
+    static const unsigned projection[] = {5, 0, 1, 2, 3, 4, 6};
+    struct query_limits limits = {.rows = 1, .bytes = 300, .entries = 5};
+    struct query_fault fault;
+    yz_buf rows;
+    struct find_question question = {q, projection, q->operation == QUERY_FIND ? 7 : 0, &limits,
+                                     resume};
+    yzi_buf_init(&rows, 1000);
+    int rc = yzi_store_find(s, &question, &rows, position, result, &fault);
+    YZ_ASSERT(rc == 0 || rc == YZ_ETOOBIG || rc == YZ_EUNSUPPORTED || rc == YZ_EINVAL);
+    YZ_ASSERT(rc == 0 || rc == YZ_EUNSUPPORTED || (fault.reason && *fault.reason));
+    YZ_ASSERT(rc == 0 || (rows.n == 0 && position->n == 0));
+    if (rc == 0) {
+        YZ_ASSERT(result->rows <= 1 && rows.n <= 300 && result->sequence == 2);
+        YZ_ASSERT(result->note.entries <= 5 && result->more == (position->n > 0));
+        YZ_ASSERT((result->rows == 0) == (rows.n == 0));
+    }
+    yzi_buf_fini(&rows);
+    return rc;
+}
+
+static void find_pages(struct store *s, const struct query *q)
+{
+    struct find_result result;
+    yz_buf position, next;
+    yzi_buf_init(&position, 4096);
+    yzi_buf_init(&next, 4096);
+    if (find(s, q, (yz_bytes){0}, &position, &result) == 0 && result.more) {
+        YZ_ASSERT(find(s, q, yzi_bytes_buf(&position), &next, &result) == 0);
+        YZ_ASSERT(!result.more); /* there are two records */
+    }
+    yz_ignore(find(s, q, q->cursor, &next, &result), "whatever the position is");
+    yzi_buf_fini(&position);
+    yzi_buf_fini(&next);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct store *s;
@@ -120,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     yzi_arena_init(&arena, 1u << 20);
     if (yzi_request_head_parse(yzi_bytes(data, size), &arena, &head) == 0 && head.has_query) {
         ask(s, &head.query);
+        find_pages(s, &head.query);
     }
     yzi_arena_fini(&arena);
     return 0;
