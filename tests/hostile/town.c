@@ -488,19 +488,25 @@ unsigned town_logged(struct town *t, const char *event)
 
 /* -- calls -- */
 
+void town_ask(struct town *t, const yz_request *r, struct town_call *out)
+{
+    *out = (struct town_call){0};
+    struct call_order order = {
+        .submitted = yzi_mono_ms(&t->w->clock.clock), .done = note, .ctx = out};
+    OK(yzi_ask_make(r, &order.ask, NULL));
+    yzi_engine_submit(t->engine, &order);
+}
+
 void town_call(struct town *t, unsigned key, struct town_call *out)
 {
     char text[16];
     yz_request *r;
-    *out = (struct town_call){.key = key};
     snprintf(text, sizeof text, "p%u", key);
     OK(yz_request_new(WORLD_SERVICE, &r));
     OK(yz_request_add_key(r, (const char *const[]){text}, 1));
-    struct call_order order = {
-        .submitted = yzi_mono_ms(&t->w->clock.clock), .done = note, .ctx = out};
-    OK(yzi_ask_make(r, &order.ask, NULL));
+    town_ask(t, r, out);
+    out->key = key;
     yz_request_free(r);
-    yzi_engine_submit(t->engine, &order);
 }
 
 void town_run_until_ended(struct town *t, struct town_call *c)

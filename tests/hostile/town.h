@@ -105,6 +105,7 @@ struct town_call {
     yz_error err;
 };
 void town_call(struct town *t, unsigned key, struct town_call *out);
+void town_ask(struct town *t, const yz_request *r, struct town_call *out); /* any other */
 void town_run_until_ended(struct town *t, struct town_call *c);
 /* A provider's answer with the row of the call's key. */
 bool town_is_right(const struct town_call *c);
@@ -119,6 +120,8 @@ void wire_to_client(struct wire *w, yz_bytes frame);
 void wire_to_adapter(struct wire *w, unsigned adapter, yz_bytes frame);
 /* The frame with time left in its hop, as an honest broker hands it over. */
 void wire_forward(struct wire *w, unsigned adapter, const struct frame *f);
+/* The same with a receipt; empty: without. */
+void wire_forward_with(struct wire *w, unsigned adapter, const struct frame *f, yz_bytes receipt);
 /* Say to everybody which directory version there is. */
 void wire_heartbeat(struct wire *w);
 

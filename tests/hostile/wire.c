@@ -60,10 +60,15 @@ void wire_to_adapter(struct wire *w, unsigned adapter, yz_bytes frame)
 
 void wire_forward(struct wire *w, unsigned adapter, const struct frame *f)
 {
+    wire_forward_with(w, adapter, f, (yz_bytes){0});
+}
+
+void wire_forward_with(struct wire *w, unsigned adapter, const struct frame *f, yz_bytes receipt)
+{
     YZ_AUTO(yzi_buf_fini) yz_buf hop, out;
     yz_world_buf(&hop);
     yz_world_buf(&out);
-    struct hop h = {.has_time_left = true, .time_left_ms = TOWN_TIMEOUT_MS};
+    struct hop h = {.has_time_left = true, .time_left_ms = TOWN_TIMEOUT_MS, .receipt = receipt};
     OK(yzi_hop_write(&h, &hop));
     OK(yzi_frame_write(FRAME_REQUEST, f->header, f->block, f->payload, yzi_bytes_buf(&hop), &out));
     wire_to_adapter(w, adapter, yzi_bytes_buf(&out));

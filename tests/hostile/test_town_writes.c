@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A write from the real client to the real adapter's store, through a puppet broker that shows a
+ * receipt, or a wrong one, or none; loses answers and asks again; and adapters that start again in
+ * between. Executed at most once, and what the consumer is told is so.
+ */
+#include "tests/hostile/town.h"
+
+#include <errno.h>
+
+#include "adapters/access/grant.h"
+#include "keys/sign.h"
+#include "proof/merkle.h"
+#include "tests/faults/shim_io.h"
+
+#define OK(call) assert_int_equal((call), YZ_OK)
+#define NEW_PERSON "x1"
+
+struct scene {
+    struct town *t;
+    struct wire *wire;
+    yz_buf kept; /* an answer that the wire lost */
+};
+
+/* -- the wire -- */
+
+/* A receipt of a log with one entry: the request of this digest. */
+static void make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
+                         struct receipt *r)
+{
+    uint8_t bytes[YZ_ENTRY_BYTES];
+    struct entry e = {ENTRY_REQUEST, yz_world_now(w->town->w), *digest};
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yz_world_buf(&text);
+    yzi_entry_write(&e, bytes);
+    *r = (struct receipt){.log = WORLD_TIME, .size = 1, .entries_n = 1};
+    r->entries[0] = (struct receipt_entry){.type = e.type, .time = e.time};
+    yzi_merkle_leaf(yzi_bytes(bytes, sizeof bytes), &r->root);
+    memcpy(r->key, log->public_key, sizeof r->key);
+    OK(yzi_checkpoint_text(w->broker->node, r->log, r->size, &r->root, &text));
+    OK(yzi_sign_checkpoint(log, yzi_bytes_buf(&text), r->signature));
+}
+
+static void show_receipt(struct wire *w, const struct frame *f, const struct receipt *r)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf bytes;
+    yz_world_buf(&bytes);
+    OK(yzi_receipt_write(r, &bytes));
+    wire_forward_with(w, 0, f, yzi_bytes_buf(&bytes));
+}
+
+static void prove(struct wire *w, const struct frame *f)
+{
+    struct receipt r;
+    yz_digest digest;
+    yzi_frame_digest(f->header, f->block, &digest);
+    make_receipt(w, &digest, &w->broker->log, &r);
+    show_receipt(w, f, &r);
+}
+
+static void lose(struct wire *w, const struct frame *f)
+{
+    struct scene *s = w->ctx;
+    yzi_buf_clear(&s->kept);
+    OK(yzi_buf_put(&s->kept, f->raw));
+}
+
+static int set_up(void **state)
+{
+    struct scene *s;
+    OK(yzi_alloc(1, sizeof *s, &s));
+    yz_world_buf(&s->kept);
+    s->t = town_new();
+    s->t->w->offers_write = true;
+    town_start_wire(s->t, 0);
+    town_start_adapter(s->t, 0);
+    town_start_client(s->t);
+    town_wait_ready(s->t);
+    town_settle(s->t);
+    s->wire = s->t->wires[0];
+    s->wire->ctx = s;
+    s->wire->on_request = prove;
+    *state = s;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *s = *state;
+    io_faults_disarm(io_faults_local());
+    town_free(s->t);
+    yzi_buf_fini(&s->kept);
+    free(s);
+    return 0;
+}
+
+/* -- calls -- */
+
+static void begin_insert(struct scene *s, const char *id, struct town_call *c)
+{
+    yz_request *r;
+    yz_value row[] = {{id, strlen(id)}, {"single", 6}};
+    OK(yz_request_new(WORLD_SERVICE, &r));
+    OK(yz_request_set_operation(r, YZ_INSERT));
+    OK(yz_request_add_field(r, "person_id"));
+    OK(yz_request_add_field(r, "status"));
+    OK(yz_request_add_row(r, row, 2));
+    town_ask(s->t, r, c);
+    yz_request_free(r);
+}
+
+static void expect(const struct town_call *c, enum yz_status status, const char *reason)
+{
+    OK(c->rc);
+    assert_int_equal(yz_answer_origin(c->answer), YZ_ORIGIN_PROVIDER);
+    assert_int_equal(yz_answer_status(c->answer), status);
+    assert_string_equal(yz_answer_reason(c->answer), reason);
+}
+
+static uint64_t records(struct scene *s)
+{
+    uint64_t n;
+    struct store *store = yzi_adapter_store(s->t->adapters[0], yzi_bytes_str("marriage"));
+    OK(yzi_store_count(store, &n));
+    return n;
+}
+
+static void await_answers(struct scene *s, unsigned n)
+{
+    town_begin(s->t);
+    while (s->wire->answers < n) {
+        town_wait(s->t);
+    }
+}
+
+/* The request that came last, once more, with its receipt. */
+static void ask_again(struct scene *s)
+{
+    struct frame f;
+    OK(yzi_frame_parse(yzi_bytes_buf(&s->wire->request), YZ_MESSAGE_MAX, &f));
+    prove(s->wire, &f);
+}
+
+static void restart_adapter(struct scene *s)
+{
+    town_stop_adapter(s->t, 0);
+    s->wire->has_adapter[0] = false;
+    town_start_adapter(s->t, 0);
+    town_wait_ready(s->t);
+    town_settle(s->t);
+}
+
+/* -- what goes well -- */
+
+static void test_write__is_executed_and_answered(void **state)
+{
+    struct scene *s = *state;
+    struct town_call c;
+    uint64_t total;
+    begin_insert(s, NEW_PERSON, &c);
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_OK, "");
+    OK(yz_answer_total(c.answer, &total));
+    assert_int_equal(total, 1);
+    assert_int_equal(records(s), TOWN_KEYS + 1);
+    town_call_fini(&c);
+    begin_insert(s, NEW_PERSON, &c); /* another message, to the same effect */
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_BAD_QUERY, "exists");
+    town_call_fini(&c);
+    s->wire->on_request = NULL; /* reading from such a service needs a receipt, too */
+    town_call(s->t, 7, &c);
+    await_answers(s, 3);
+    s->wire->on_request = prove;
+    ask_again(s);
+    town_run_until_ended(s->t, &c);
+    assert_true(town_is_right(&c));
+    town_call_fini(&c);
+}
+
+/* -- without proof -- */
+
+static void see_rejected(struct scene *s, enum outcome_status status, const char *reason)
+{
+    struct frame f;
+    struct reject r;
+    OK(yzi_frame_parse(yzi_bytes_buf(&s->wire->answer), YZ_MESSAGE_MAX, &f));
+    assert_int_equal(f.kind, FRAME_REJECT);
+    OK(yzi_reject_parse(f.header, &r));
+    assert_int_equal(r.status, status);
+    assert_true(yzi_bytes_eq_str(r.reason, reason));
+}
+
+static void (*const none)(struct wire *w, const struct frame *f) = NULL;
+
+static void prove_another(struct wire *w, const struct frame *f)
+{
+    struct receipt r;
+    yz_digest digest = {{1}};
+    make_receipt(w, &digest, &w->broker->log, &r);
+    show_receipt(w, f, &r);
+}
+
+static void prove_with_another_key(struct wire *w, const struct frame *f)
+{
+    struct receipt r;
+    yz_digest digest;
+    yzi_frame_digest(f->header, f->block, &digest);
+    make_receipt(w, &digest, &yz_world_node(w->town->w, "CN/@b2")->log, &r);
+    show_receipt(w, f, &r);
+}
+
+static void prove_and_spoil(struct wire *w, const struct frame *f)
+{
+    struct receipt r;
+    yz_digest digest;
+    yzi_frame_digest(f->header, f->block, &digest);
+    make_receipt(w, &digest, &w->broker->log, &r);
+    r.signature[9] ^= 1;
+    show_receipt(w, f, &r);
+}
+
+static void show_nonsense(struct wire *w, const struct frame *f)
+{
+    wire_forward_with(w, 0, f, yzi_bytes_str("a receipt"));
+}
+
+static void test_write__without_proof_is_not_executed(void **state)
+{
+    struct scene *s = *state;
+    void (*const ways[])(struct wire * w, const struct frame *f) = {
+        none, prove_another, prove_with_another_key, prove_and_spoil, show_nonsense};
+    for (unsigned i = 0; i < 5; i++) {
+        struct town_call c;
+        char id[8];
+        snprintf(id, sizeof id, "n%u", i);
+        s->wire->on_request = ways[i];
+        begin_insert(s, id, &c);
+        await_answers(s, 2 * i + 1);
+        see_rejected(s, OUTCOME_UNAVAILABLE, "no-receipt");
+        assert_int_equal(records(s), TOWN_KEYS + i);
+        ask_again(s); /* it was not remembered: with proof it is executed */
+        town_run_until_ended(s->t, &c);
+        expect(&c, YZ_STATUS_OK, "");
+        assert_int_equal(records(s), TOWN_KEYS + i + 1);
+        town_call_fini(&c);
+    }
+    assert_int_equal(yzi_writes_count(s->t->adapters[0]->writes), 5);
+}
+
+static void test_write__to_two_adapters_is_not_executed(void **state)
+{
+    struct scene *s = *state;
+    YZ_AUTO(yz_world_message_fini) struct world_message m;
+    struct world *w = s->t->w;
+    yz_world_request(w,
+                     &(struct world_request){.slots = {yz_world_node(w, "CN/GOV/MCA/@a1"),
+                                                       yz_world_node(w, "CN/GOV/MCA/@a2")}},
+                     &m);
+    prove(s->wire, &m.frame);
+    await_answers(s, 1);
+    see_rejected(s, OUTCOME_MALFORMED, "slots");
+}
+
+/* -- asked again -- */
+
+static void test_write__asked_again_gets_the_same_bytes(void **state)
+{
+    struct scene *s = *state;
+    struct town_call c;
+    s->wire->on_answer = lose;
+    begin_insert(s, NEW_PERSON, &c);
+    await_answers(s, 1);
+    YZ_AUTO(yzi_buf_fini) yz_buf first;
+    yz_world_buf(&first);
+    OK(yzi_buf_put(&first, yzi_bytes_buf(&s->kept)));
+    ask_again(s);
+    await_answers(s, 2);
+    assert_true(yzi_bytes_eq(yzi_bytes_buf(&first), yzi_bytes_buf(&s->kept)));
+    restart_adapter(s); /* its keys are gone; what it did is not */
+    s->wire->on_answer = NULL;
+    ask_again(s);
+    town_run_until_ended(s->t, &c);
+    assert_true(yzi_bytes_eq(yzi_bytes_buf(&first), yzi_bytes_buf(&s->wire->answer)));
+    expect(&c, YZ_STATUS_OK, "");
+    assert_int_equal(records(s), TOWN_KEYS + 1);
+    town_call_fini(&c);
+}
+
+/* The adapter lost its keys before the request came: it was not executed, so the client seals it
+ * anew, and then it is. */
+static void hold(struct wire *w, const struct frame *f)
+{
+    (void)w;
+    (void)f;
+}
+
+static void test_write__sealed_to_a_lost_key_is_executed_once(void **state)
+{
+    struct scene *s = *state;
+    struct town_call c;
+    s->wire->on_request = hold;
+    begin_insert(s, NEW_PERSON, &c);
+    town_begin(s->t);
+    while (s->wire->requests == 0) {
+        town_wait(s->t);
+    }
+    restart_adapter(s);
+    s->wire->on_request = prove;
+    ask_again(s);
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_OK, "");
+    assert_int_equal(town_counters(s->t).resealed, 1);
+    assert_int_equal(records(s), TOWN_KEYS + 1);
+    town_call_fini(&c);
+}
+
+/* Executed, its answer neither kept nor received, and the adapter started again. */
+static void test_write__whose_answer_was_not_kept_is_indeterminate(void **state)
+{
+    struct scene *s = *state;
+    struct io_faults *io = io_faults_local();
+    struct town_call c;
+    char *dir = realpath(s->t->dir, NULL);
+    assert_non_null(dir);
+    io_faults_watch(io, dir, "/state/db/");
+    io_faults_arm(io, IO_WRITE, 0, 0, IO_FAIL, 0);
+    begin_insert(s, "x0", &c); /* how many writes there are */
+    town_run_until_ended(s->t, &c);
+    uint64_t writes = io->seen;
+    assert_true(writes >= 4);
+    town_call_fini(&c);
+    s->wire->on_answer = lose;
+    io_faults_arm(io, IO_WRITE, writes - 1, IO_ALWAYS, IO_FAIL, EIO);
+    begin_insert(s, NEW_PERSON, &c);
+    await_answers(s, 2);
+    io_faults_disarm(io);
+    assert_true(io->failed > 0);
+    assert_int_equal(town_logged(s->t, "answer.failed"), 1);
+    restart_adapter(s);
+    s->wire->on_answer = NULL;
+    ask_again(s);
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_INDETERMINATE, "indeterminate");
+    assert_int_equal(records(s), TOWN_KEYS + 2);
+    town_call_fini(&c);
+    free(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        T(test_write__is_executed_and_answered),
+        T(test_write__without_proof_is_not_executed),
+        T(test_write__to_two_adapters_is_not_executed),
+        T(test_write__asked_again_gets_the_same_bytes),
+        T(test_write__sealed_to_a_lost_key_is_executed_once),
+        T(test_write__whose_answer_was_not_kept_is_indeterminate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
