@@ -3,11 +3,14 @@
  * yz-brokerd: reads its configuration, runs the broker's loop in the foreground, drains on SIGTERM,
  * reloads on SIGHUP.
  */
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/daemon.h"
 #include "broker/broker.h"
+
+#define LARGE_BYTES (256 * 1024)
 
 extern const char *argp_program_version; /* argp shows it for --version */
 const char *argp_program_version = "yz-brokerd " YZ_VERSION;
@@ -94,6 +97,15 @@ static int run(struct broker_config *config, const struct daemon_arguments *a, y
     return rc;
 }
 
+/* Large buffers go back to the system when they are freed. By default the C library, once it has
+ * freed one, keeps such memory for the next: what a flood took would stay ours for ever, and the
+ * limits would be about something else than what the system sees. */
+static void give_memory_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_arguments a;
@@ -111,6 +123,7 @@ int main(int argc, char **argv)
     }
     if (rc == YZ_OK) {
         yzi_daemon_limits();
+        give_memory_back();
         rc = run(&config, &a, &err);
     }
     int status = rc < 0 ? complain(&err, rc) : 0;

@@ -60,7 +60,7 @@ size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_PO
 /* Answer waiting handshakes, measure and cut connections; call after each wake-up, and while there
  * are connections at least every SERVER_LOOK_MS: what floods us need not wake us. */
 void yzi_server_step(struct server *s);
-#define SERVER_LOOK_MS 50u
+#define SERVER_LOOK_MS 25u
 bool yzi_server_has_connections(const struct server *s);
 /* The next message and who sent it: `key` is the peer's CURVE key. YZ_EAGAIN when nothing is there.
  * Messages of several parts, without a key, or of a connection that chose its own routing id are

@@ -542,6 +542,29 @@ static void test_drain__lets_the_last_answer_out_before_the_goodbye(void **state
     assert_true(r->b->stopped);
 }
 
+/* Whoever comes now is not told that its key is unknown: it goes to another broker, or waits. */
+static void test_drain__puts_off_who_comes(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *adapter = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *client = rig_join(r, "CN/GOV/HB/@w1");
+    YZ_AUTO(yz_world_message_fini)
+    struct world_message q = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q); /* so that draining takes its time */
+    yzi_broker_drain(r->b);
+    struct puppet *late = rig_puppet(r, "CN/GOV/HB/@w2");
+    assert_false(puppet_connects(late));
+    assert_int_equal(late->last, LINK_DISCONNECTED);
+    yz_world_revoke_node(r->w, "CN/GOV/HB/@w2", yz_world_now(r->w));
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *revoked = rig_puppet(r, "CN/GOV/HB/@w2");
+    assert_false(puppet_connects(revoked));
+    assert_int_equal(revoked->last, LINK_REFUSED);
+}
+
 static void test_drain__does_not_wait_for_ever(void **state)
 {
     struct rig *r = *state;
@@ -595,6 +618,7 @@ int main(void)
         TEST(test_announcements__are_their_own_nodes_and_the_latest_counts),
         TEST(test_records__are_rationed_per_node),
         TEST(test_drain__lets_the_last_answer_out_before_the_goodbye),
+        TEST(test_drain__puts_off_who_comes),
         TEST(test_drain__does_not_wait_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
