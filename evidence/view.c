@@ -308,6 +308,19 @@ bool yzi_view_wants(struct log_view *v, uint64_t mono, uint8_t out_name[CONSISTE
     return true;
 }
 
+uint64_t yzi_view_deadline(const struct log_view *v)
+{
+    uint64_t at = v->changed ? 0 : UINT64_MAX;
+    for (unsigned i = 0; i < v->candidates_n && !v->is_broken; i++) {
+        at = v->candidates[i].retry_at < at ? v->candidates[i].retry_at : at;
+    }
+    if (at == UINT64_MAX) {
+        return at;
+    }
+    uint64_t free_at = v->asking && !v->changed ? v->asked_at + ANSWER_MS : v->ask_after;
+    return at > free_at ? at : free_at;
+}
+
 /* -- answers -- */
 
 static void drop_tree(struct log_view *v, const struct sighting *s)

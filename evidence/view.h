@@ -13,8 +13,8 @@
  *
  * Kept in `dir`/logs: for each broker NAME.view, text, at most a second behind, and
  * NAME.equivocation once it is caught, never written over, where NAME is the SHA-256 of its id in
- * hex. Several processes may share it (as keys/trust.h): what one caught, the others see within a
- * second. Owner thread only.
+ * hex. Several processes may share it (as keys/trust.h): what one caught, the others see the
+ * next time they ask. Owner thread only.
  */
 #ifndef YZ_EVIDENCE_VIEW_H
 #define YZ_EVIDENCE_VIEW_H
@@ -45,6 +45,8 @@ YZ_MUST_USE int yzi_view_note(struct log_view *v, uint64_t log, uint64_t size,
  * moment at which what changed is kept. */
 #define CONSISTENCY_NAME_BYTES 24u
 bool yzi_view_wants(struct log_view *v, uint64_t mono, uint8_t out_name[CONSISTENCY_NAME_BYTES]);
+/* When to ask next, monotonic; UINT64_MAX: when something was noted. */
+uint64_t yzi_view_deadline(const struct log_view *v);
 /* The broker's answer to it (found false: it has no such tree). An answer to what was not asked is
  * ignored. YZ_OK; YZ_EEQUIVOCATION, with a sentence; YZ_ENOTFOUND, with a sentence, once, when a
  * broker has several times not proved what it signed. */

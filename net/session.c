@@ -33,6 +33,7 @@
 #define REASON_NO_WELCOME "the broker does not welcome this node"
 #define REASON_OTHER "this is another broker than the one meant"
 #define REASON_BYE "the broker said goodbye"
+#define REASON_FORKED "the broker signed two histories of its log"
 #define REASON_REVOKED "the broker, or its key, is revoked"
 
 static uint64_t now_ms(const struct session *s)
@@ -91,6 +92,7 @@ static void go_down(struct session *s, const char *reason)
     s->state = SESSION_DOWN;
     yzi_message_fini(&s->held);
     yzi_follow_reset(s);
+    yzi_log_reset(s);
     bool news = was_up || !s->down_reason || strcmp(s->down_reason, reason) != 0;
     s->down_reason = reason;
     if (news && s->o.handler.down) {
@@ -121,6 +123,12 @@ static bool is_revoked(struct session *s)
     return s->revoked;
 }
 
+/* Why nothing is said to this broker any more; NULL when it may be used. */
+static const char *shunned(struct session *s)
+{
+    return is_revoked(s) ? REASON_REVOKED : yzi_log_is_broken(s) ? REASON_FORKED : NULL;
+}
+
 /* -- sending -- */
 
 uint32_t yzi_session_token(struct session *s)
@@ -146,8 +154,10 @@ static uint64_t directory_version(const struct session *s)
 
 static int send_hello(struct session *s)
 {
+    uint8_t seen[YZ_SEEN_BYTES];
     struct hello h = {.node = s->o.node,
                       .role = s->o.role,
+                      .checkpoint = yzi_log_hello(s, seen),
                       .directory_version = directory_version(s),
                       .software = yzi_bytes_str("yizhan " YZ_VERSION),
                       .boot = s->boot};
@@ -171,7 +181,7 @@ static void send_heartbeat(struct session *s)
 
 int yzi_session_send(struct session *s, yz_bytes frame)
 {
-    YZ_ENSURE(s->state == SESSION_UP && !is_revoked(s), YZ_EUNAVAILABLE);
+    YZ_ENSURE(s->state == SESSION_UP && !shunned(s), YZ_EUNAVAILABLE);
     YZ_ENSURE(frame.n <= s->message_max, YZ_ETOOBIG);
     return yzi_link_send(s->link, frame);
 }
@@ -270,7 +280,8 @@ static int on_object(struct session *s, const struct frame *f, struct message *m
     (void)m;
     struct object o;
     YZ_TRY(yzi_object_parse(f->header, &o));
-    if (!yzi_follow_object(s, &o, f->payload) && s->o.handler.object) {
+    if (!yzi_follow_object(s, &o, f->payload) && !yzi_log_object(s, &o, f->payload) &&
+        s->o.handler.object) {
         s->o.handler.object(s->o.handler.ctx, s, &o, f->payload);
     }
     return YZ_OK;
@@ -422,8 +433,9 @@ static bool receive_some(struct session *s)
 
 static void on_connected(struct session *s)
 {
-    if (is_revoked(s)) {
-        give_up(s, REASON_REVOKED);
+    const char *why = shunned(s);
+    if (why) {
+        give_up(s, why);
         return;
     }
     s->state = SESSION_GREETING;
@@ -432,6 +444,7 @@ static void on_connected(struct session *s)
     s->silence_ms = WELCOME_MS;
     s->message_max = YZ_MESSAGE_MAX;
     yzi_follow_reset(s);
+    yzi_log_reset(s);
     if (send_hello(s) < 0) {
         give_up(s, REASON_LOST);
     }
@@ -481,13 +494,15 @@ static void run_timers(struct session *s)
             send_heartbeat(s);
         }
         yzi_follow_step(s);
+        yzi_log_step(s);
     }
 }
 
 int yzi_session_step(struct session *s, bool *out_more)
 {
-    if (s->state != SESSION_DOWN && is_revoked(s)) {
-        give_up(s, REASON_REVOKED);
+    const char *why = s->state != SESSION_DOWN ? shunned(s) : NULL;
+    if (why) {
+        give_up(s, why);
     }
     handle_events(s);
     bool more = receive_some(s); /* before the timers: what waits to be read breaks the silence */
@@ -511,7 +526,8 @@ int yzi_session_new(const struct session_options *o, struct session **out, yz_er
     s->boot = yzi_uuid_v7(yzi_wall_ms(o->link.clock));
     yzi_buf_init(&s->out, YZ_MESSAGE_MAX);
     yzi_follow_reset(s);
-    int rc = yzi_link_new(&o->link, &s->link, err);
+    int rc = yzi_log_open(s, err);
+    rc = rc ? rc : yzi_link_new(&o->link, &s->link, err);
     if (rc < 0) {
         yzi_session_close(s);
         return rc;
@@ -569,7 +585,7 @@ uint64_t yzi_session_deadline(const struct session *s)
         at = least(at, s->heard_at + s->silence_ms);
     }
     if (s->state == SESSION_UP) {
-        at = least(at, least(s->beat_at, yzi_follow_deadline(s)));
+        at = least(at, least(s->beat_at, least(yzi_follow_deadline(s), yzi_log_deadline(s))));
     }
     return s->held.live ? least(at, s->held_until) : at;
 }

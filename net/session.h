@@ -12,6 +12,7 @@
 #ifndef YZ_NET_SESSION_H
 #define YZ_NET_SESSION_H
 
+#include "evidence/view.h"
 #include "keys/trust.h"
 #include "net/link.h"
 #include "proto/link.h"
@@ -44,11 +45,13 @@ struct session_options {
     enum node_role role;
     yz_node_id broker; /* whom we mean to talk to; borrowed until close */
     struct trust *trust;
+    struct log_views *views; /* NULL: the broker's log is not followed */
     uint32_t
         heartbeat_ms; /* 0: 2 s for adapters, 30 s for clients; the broker's welcome may lower it */
     struct session_handler handler;
 };
-/* Several sessions may share one trust and one node, all on one thread. Errors as yzi_link_new. */
+/* Several sessions may share one trust, one node and one collection of views, all on one thread.
+ * Errors as yzi_link_new and yzi_views_of. */
 YZ_MUST_USE int yzi_session_new(const struct session_options *o, struct session **out,
                                 yz_error *err);
 /* Says goodbye if it can and closes. NULL allowed. */
@@ -71,5 +74,21 @@ YZ_MUST_USE int yzi_session_fetch(struct session *s, enum fetch_what what, yz_by
 /* Push records (announcement, offer, member set); *out_token comes back in `put_result`. Errors as
  * send. */
 YZ_MUST_USE int yzi_session_put(struct session *s, yz_bytes records, uint32_t *out_token);
+
+/* -- the broker's log -- a broker that signed two histories of it is down for good, with an alarm
+ */
+
+/* What another party's header (or hello) says it saw of this broker's log; verified here. `from`:
+ * that party's id. What is not the broker's word changes nothing: YZ_ESIGNATURE, YZ_EUNKNOWNKEY,
+ * YZ_EEXPIRED. YZ_EEQUIVOCATION; YZ_ENOMEM. */
+YZ_MUST_USE int yzi_session_saw(struct session *s, const struct checkpoint_ref *ref,
+                                const char *from);
+/* A receipt of this broker that the owner verified. YZ_EEQUIVOCATION: do not rely on it. */
+YZ_MUST_USE int yzi_session_saw_receipt(struct session *s, const struct receipt *r);
+/* For the headers we sign; not present when nothing was seen. Valid until the session's next step
+ * or saw. */
+struct checkpoint_ref yzi_session_checkpoint(const struct session *s);
+/* To verify receipts of this broker with; valid until close. */
+struct checkpoint_memory *yzi_session_checkpoint_memory(struct session *s);
 
 #endif

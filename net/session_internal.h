@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A session from the inside: session.c keeps the connection, session_follow.c what travels over it
- * about the directory, in both directions. Private to net/.
+ * about the directory, in both directions, session_log.c what is seen of the broker's log. Private
+ * to net/.
  */
 #ifndef YZ_NET_SESSION_INTERNAL_H
 #define YZ_NET_SESSION_INTERNAL_H
@@ -67,6 +68,12 @@ struct session {
     /* alarms are bounded: whoever can cause them would otherwise fill the owner's log */
     unsigned alarms, alarms_left_out;
     uint64_t alarms_until;
+
+    /* the broker's log */
+    struct log_view *view; /* NULL: not followed */
+    struct checkpoint_memory checkpoints;
+    uint32_t log_token; /* of the proof asked for; 0: none */
+    uint8_t log_name[CONSISTENCY_NAME_BYTES];
 };
 
 /* -- session.c -- */
@@ -77,6 +84,17 @@ YZ_MUST_USE int yzi_session_send_out(struct session *s);
 void yzi_session_alarm(struct session *s, int code, const char *what, const yz_error *err);
 YZ_MUST_USE int yzi_session_ask(struct session *s, enum fetch_what what, yz_bytes name,
                                 uint32_t *out_token);
+
+/* -- session_log.c -- */
+YZ_MUST_USE int yzi_log_open(struct session *s, yz_error *err);
+void yzi_log_reset(struct session *s);
+bool yzi_log_is_broken(const struct session *s);
+/* What the hello says of it; in `out`, or empty. */
+yz_bytes yzi_log_hello(const struct session *s, uint8_t out[YZ_SEEN_BYTES]);
+void yzi_log_step(struct session *s);
+uint64_t yzi_log_deadline(const struct session *s);
+/* False when the object is the owner's to have. */
+bool yzi_log_object(struct session *s, const struct object *o, yz_bytes payload);
 
 /* -- session_follow.c -- */
 void yzi_follow_reset(struct session *s); /* a new connection, or none */

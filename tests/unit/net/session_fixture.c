@@ -148,10 +148,14 @@ static void answer_fetch(struct puppet *p, const struct fetch *f)
     case FETCH_STATEMENTS:
         say_object(p, f->token, f->what, true, yzi_bytes_buf(&p->statements));
         return;
+    case FETCH_CONSISTENCY: {
+        bool found = p->log && yz_puppet_prove(p->log, f->name, &b);
+        say_object(p, f->token, f->what, found, found ? yzi_bytes_buf(&b) : (yz_bytes){0});
+        return;
+    }
     case FETCH_SERVICE:
     case FETCH_OFFER:
     case FETCH_CATALOGUE:
-    case FETCH_CONSISTENCY:
     case FETCH_RECEIPT:
     default:
         say_object(p, f->token, f->what, true, yzi_bytes_str("an offer"));
@@ -307,6 +311,7 @@ int tear_down(void **state)
     yzi_session_close(o->session);
     yzi_session_close(o->second);
     yzi_net_free(o->net);
+    yzi_views_close(o->views);
     close_puppet(&o->b1);
     close_puppet(&o->b2);
     yzi_trust_close(o->trust);
@@ -331,6 +336,7 @@ struct session *open_session(struct owner *o, struct puppet *p, int high_water)
                                  .role = o->node->role,
                                  .broker = p->broker->node,
                                  .trust = o->trust,
+                                 .views = o->views,
                                  .handler = {on_up, on_down, on_frame, on_object, on_put_result,
                                              on_trust_changed, on_alarm, o}};
     memcpy(so.link.server_key, p->broker->transport.public_key, 32);

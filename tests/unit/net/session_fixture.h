@@ -10,6 +10,7 @@
 #include "net/server.h"
 #include "net/session.h"
 #include "tests/support/world.h"
+#include "tests/unit/evidence/puppet_log.h"
 
 #define WAIT_MS 20000u /* how long a test waits for what must happen */
 #define KINDS 64u
@@ -36,7 +37,8 @@ struct puppet {
     /* what came */
     unsigned got[KINDS];
     yz_buf last[KINDS]; /* the last frame of each kind */
-    unsigned fetched[FETCH_CATALOGUE + 1], answered[FETCH_CATALOGUE + 1];
+    unsigned fetched[FETCH_RECEIPT + 1], answered[FETCH_RECEIPT + 1];
+    struct puppet_log *log; /* what it proves consistency from; NULL: it has none */
     struct connection_id peer;
     uint8_t key[32];
     yz_buf out;
@@ -57,6 +59,7 @@ struct frame last_frame(struct puppet *p, enum frame_kind kind);
 struct owner {
     struct net *net;
     struct trust *trust;
+    struct log_views *views; /* NULL: sessions follow no log */
     char *dir;
     struct session *session, *second;
     struct puppet b1, b2;
