@@ -12,6 +12,7 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -167,6 +168,12 @@ static void *drive(void *arg)
     return NULL;
 }
 
+/* While others work. */
+static void let_pass(double seconds)
+{
+    poll(NULL, 0, (int)(seconds * 1000));
+}
+
 /* What the broker counts: requests that reached it, answers handed to consumers. */
 static void read_metrics(double *out_arrived, double *out_delivered)
 {
@@ -200,7 +207,7 @@ static void *watch(void *arg)
     while (watching) {
         long now = bench_rss_kib(broker);
         rss_most = now > rss_most ? now : rss_most;
-        usleep(20000);
+        let_pass(0.02);
     }
     return arg;
 }
@@ -219,9 +226,9 @@ static double run(const struct phase *phase, const char *what)
             bench_die("thread");
         }
     }
-    usleep((useconds_t)(WARM_UP_S * 1e6));
+    let_pass(WARM_UP_S);
     read_metrics(&before[0], &before[1]);
-    usleep((useconds_t)(phase->seconds * 1e6));
+    let_pass(phase->seconds);
     read_metrics(&after[0], &after[1]);
     for (unsigned i = 0; i < drivers_n; i++) {
         pthread_join(drivers[i].thread, NULL);
