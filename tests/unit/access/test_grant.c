@@ -225,6 +225,7 @@ CHANGE(second_came_further, give_second(w); too_early(w); w->coarse[1].not_befor
 CHANGE(equally_far, give_second(w); w->coarse[0].not_after = NOW - 1;
        w->coarse[1].not_before = NOW + 1;)
 
+CHANGE(strict_and_evidenced, strict(w); w->question.evidenced = true;)
 CHANGE(inserts, bring(w, QUERY_INSERT, "id", "status");)
 CHANGE(may_put, bring(w, QUERY_PUT, "id", "status");)
 CHANGE(deletes, bring(w, QUERY_DELETE, NULL, NULL);)
@@ -295,6 +296,7 @@ static const struct grant_case cases[] = {
     {"the field is told before the quota", unenforceable_and_unreadable, "field", "born", NULL,
      false},
 
+    {"strict, and its evidence is proved", strict_and_evidenced, NULL, NULL, NULL, false},
     {"an insert of writable fields", inserts, NULL, NULL, NULL, false},
     {"a put of writable fields", may_put, NULL, NULL, NULL, false},
     {"a delete", deletes, NULL, NULL, NULL, false},
