@@ -202,7 +202,7 @@ void kill_daemon(pid_t pid, int signal_number)
     waitpid(pid, NULL, WNOHANG);
 }
 
-pid_t start_again(const struct sandbox *s, const char *name)
+struct starting start_daemon(const struct sandbox *s, const char *name)
 {
     bool is_broker = strncmp(name, "broker", 6) == 0;
     int ready[2];
@@ -217,20 +217,31 @@ pid_t start_again(const struct sandbox *s, const char *name)
     pid_t pid = spawn(is_broker ? "yz-brokerd" : "yz-adapterd", words, log_fd);
     close(ready[1]);
     close(log_fd);
+    assert_true(restarted_n < sizeof restarted / sizeof restarted[0]);
+    restarted[restarted_n++] = pid;
+    return (struct starting){pid, ready[0]};
+}
+
+pid_t await_ready(const struct starting *d)
+{
     char text[2048] = "";
     size_t n = 0;
     while (!strstr(text, "ready")) {
-        struct pollfd waiting = {ready[0], POLLIN, 0};
+        struct pollfd waiting = {d->ready_fd, POLLIN, 0};
         assert_int_equal(poll(&waiting, 1, END_WAIT_MS), 1);
-        ssize_t got = read(ready[0], text + n, sizeof text - 1 - n);
+        ssize_t got = read(d->ready_fd, text + n, sizeof text - 1 - n);
         assert_true(got > 0);
         n += (size_t)got;
         text[n] = '\0';
     }
-    close(ready[0]);
-    assert_true(restarted_n < sizeof restarted / sizeof restarted[0]);
-    restarted[restarted_n++] = pid;
-    return pid;
+    close(d->ready_fd);
+    return d->pid;
+}
+
+pid_t start_again(const struct sandbox *s, const char *name)
+{
+    struct starting d = start_daemon(s, name);
+    return await_ready(&d);
 }
 
 /* -- files -- */

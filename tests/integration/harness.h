@@ -42,6 +42,13 @@ void assert_says(const struct output *o, const char *text);
 pid_t adapter_pid(const struct sandbox *s, const char *name);
 /* Start a daemon of the sandbox again (after it was killed) and wait until it is ready. */
 pid_t start_again(const struct sandbox *s, const char *name);
+/* The two halves of it, for daemons that wait for one another. */
+struct starting {
+    pid_t pid;
+    int ready_fd;
+};
+struct starting start_daemon(const struct sandbox *s, const char *name);
+pid_t await_ready(const struct starting *d);
 /* Kill and reap a daemon, whoever its parent is; returns when it is gone. */
 void kill_daemon(pid_t pid, int signal_number);
 
