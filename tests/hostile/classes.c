@@ -34,9 +34,13 @@ static void run(void **state)
 {
     struct trials *s = *state;
     unsigned n = dice_trials(running->in_test);
-    while (s->done < n) {
+    uint64_t until = yzi_mono_ms(&yzi_clock_system) + dice_seconds() * 1000;
+    while (s->done < n && yzi_mono_ms(&yzi_clock_system) < until) {
         running->trial(s);
         s->done++;
+    }
+    if (running->finish) {
+        running->finish(s);
     }
 }
 

@@ -2,7 +2,7 @@
  *
  * Classes of random trials: a program lists its classes and runs each as a test of its name, so
  * many trials as dice.h says. script/soak asks a program for its classes (--classes) and runs them
- * one by one: `PROGRAM CLASS`.
+ * one by one: `PROGRAM CLASS`. YZ_SOAK_SECONDS ends a class when so much time has passed.
  */
 #ifndef YZ_TESTS_HOSTILE_CLASSES_H
 #define YZ_TESTS_HOSTILE_CLASSES_H
@@ -23,6 +23,7 @@ struct trial_class {
     void (*set_up)(struct trials *s);
     void (*trial)(struct trials *s);
     void (*tear_down)(struct trials *s); /* NULL: only the town */
+    void (*finish)(struct trials *s);    /* after the last trial, may fail; NULL: nothing */
 };
 /* The program: the classes named by its arguments, or all. Exit code of main. */
 int classes_run(int argc, char **argv, const struct trial_class *classes, size_t n);

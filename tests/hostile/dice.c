@@ -24,6 +24,11 @@ uint64_t dice_seed(void)
     return number_of("YZ_SOAK_SEED", SEED);
 }
 
+uint64_t dice_seconds(void)
+{
+    return number_of("YZ_SOAK_SECONDS", UINT32_MAX);
+}
+
 unsigned dice_trials(unsigned in_test)
 {
     return (unsigned)number_of("YZ_SOAK_TRIALS", in_test);

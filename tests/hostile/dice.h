@@ -21,6 +21,7 @@ uint32_t dice_below(struct dice *d, uint32_t n); /* 0..n-1; n above 0 */
 bool dice_chance(struct dice *d, uint32_t one_in);
 /* YZ_SOAK_TRIALS if it is set, else this. */
 unsigned dice_trials(unsigned in_test);
+uint64_t dice_seconds(void); /* YZ_SOAK_SECONDS, or more than anybody waits */
 uint64_t dice_seed(void);
 
 #endif

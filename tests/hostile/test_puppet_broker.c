@@ -524,18 +524,18 @@ static void trial_noise(struct trials *s)
 }
 
 static const struct trial_class classes[] = {
-    {"tampered-request", 200, set_up_held, trial_tampered_request, NULL},
-    {"tampered-hop", 200, set_up_held, trial_tampered_hop, NULL},
-    {"tampered-answer", 200, set_up_held, trial_tampered_answer, NULL},
-    {"mixed-answers", 200, set_up_held, trial_mixed_answers, NULL},
-    {"substituted-answer", 200, set_up_held, trial_substituted_answer, NULL},
-    {"dropped", 200, set_up_held, trial_dropped, NULL},
-    {"delayed", 200, set_up_held, trial_delayed, NULL},
-    {"repeated", 200, set_up_held, trial_repeated, NULL},
-    {"invented-outcome", 200, set_up_held, trial_invented_outcome, NULL},
-    {"own-outcome", 200, set_up_held, trial_own_outcome, NULL},
-    {"invented-answer", 200, set_up_held, trial_invented_answer, NULL},
-    {"noise", 200, set_up_held, trial_noise, NULL},
+    {"tampered-request", 200, set_up_held, trial_tampered_request, NULL, NULL},
+    {"tampered-hop", 200, set_up_held, trial_tampered_hop, NULL, NULL},
+    {"tampered-answer", 200, set_up_held, trial_tampered_answer, NULL, NULL},
+    {"mixed-answers", 200, set_up_held, trial_mixed_answers, NULL, NULL},
+    {"substituted-answer", 200, set_up_held, trial_substituted_answer, NULL, NULL},
+    {"dropped", 200, set_up_held, trial_dropped, NULL, NULL},
+    {"delayed", 200, set_up_held, trial_delayed, NULL, NULL},
+    {"repeated", 200, set_up_held, trial_repeated, NULL, NULL},
+    {"invented-outcome", 200, set_up_held, trial_invented_outcome, NULL, NULL},
+    {"own-outcome", 200, set_up_held, trial_own_outcome, NULL, NULL},
+    {"invented-answer", 200, set_up_held, trial_invented_answer, NULL, NULL},
+    {"noise", 200, set_up_held, trial_noise, NULL, NULL},
 };
 
 int main(int argc, char **argv)

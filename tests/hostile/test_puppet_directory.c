@@ -461,17 +461,17 @@ static void trial_expired_announcement(struct trials *s)
 }
 
 static const struct trial_class classes[] = {
-    {"spoilt-directory", 200, set_up_lies, trial_spoilt_directory, tear_down_lies},
-    {"claimed-directory", 200, set_up_lies, trial_claimed_directory, tear_down_lies},
-    {"wrong-chunk", 200, set_up_lies, trial_wrong_chunk, tear_down_lies},
-    {"forked-directory", 200, set_up_lies, trial_forked_directory, tear_down_lies},
-    {"spoilt-freshness", 200, set_up_lies, trial_spoilt_freshness, tear_down_lies},
-    {"frozen", 200, set_up_lies, trial_frozen, tear_down_lies},
-    {"spoilt-service", 200, set_up_lies, trial_spoilt_service, tear_down_lies},
-    {"forged-service", 200, set_up_lies, trial_forged_service, tear_down_lies},
-    {"old-offer", 200, set_up_lies, trial_old_offer, tear_down_lies},
-    {"old-announcement", 200, set_up_lies, trial_old_announcement, tear_down_lies},
-    {"expired-announcement", 200, set_up_lies, trial_expired_announcement, tear_down_lies},
+    {"spoilt-directory", 200, set_up_lies, trial_spoilt_directory, tear_down_lies, NULL},
+    {"claimed-directory", 200, set_up_lies, trial_claimed_directory, tear_down_lies, NULL},
+    {"wrong-chunk", 200, set_up_lies, trial_wrong_chunk, tear_down_lies, NULL},
+    {"forked-directory", 200, set_up_lies, trial_forked_directory, tear_down_lies, NULL},
+    {"spoilt-freshness", 200, set_up_lies, trial_spoilt_freshness, tear_down_lies, NULL},
+    {"frozen", 200, set_up_lies, trial_frozen, tear_down_lies, NULL},
+    {"spoilt-service", 200, set_up_lies, trial_spoilt_service, tear_down_lies, NULL},
+    {"forged-service", 200, set_up_lies, trial_forged_service, tear_down_lies, NULL},
+    {"old-offer", 200, set_up_lies, trial_old_offer, tear_down_lies, NULL},
+    {"old-announcement", 200, set_up_lies, trial_old_announcement, tear_down_lies, NULL},
+    {"expired-announcement", 200, set_up_lies, trial_expired_announcement, tear_down_lies, NULL},
 };
 
 int main(int argc, char **argv)
