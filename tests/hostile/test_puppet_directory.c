@@ -302,15 +302,40 @@ static void trial_spoilt_freshness(struct trials *s)
     expect_right(s);
 }
 
+/* The adapter hands back the last request, which it could not judge now. */
+static void expect_unable(struct trials *s)
+{
+    struct wire *w = wire_of(s);
+    struct frame f;
+    struct reject r;
+    unsigned before = w->answers;
+    town_begin(s->t);
+    while (!s->t->adapters[0]->upstreams[0].up) {
+        town_wait(s->t);
+        yzi_manual_clock_advance(&s->t->w->clock, 250);
+    }
+    OK(yzi_frame_parse(yzi_bytes_buf(&w->request), YZ_MESSAGE_MAX, &f));
+    wire_forward(w, 0, &f);
+    while (w->answers == before) {
+        town_wait(s->t);
+    }
+    OK(yzi_frame_parse(yzi_bytes_buf(&w->answer), YZ_MESSAGE_MAX, &f));
+    assert_int_equal(f.kind, FRAME_REJECT);
+    OK(yzi_reject_parse(f.header, &r));
+    assert_int_equal(r.status, OUTCOME_STALE_DIRECTORY);
+}
+
 /* Nothing new for a day: no call is made by it, and no request answered. */
 static void trial_frozen(struct trials *s)
 {
     struct liar *l = s->own;
+    expect_right(s);           /* a request, for later */
     l->what = FETCH_FRESHNESS; /* has none */
     uint64_t age = DAY_MS + 1 + dice_below(&s->dice, DAY_MS);
     snprintf(s->last, sizeof s->last, "frozen for %llu s", (unsigned long long)age / 1000);
     town_advance(s->t, age);
     expect_refusal(s, YZ_EEXPIRED);
+    expect_unable(s);
     tell_truth(s);
     town_begin(s->t);
     while (yzi_trust_state(s->t->trust, NULL) == TRUST_EXPIRED ||
