@@ -11,6 +11,7 @@
 #include "adapters/config.h"
 #include "adapters/events.h"
 #include "adapters/memory.h"
+#include "adapters/receipts.h"
 #include "adapters/workers.h"
 #include "evidence/receipt.h"
 #include "net/admin.h"
@@ -28,6 +29,7 @@ struct upstream {
     struct session *session;
     yz_node_id broker;
     bool up;
+    struct receipts receipts;
 };
 
 struct held_dataset {
@@ -48,6 +50,7 @@ struct adapter {
     yz_node_id node; /* view into config */
     struct key_pair signing, transport, storage;
     struct trust *trust;
+    struct kept *kept;                 /* NULL: the configuration keeps nothing */
     const struct directory *directory; /* reference, or NULL */
     struct directory_node self;        /* in directory; zero when it does not list us */
     bool listed;

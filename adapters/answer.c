@@ -36,6 +36,7 @@ int yzi_answering_init(struct answering *a)
 {
     yzi_arena_init(&a->arena, ARENA_MAX);
     yzi_buf_init(&a->plain, a->message_max + FRAME_OVERHEAD);
+    yzi_buf_init(&a->asked, a->message_max + FRAME_OVERHEAD);
     yzi_buf_init(&a->rows, a->message_max);
     yzi_buf_init(&a->position, CURSOR_POSITION_MAX);
     yzi_buf_init(&a->cursor, YZ_CURSOR_MAX);
@@ -48,6 +49,7 @@ void yzi_answering_fini(struct answering *a)
 {
     yzi_arena_fini(&a->arena);
     yzi_buf_wipe(&a->plain);
+    yzi_buf_wipe(&a->asked);
     yzi_buf_wipe(&a->rows);
     yzi_buf_wipe(&a->position);
     yzi_buf_fini(&a->cursor);
@@ -68,6 +70,7 @@ static void wipe(yz_buf *b)
 static void wipe_scratch(struct answering *a)
 {
     wipe(&a->plain);
+    wipe(&a->asked);
     wipe(&a->rows);
     wipe(&a->position);
     yzi_buf_clear(&a->cursor);
@@ -391,11 +394,23 @@ static int seal(struct answering *a, const struct job *j, struct response_header
     return YZ_OK;
 }
 
+/* The request's plaintext, if it was opened at all. A second answer to the same request finds it
+ * aside already. */
+static int put_aside(struct answering *a)
+{
+    struct plain asked;
+    if (a->asked.n || yzi_plain_parse(yzi_bytes_buf(&a->plain), &asked) < 0) {
+        return YZ_OK;
+    }
+    return yzi_buf_put(&a->asked, yzi_plain_opened(&asked));
+}
+
 static int write_answer(struct answering *a, struct job *j, struct reply *r)
 {
     r->head.fields = r->fields;
     wipe(&a->head);
     YZ_TRY(yzi_answer_head_write(&r->head, &a->head));
+    YZ_TRY(a->kept ? put_aside(a) : YZ_OK);
     wipe(&a->plain); /* the request is done with */
     YZ_TRY(
         yzi_plain_write(PLAIN_ANSWER, yzi_bytes_buf(&a->head), yzi_bytes_buf(&a->rows), &a->plain));
@@ -435,6 +450,49 @@ static void set_aside(struct job *j)
     }
 }
 
+/* -- keeping -- */
+
+static int write_message(yz_bytes frame, yz_buf *out)
+{
+    struct frame f;
+    yzi_buf_init(out, KEPT_MESSAGE_MAX);
+    YZ_TRY(yzi_frame_parse(frame, YZ_MESSAGE_MAX, &f));
+    return yzi_entry_message_write(f.header, f.block, out);
+}
+
+/* What the exchange can be proved by (evidence/kept.h); the receipt follows when it comes. */
+static int keep(struct answering *a, const struct job *j)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf request = {0};
+    YZ_AUTO(yzi_buf_fini) yz_buf answer = {0};
+    struct plain plain;
+    bool has_plain = yzi_plain_parse(yzi_bytes_buf(&a->plain), &plain) == YZ_OK;
+    YZ_TRY(write_message(j->request.frame.raw, &request));
+    YZ_TRY(write_message(yzi_bytes_buf(&j->answer), &answer));
+    struct kept_exchange x = {.role = KEPT_PROVIDER,
+                              .at = yzi_wall_ms(a->clock),
+                              .broker = j->broker.v,
+                              .answer_kind = FRAME_RESPONSE,
+                              .request = yzi_bytes_buf(&request),
+                              .answer = yzi_bytes_buf(&answer),
+                              .request_plain = yzi_bytes_buf(&a->asked),
+                              .answer_plain = has_plain ? yzi_plain_opened(&plain) : (yz_bytes){0},
+                              .directory = *yzi_directory_root_hash(j->directory)};
+    const yz_node_id nodes[] = {j->request.header.node, j->broker, a->node};
+    YZ_TRY(yzi_kept_directory(a->kept, j->directory, nodes, 3));
+    return yzi_kept_exchange(a->kept, &x);
+}
+
+/* What could not be proved later is not answered; but a write that was executed is told. */
+static void keep_or_refuse(struct answering *a, struct job *j)
+{
+    j->proof_kept = keep(a, j);
+    if (j->proof_kept < 0 && !j->begun) {
+        j->rc = j->proof_kept;
+        j->reason = "not-kept";
+    }
+}
+
 void yzi_answer(struct answering *a, struct job *j)
 {
     struct reply reply = {0};
@@ -453,8 +511,12 @@ void yzi_answer(struct answering *a, struct job *j)
     }
     if (j->begun && (j->rc < 0 || reply.indeterminate)) {
         fall_back(j);
+        wipe(&a->plain); /* the plaintext of what was made before is gone */
     } else if (j->to_write && !j->begun) {
         set_aside(j);
+    }
+    if (j->rc == YZ_OK && j->answer.n && a->kept) {
+        keep_or_refuse(a, j);
     }
     sodium_memzero(&reply, sizeof reply);
     wipe_scratch(a);

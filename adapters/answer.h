@@ -10,6 +10,7 @@
 #include "adapters/dataset/cursor.h"
 #include "adapters/dataset/store.h"
 #include "adapters/policy.h"
+#include "evidence/kept.h"
 #include "keys/verify.h"
 #include "net/message.h"
 
@@ -24,12 +25,14 @@ struct job {
     uint8_t request_key[32], response_key[32]; /* pair keys; wiped with the job */
     uint64_t deadline_mono;
     unsigned session;   /* where the answer goes */
+    yz_node_id broker;  /* which that is; lives as long as the adapter */
     bool write_service; /* declared so: it has a place in the memory of writes, and the evidence
                            that it was asked was checked */
     bool to_write;      /* decided, and to be executed by the writer thread */
     bool evidenced;     /* a broker proved that the request is in its log */
     bool begun;         /* marked so in the memory of writes, where it stays */
     yz_buf pending;     /* to_write: the response that says indeterminate */
+    int proof_kept;     /* what keeping the exchange (evidence/kept.h) came to */
     /* the result */
     int rc; /* YZ_OK: `answer` is the response frame; otherwise none could be made (YZ_ETIMEOUT: by
                `deadline_mono`) */
@@ -47,6 +50,7 @@ struct answering {
     struct key_pair *signing; /* held: several workers sign at once */
     const struct clock *clock;
     size_t message_max;
+    struct kept *kept;          /* shared by all workers; NULL: nothing is kept */
     struct query_limits limits; /* without the deadline */
     uint64_t query_ms;
     bool executes; /* the writer thread's: does what others hand over to it */
@@ -54,6 +58,7 @@ struct answering {
     uint64_t cursor_ms;                   /* how long a cursor is good */
     struct arena arena;
     yz_buf plain, rows, head, sealed, position, cursor; /* scratch; wiped after each job */
+    yz_buf asked; /* the request's plaintext, until it is kept */
 };
 YZ_MUST_USE int yzi_answering_init(struct answering *a);
 void yzi_answering_fini(struct answering *a);

@@ -65,6 +65,11 @@ static const struct config_field directory_fields[] = {
      .help = "Freshness older than this: no request is answered."},
     {0}};
 
+static const struct config_field keep_fields[] = {
+    {"days", CONFIG_U64, 0, false, "90", 0, 36500,
+     .help = "How many days exchanges are kept in home/kept, encrypted, as proof; 0: not at all."},
+    {0}};
+
 #define AT(field) offsetof(struct adapter_config, field)
 const struct config_field yzi_adapter_config_fields[] = {
     {"node", CONFIG_TEXT, AT(node), true, .min = 1, .max = YZ_ID_MAX, .place_offset = AT(node_at),
@@ -86,6 +91,8 @@ const struct config_field yzi_adapter_config_fields[] = {
     {"limits", CONFIG_MAP, AT(limits), false, .fields = limit_fields, .help = "Limits."},
     {"directory", CONFIG_MAP, AT(directory), false, .fields = directory_fields,
      .help = "How old the directory's freshness may be."},
+    {"keep", CONFIG_MAP, AT(keep), false, .fields = keep_fields,
+     .help = "What is kept of exchanges, to be proved later."},
     {"drain", CONFIG_DURATION, AT(drain), false, "10s", 0, 300000,
      .help = "How long a SIGTERM waits for answers under way."},
     {0}};

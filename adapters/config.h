@@ -30,6 +30,9 @@ struct adapter_config {
     struct {
         uint64_t warn, stop; /* ms */
     } directory;
+    struct {
+        uint64_t days; /* 0: nothing is kept */
+    } keep;
     uint64_t drain; /* ms */
     struct config_place node_at;
     struct arena arena; /* owns the strings */

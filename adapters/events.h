@@ -34,7 +34,13 @@
     X(EXPORTED, "data.exported", LOG_LEVEL_INFO)                                                   \
     X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_WARN)                                        \
     X(REQUEST_ANSWERED, "request.answered", LOG_LEVEL_DEBUG)                                       \
-    X(ANSWER_FAILED, "answer.failed", LOG_LEVEL_ERROR)
+    X(ANSWER_FAILED, "answer.failed", LOG_LEVEL_ERROR)                                             \
+    X(ANSWER_UNLOGGED, "answer.unlogged", LOG_LEVEL_WARN)                                          \
+    X(KEEP_FAILED, "kept.failed", LOG_LEVEL_ERROR)                                                 \
+    X(KEPT_DESTROYED, "kept.destroyed", LOG_LEVEL_INFO)                                            \
+    X(RECEIPT_FALSE, "receipt.false", LOG_LEVEL_ERROR)                                             \
+    X(RECEIPT_MISSING, "receipt.missing", LOG_LEVEL_ERROR)                                         \
+    X(RECEIPTS_BACK, "receipts.back", LOG_LEVEL_INFO)
 
 #define DECLARE(name, text, level) extern const struct log_event ADAPTER_##name;
 ADAPTER_EVENTS(DECLARE)

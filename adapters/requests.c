@@ -60,7 +60,12 @@ static void reject(struct adapter *a, unsigned upstream, const struct verified_r
 static void send_answer(struct adapter *a, unsigned upstream, const struct verified_request *r,
                         yz_bytes frame)
 {
-    int rc = yzi_session_send(a->upstreams[upstream].session, frame);
+    struct upstream *u = &a->upstreams[upstream];
+    if (!yzi_receipts_serve(&u->receipts) || !yzi_receipts_expect(a, u, frame)) {
+        reject(a, upstream, r, OUTCOME_UNAVAILABLE, "no-receipts");
+        return;
+    }
+    int rc = yzi_session_send(u->session, frame);
     if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
         reject(a, upstream, r, OUTCOME_TOO_LARGE, "answer");
     } else if (rc < 0) {
@@ -395,6 +400,7 @@ static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, s
         return false;
     }
     j->session = upstream;
+    j->broker = a->upstreams[upstream].broker;
     j->deadline_mono = time_left(a, j);
     struct epoch *epoch;
     const yz_digest *sealed_to = &j->request.header.slots[j->slot].announcement;

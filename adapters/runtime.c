@@ -13,6 +13,7 @@
 
 #define SECOND_MS 1000u
 #define MINUTE_MS 60000u
+#define DAY_MS 86400000u
 #define PAIR_KEYS 4096u
 #define FAREWELL_MS 200u
 #define STATEMENTS_AT_ONCE 16u
@@ -110,6 +111,7 @@ static void on_up(void *ctx, struct session *s, const struct welcome *w)
         yzi_log(&ADAPTER_RECORD_REFUSED,
                 (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
     }
+    yzi_receipts_up(a, u);
     a->next_second = a->mono; /* readiness follows at once */
 }
 
@@ -128,15 +130,18 @@ static void on_frame(void *ctx, struct session *s, const struct frame *f, struct
     (void)s;
     if (f->kind == FRAME_REQUEST) {
         yzi_adapter_on_request(u->adapter, (unsigned)(u - u->adapter->upstreams), m, false);
+    } else if (f->kind == FRAME_RECEIPT) {
+        yzi_receipts_on_frame(u->adapter, u, f);
     }
 }
 
 static void on_object(void *ctx, struct session *s, const struct object *o, yz_bytes payload)
 {
-    (void)ctx;
+    struct upstream *u = ctx;
     (void)s;
-    (void)o;
-    (void)payload; /* an adapter asks for nothing the session does not handle itself */
+    if (o->what == FETCH_RECEIPT) { /* all else the session handles itself */
+        yzi_receipts_on_object(u->adapter, u, o, payload);
+    }
 }
 
 static void on_put_result(void *ctx, struct session *s, const struct put_result *r)
@@ -232,6 +237,18 @@ static int open_datasets(struct adapter *a, yz_error *err)
     return YZ_OK;
 }
 
+static int open_kept(struct adapter *a, yz_error *err)
+{
+    if (a->config->keep.days == 0) {
+        return YZ_OK;
+    }
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_TRY(home_path(a, "kept", &dir));
+    struct kept_options o = {
+        .dir = dir, .clock = a->clock, .retention_ms = a->config->keep.days * DAY_MS};
+    return yzi_kept_open(&o, &a->kept, err);
+}
+
 static int start_workers(struct adapter *a)
 {
     const struct adapter_limits *limits = &a->config->limits;
@@ -240,6 +257,7 @@ static int start_workers(struct adapter *a)
                                 .answering = {.node = a->node,
                                               .signing = &a->signing,
                                               .clock = a->clock,
+                                              .kept = a->kept,
                                               .message_max = limits->message,
                                               .limits = {.rows = (uint32_t)limits->rows,
                                                          .bytes = limits->message,
@@ -323,6 +341,7 @@ static int start(struct adapter *a, yz_error *err)
     YZ_TRY(home_path(a, "state/offers", &offers));
     YZ_TRY(yzi_policies_open(offers, &a->policies, err));
     YZ_TRY(open_state(a, err));
+    YZ_TRY(open_kept(a, err));
     YZ_TRY(open_datasets(a, err));
     YZ_TRY(yzi_epochs_new(a->node, &a->signing, a->clock, &a->epochs));
     YZ_TRY(yzi_seal_cache_new(PAIR_KEYS, &a->pair_keys));
@@ -372,10 +391,12 @@ void yzi_adapter_free(struct adapter *a)
     }
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         yzi_session_close(a->upstreams[i].session);
+        yzi_receipts_fini(&a->upstreams[i].receipts);
     }
     yzi_adapter_cancel_jobs(a, true); /* the writer is waited for */
     yzi_admin_server_close(a->admin);
     yzi_workers_stop(a->workers);
+    yzi_kept_close(a->kept);
     yzi_net_free(a->net);
     for (size_t i = 0; i < a->parked_n; i++) {
         yzi_message_fini(&a->parked[i].message);
@@ -469,6 +490,25 @@ void yzi_adapter_directory_changed(struct adapter *a)
 
 /* -- timers -- */
 
+static void sync_kept(struct adapter *a)
+{
+    int rc = a->kept ? yzi_kept_sync(a->kept) : YZ_OK;
+    if (rc < 0) {
+        yzi_log(&ADAPTER_KEEP_FAILED, (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+    }
+}
+
+static void expire_kept(struct adapter *a)
+{
+    unsigned days = 0;
+    yz_error err = {0};
+    if (a->kept && yzi_kept_expire(a->kept, &days, &err) < 0) {
+        yzi_log_error(&ADAPTER_KEEP_FAILED, &err, NULL);
+    } else if (days) {
+        yzi_log(&ADAPTER_KEPT_DESTROYED, (struct log_field[]){log_num("days", days), {0}});
+    }
+}
+
 static bool any_is_up(const struct adapter *a)
 {
     for (unsigned i = 0; i < a->upstreams_n; i++) {
@@ -509,7 +549,11 @@ static void run_timers(struct adapter *a)
     if (a->mono >= a->next_second) {
         a->next_second = a->mono + SECOND_MS;
         yzi_adapter_unpark(a, false);
+        for (unsigned i = 0; i < a->upstreams_n; i++) {
+            yzi_receipts_step(a, &a->upstreams[i]);
+        }
         say_ready(a);
+        sync_kept(a);
     }
     if (a->mono >= a->next_minute) {
         a->next_minute = a->mono + MINUTE_MS;
@@ -519,6 +563,7 @@ static void run_timers(struct adapter *a)
         }
         yzi_seal_cache_expire(a->pair_keys, a->wall);
         yzi_workers_tidy(a->workers);
+        expire_kept(a);
     }
 }
 

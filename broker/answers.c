@@ -22,14 +22,25 @@ static void release_adapter(struct broker *b, struct exchange *x)
     }
 }
 
-static void end(struct broker *b, struct exchange *x)
+static void leave_the_refused(struct broker *b, struct exchange *x)
+{
+    if (b->refused != x && !x->prev_refused) {
+        return;
+    }
+    *(x->prev_refused ? &x->prev_refused->next_refused : &b->refused) = x->next_refused;
+    if (x->next_refused) {
+        x->next_refused->prev_refused = x->prev_refused;
+    }
+}
+
+void yzi_broker_end(struct broker *b, struct exchange *x)
 {
     release_adapter(b, x);
+    leave_the_refused(b, x);
     yzi_exchange_end(&b->exchanges, x);
 }
 
-/* Is the consumer, by the directory in force, still somebody to answer? */
-static bool consumer_is_live(struct broker *b, const struct exchange *x)
+bool yzi_broker_consumer_is_live(struct broker *b, const struct exchange *x)
 {
     struct connection *k = yzi_connection_find(&b->connections, &x->consumer);
     return k && yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono) &&
@@ -37,7 +48,7 @@ static bool consumer_is_live(struct broker *b, const struct exchange *x)
            yzi_directory_speaks_for(&k->peer, x->request.header.consumer);
 }
 
-void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
+static void log_refused(struct broker *b, const struct exchange *x, const struct outcome_words *w)
 {
     if (yzi_broker_may_log(b, x->asker)) {
         yzi_log(&EV_REQUEST_REFUSED,
@@ -48,10 +59,27 @@ void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcom
                                      log_bytes("rule", w->rule),
                                      {0}});
     }
-    if (consumer_is_live(b, x)) {
+}
+
+void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x, const struct outcome_words *w)
+{
+    log_refused(b, x, w);
+    if (yzi_broker_consumer_is_live(b, x)) {
         yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, w);
     }
-    end(b, x);
+    yzi_broker_end(b, x);
+}
+
+void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
+{
+    release_adapter(b, x);
+    if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, w) == YZ_OK &&
+        yzi_broker_hold(b, x, ENTRY_OUTCOME, yzi_bytes_buf(&b->out)) == YZ_OK) {
+        log_refused(b, x, w);
+        yzi_metric_add(&b->metrics.outcomes[w->status], 1);
+        return;
+    }
+    yzi_broker_finish_unlogged(b, x, w);
 }
 
 void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
@@ -105,19 +133,6 @@ static struct exchange *find_answered(struct broker *b, struct connection *k,
     return x;
 }
 
-static void deliver(struct broker *b, struct exchange *x, const struct frame *f)
-{
-    if (!consumer_is_live(b, x)) {
-        return;
-    }
-    yzi_buf_clear(&b->out);
-    if (yzi_frame_write(FRAME_RESPONSE, f->header, f->block, f->payload, (yz_bytes){0}, &b->out) ==
-        YZ_OK) {
-        yzi_broker_send(b, &x->consumer, yzi_bytes_buf(&b->out));
-        yzi_metric_add(&b->metrics.responses, 1);
-    }
-}
-
 /* All that a broker can tell of an exchange: who asked whom, why, when, how much. */
 static void log_done(const struct broker *b, const struct exchange *x, const struct frame *f,
                      const struct response_header *h)
@@ -168,8 +183,15 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
         return;
     }
     log_done(b, x, f, &h);
-    deliver(b, x, f);
-    end(b, x);
+    if (h.has_broker && yzi_bytes_eq(h.broker.node.v, b->node.v)) {
+        yzi_broker_shown(b, &h.broker.checkpoint);
+    }
+    release_adapter(b, x);
+    if (yzi_broker_hold(b, x, ENTRY_RESPONSE, f->raw) < 0) {
+        struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
+                                  .reason = yzi_bytes_str("evidence-log")};
+        yzi_broker_finish_unlogged(b, x, &w);
+    }
 }
 
 void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct frame *f)

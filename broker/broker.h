@@ -75,6 +75,10 @@ struct broker {
     struct exchanges exchanges;
     struct replay *replay;
     struct replay_log *replay_log;
+    struct evidence *evidence;
+    struct checkpoint_memory shown;
+    const struct directory *logged_directory; /* reference: the one last logged; NULL: none yet */
+    struct exchange *refused;                 /* held until its refusal is durable */
     struct parked parked[BROKER_PARKED_MAX];
     size_t parked_n, parked_bytes;
     struct follow follow;
@@ -151,6 +155,27 @@ void yzi_broker_expire(struct broker *b); /* exchanges past their deadline */
 /* The same for an exchange, which ends. */
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w);
 
+/* The same without an entry of its own: the log is down. */
+void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x,
+                                const struct outcome_words *w);
+/* The adapter has it no longer, and it is freed. */
+void yzi_broker_end(struct broker *b, struct exchange *x);
+/* Is the consumer, by the directory in force, still somebody to answer? */
+bool yzi_broker_consumer_is_live(struct broker *b, const struct exchange *x);
+
+/* -- evidenced.c -- */
+/* Append the request's entry. YZ_EBUSY, YZ_EUNAVAILABLE, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_broker_log_request(struct broker *b, struct exchange *x);
+/* Append the entry of this answer or outcome and hold it: on YZ_OK the exchange ends when the log
+ * hands it back. Errors as above. */
+YZ_MUST_USE int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry_type type,
+                                yz_bytes frame);
+void yzi_broker_take_logged(struct broker *b); /* what became durable */
+void yzi_broker_count_refusal(struct node_load *load, enum outcome_status status, uint64_t wall);
+void yzi_broker_log_step(struct broker *b); /* once a second: refusals, a new directory */
+/* A peer shows what it last saw of our log. */
+void yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref);
+
 /* -- outcomes.c -- */
 YZ_MUST_USE int yzi_broker_outcomes_new(struct outcomes **out);
 void yzi_broker_outcomes_free(struct outcomes *o); /* NULL allowed */
@@ -158,6 +183,9 @@ void yzi_broker_outcomes_free(struct outcomes *o); /* NULL allowed */
  * of this step. */
 void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
                         const yz_digest *digest, const struct outcome_words *w);
+/* One by itself, into b->out: for the evidence log. */
+YZ_MUST_USE int yzi_broker_outcome_write(struct broker *b, const yz_uuid *message_id,
+                                         const yz_digest *digest, const struct outcome_words *w);
 void yzi_broker_outcomes_flush(struct broker *b);
 
 /* -- objects.c -- */

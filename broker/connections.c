@@ -211,8 +211,8 @@ void yzi_connections_sweep(struct connections *c, uint64_t mono)
     for (struct table_item *i = yzi_table_first(&c->loads); i; i = next) {
         next = yzi_table_next(i);
         struct node_load *load = yzi_table_value(i);
-        if (load->connections == 0 && load->in_flight == 0 && mono >= load->mistrusted_until &&
-            mono - load->used_mono > LOAD_KEPT_MS) {
+        if (load->connections == 0 && load->in_flight == 0 && load->refused_n == 0 &&
+            mono >= load->mistrusted_until && mono - load->used_mono > LOAD_KEPT_MS) {
             yz_bytes key = yzi_table_key(i);
             yzi_table_remove(&c->loads, key);
             free(load);

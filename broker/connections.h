@@ -25,6 +25,8 @@ struct bucket {
 bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double burst,
                      uint64_t mono);
 
+#define NODE_REFUSALS 16u /* indexed by enum outcome_status */
+
 /* What a node has under way over all its connections: limits are per node, because a node may open
  * as many connections as it is let. */
 struct node_load {
@@ -35,7 +37,10 @@ struct node_load {
     unsigned logged;                /* lines about it in this second */
     uint64_t logged_second;
     uint64_t used_mono;
-    uint64_t mistrusted_until; /* its directory is not asked for before (monotonic ms) */
+    uint32_t refused[NODE_REFUSALS]; /* requests refused and not logged yet, by status */
+    uint32_t refused_n;
+    uint64_t refused_from, refused_until; /* wall ms */
+    uint64_t mistrusted_until;            /* its directory is not asked for before (monotonic ms) */
 };
 
 struct connection {

@@ -41,6 +41,7 @@
     X(RESPONSE_LATE, "response.late", LOG_LEVEL_DEBUG)                                             \
     X(EXCHANGE_DONE, "exchange.done", LOG_LEVEL_DEBUG)                                             \
     X(OUTCOME_FAILED, "outcome.failed", LOG_LEVEL_ERROR)                                           \
+    X(LOG_BEHIND, "evidence.behind", LOG_LEVEL_ERROR)                                              \
     X(EVIDENCE_OPENED, "evidence.opened", LOG_LEVEL_INFO)                                          \
     X(EVIDENCE_DOWN, "evidence.down", LOG_LEVEL_ERROR)                                             \
     X(EVIDENCE_UP, "evidence.up", LOG_LEVEL_INFO)                                                  \

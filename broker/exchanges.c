@@ -9,9 +9,21 @@ void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_servic
     *e = (struct exchanges){.bytes_max = bytes_max, .per_service_max = per_service_max};
 }
 
+/* The log may still have it; nobody waits for it any more. */
+static void forget_item(struct evidence_item *item)
+{
+    if (item) {
+        item->ctx = NULL;
+        yzi_evidence_item_unref(item);
+    }
+}
+
 static void free_exchange(void *value)
 {
     struct exchange *x = value;
+    forget_item(x->logged);
+    forget_item(x->answer);
+    yzi_buf_fini(&x->held);
     yzi_message_fini(&x->message);
     if (x->offer) {
         yzi_offer_unref(x->offer);

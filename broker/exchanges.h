@@ -11,6 +11,7 @@
 #include "base/deadlines.h"
 #include "base/table.h"
 #include "broker/connections.h"
+#include "broker/evidence/evidence.h"
 #include "keys/offers.h"
 #include "keys/verify.h"
 #include "net/server.h"
@@ -34,7 +35,12 @@ struct exchange {
     unsigned tried; /* slots it was forwarded to, a bit each */
     uint64_t arrival_mono, deadline_mono;
     struct deadline timer;
-    bool tracked; /* in the table and counted */
+    bool tracked;                 /* in the table and counted */
+    bool waits_for_log;           /* goes to its adapter when the entry of the request is durable */
+    struct evidence_item *logged; /* the request's entry; NULL: not appended */
+    struct evidence_item *answer; /* that of the answer or outcome held */
+    yz_buf held;                  /* its frame, without hop */
+    struct exchange *next_refused, *prev_refused; /* refused and held, but never tracked */
     struct exchange *next_stranded;
 };
 

@@ -21,6 +21,8 @@
 #define LINES_PER_SECOND 10u /* about one node */
 #define FAULTS_BURST_S 8.0   /* seconds' worth of them at once */
 #define NONSENSE_BURST_S 16.0
+#define EVIDENCE_QUEUE_ITEMS 65536u
+#define EVIDENCE_QUEUE_BYTES (64u * 1024u * 1024u)
 #define FAREWELL_MS 200u /* for the last answers and the goodbye to leave */
 
 /* -- making and ending -- */
@@ -54,6 +56,23 @@ static int open_trust(struct broker *b, yz_error *err)
     YZ_TRY(yzi_trust_open(&o, &b->trust, err));
     b->directory = yzi_trust_directory(b->trust);
     return YZ_OK;
+}
+
+static int open_evidence(struct broker *b, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_AUTO(yzi_free_ptr) char *publish = NULL;
+    YZ_TRY(yzi_path_join(b->config->home, "state/evidence", &dir));
+    YZ_TRY(yzi_path_join(b->config->home, "log", &publish));
+    struct evidence_options o = {.dir = dir,
+                                 .publish = publish,
+                                 .node = b->node,
+                                 .log = &b->log,
+                                 .clock = b->clock,
+                                 .metrics = &b->metrics,
+                                 .queue_items = EVIDENCE_QUEUE_ITEMS,
+                                 .queue_bytes = EVIDENCE_QUEUE_BYTES};
+    return yzi_evidence_open(&o, &b->evidence, err);
 }
 
 /* May this key connect? By the directory in force; nobody may without one. */
@@ -151,6 +170,7 @@ static int start(struct broker *b, yz_error *err)
     yzi_kept_load(b);
     YZ_TRY(open_replay(b, err));
     YZ_TRY(yzi_net_new(1, &b->net));
+    YZ_TRY(open_evidence(b, err));
     YZ_TRY(listen_everywhere(b, err));
     announce_listening(b);
     struct server_counters counters;
@@ -203,6 +223,11 @@ void yzi_broker_free(struct broker *b)
         yzi_message_fini(&b->parked[i].message);
     }
     yzi_exchanges_fini(&b->exchanges);
+    while (b->refused) {
+        yzi_broker_end(b, b->refused);
+    }
+    yzi_evidence_close(b->evidence);
+    yzi_directory_unref(b->logged_directory);
     yzi_connections_fini(&b->connections);
     yzi_broker_objects_fini(b);
     yzi_offers_free(b->offers);
@@ -582,7 +607,8 @@ static void update_readiness(struct broker *b)
 {
     uint64_t age = 0;
     enum trust_state state = yzi_trust_state(b->trust, &age);
-    bool ready = !b->draining && (state == TRUST_FRESH || state == TRUST_AGING) && is_listed(b);
+    bool ready = !b->draining && (state == TRUST_FRESH || state == TRUST_AGING) && is_listed(b) &&
+                 yzi_evidence_up(b->evidence);
     yzi_metric_set(&b->metrics.ready, ready);
     yzi_metric_set(&b->metrics.freshness_age_ms, age);
     if (ready && !b->said_ready) {
@@ -645,6 +671,7 @@ static void run_timers(struct broker *b)
     yzi_broker_follow_step(b);
     yzi_connections_sweep(&b->connections, b->mono); /* before any is marked gone below */
     drop_the_silent(b);
+    yzi_broker_log_step(b);
     yzi_broker_heartbeats(b, false);
     update_readiness(b);
     update_gauges(b);
@@ -697,9 +724,10 @@ static void read_clock(struct broker *b)
 
 int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
 {
-    struct poll_entry entries[SERVER_POLL_ENTRIES + ADMIN_POLL_ENTRIES + 1];
+    struct poll_entry entries[SERVER_POLL_ENTRIES + ADMIN_POLL_ENTRIES + 2];
     size_t n = yzi_server_poll_entries(b->server, entries);
     n += yzi_admin_poll_entries(b->admin, entries + n);
+    entries[n++] = (struct poll_entry){NULL, yzi_evidence_fd(b->evidence), false};
     if (wake_fd >= 0) {
         entries[n++] = (struct poll_entry){NULL, wake_fd, false};
     }
@@ -713,6 +741,8 @@ int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
     read_clock(b);
     yzi_server_step(b->server);
     yzi_admin_step(b->admin);
+    settle(b);
+    yzi_broker_take_logged(b);
     settle(b);
     receive_some(b);
     run_timers(b);

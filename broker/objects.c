@@ -145,6 +145,10 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
     }
     yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
     push(b, &k->id, FETCH_FRESHNESS, yzi_trust_freshness(b->trust));
+    struct checkpoint_ref seen;
+    if (h.checkpoint.n && yzi_seen_parse(h.checkpoint, &seen) == YZ_OK) {
+        yzi_broker_shown(b, &seen);
+    }
     yzi_broker_heard_version(b, k, h.directory_version);
 }
 
@@ -302,9 +306,17 @@ static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
         return yzi_directory_overlays(b->directory, out);
     case FETCH_CATALOGUE:
         return yzi_offers_each(b->offers, append_offer, out);
-    case FETCH_CONSISTENCY: /* there is no log yet */
-    case FETCH_RECEIPT:
-        return YZ_ENOTFOUND;
+    case FETCH_CONSISTENCY: /* the parser saw to the lengths of both names */
+        return yzi_evidence_consistency(b->evidence, yzi_load_u64(f->name.p),
+                                        yzi_load_u64(f->name.p + 8), yzi_load_u64(f->name.p + 16),
+                                        out);
+    case FETCH_RECEIPT: {
+        yz_uuid id;
+        yz_digest digest;
+        memcpy(id.b, f->name.p, sizeof id.b);
+        memcpy(digest.b, f->name.p + sizeof id.b, sizeof digest.b);
+        return yzi_evidence_receipt(b->evidence, &id, &digest, out);
+    }
     default:
         return YZ_EMALFORMED;
     }
@@ -325,6 +337,10 @@ void yzi_broker_on_fetch(struct broker *b, struct connection *k, const struct fr
                  : YZ_EBUSY;
     if (rc == YZ_OK) {
         k->load->bytes.tokens -= (double)payload.n;
+    }
+    bool of_log = fetch.what == FETCH_RECEIPT || fetch.what == FETCH_CONSISTENCY;
+    if (of_log && rc < 0 && rc != YZ_ENOTFOUND) {
+        return; /* "not found" would be a lie about the log; the peer asks again */
     }
     struct object o = {.token = fetch.token, .what = fetch.what, .found = rc == YZ_OK};
     yzi_buf_clear(&b->out);

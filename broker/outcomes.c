@@ -86,11 +86,10 @@ void yzi_broker_outcomes_flush(struct broker *b)
     yzi_buf_clear(&o->headers);
 }
 
-void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
-                        const yz_digest *digest, const struct outcome_words *w)
+static struct outcome_header header_for(const struct broker *b, const yz_uuid *message_id,
+                                        const yz_digest *digest, const struct outcome_words *w)
 {
-    struct outcomes *o = b->outcomes;
-    struct outcome_header h = {
+    return (struct outcome_header){
         .message_id = *message_id,
         .request_digest = *digest,
         .node = b->node,
@@ -101,6 +100,28 @@ void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const 
         .retry_after_ms = w->retry_after_ms,
         .issued_at = b->wall,
     };
+}
+
+int yzi_broker_outcome_write(struct broker *b, const yz_uuid *message_id, const yz_digest *digest,
+                             const struct outcome_words *w)
+{
+    struct outcome_header h = header_for(b, message_id, digest, w);
+    YZ_AUTO(yzi_buf_fini) yz_buf header;
+    YZ_AUTO(yzi_buf_fini) yz_buf block;
+    yzi_buf_init(&header, YZ_HEADER_MAX);
+    yzi_buf_init(&block, YZ_BLOCK_MAX);
+    YZ_TRY(yzi_outcome_header_write(&h, &header));
+    YZ_TRY(yzi_sign_message(&b->signing, FRAME_OUTCOME, yzi_bytes_buf(&header), &block));
+    yzi_buf_clear(&b->out);
+    return yzi_frame_write(FRAME_OUTCOME, yzi_bytes_buf(&header), yzi_bytes_buf(&block),
+                           (yz_bytes){0}, (yz_bytes){0}, &b->out);
+}
+
+void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const yz_uuid *message_id,
+                        const yz_digest *digest, const struct outcome_words *w)
+{
+    struct outcomes *o = b->outcomes;
+    struct outcome_header h = header_for(b, message_id, digest, w);
     size_t at = o->headers.n;
     int rc = yzi_outcome_header_write(&h, &o->headers);
     if (rc < 0) {

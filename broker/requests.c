@@ -59,6 +59,7 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
     if (yzi_request_header_peek_id(x->request.frame.header, &id)) {
         yzi_broker_outcome(b, &k->id, &id, &digest, w);
     }
+    yzi_broker_count_refusal(k->load, w->status, b->wall);
     if (yzi_broker_may_log(b, k->load)) {
         yzi_log(&EV_REQUEST_REFUSED,
                 (struct log_field[]){log_str("peer", k->node),
@@ -71,6 +72,24 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
     if (is_senders_fault(w)) {
         yzi_broker_fault(b, k);
     }
+}
+
+/* A refusal on the owner's word, of a request whose signature was verified: "asked and refused"
+ * must be provable, so both are entries, and the outcome leaves with their receipt. */
+static void refuse_with_evidence(struct broker *b, struct connection *k, struct exchange *x,
+                                 const struct outcome_words *w)
+{
+    if (yzi_broker_log_request(b, x) < 0) {
+        refuse(b, k, x, w);
+        return;
+    }
+    x->asker = k->load;
+    x->next_refused = b->refused;
+    if (b->refused) {
+        b->refused->prev_refused = x;
+    }
+    b->refused = x;
+    yzi_broker_finish(b, x, w);
 }
 
 /* What was not accepted must not occupy its id: it may be sent again, or, when its signature is
@@ -207,7 +226,7 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
         struct outcome_words w = words(decision.status, decision.reason);
         w.rule = yzi_bytes_buf(&rule);
         forget_id(b, x);
-        refuse(b, k, x, &w);
+        refuse_with_evidence(b, k, x, &w);
         return false;
     }
     if (decision.service->mode != SERVICE_READ && h->slots_n != 1) { /* never to be done by two */
@@ -216,12 +235,7 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
         refuse(b, k, x, &w);
         return false;
     }
-    if (decision.strict || decision.service->mode != SERVICE_READ) {
-        struct outcome_words w = words(OUTCOME_UNAVAILABLE, "needs-evidence-log");
-        forget_id(b, x);
-        refuse(b, k, x, &w);
-        return false;
-    }
+    x->waits_for_log = decision.strict || decision.service->mode != SERVICE_READ;
     yzi_offer_ref(decision.offer);
     x->offer = decision.offer;
     x->service = decision.service;
@@ -282,6 +296,29 @@ static bool keeps_id(struct broker *b, struct connection *k, struct exchange *x)
                     (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
         }
         struct outcome_words w = words(OUTCOME_UNAVAILABLE, "storage");
+        forget_id(b, x);
+        refuse(b, k, x, &w);
+    }
+    return rc == YZ_OK;
+}
+
+static struct outcome_words log_words(int rc)
+{
+    return rc == YZ_EUNAVAILABLE ? words(OUTCOME_UNAVAILABLE, "evidence-log")
+                                 : busy("evidence-queue");
+}
+
+/* Nothing is forwarded that could not be proved afterwards. */
+static bool passes_log(struct broker *b, struct connection *k, struct exchange *x)
+{
+    for (unsigned i = 0; i < x->request.header.brokers_n; i++) {
+        if (yzi_bytes_eq(x->request.header.brokers[i].node.v, b->node.v)) {
+            yzi_broker_shown(b, &x->request.header.brokers[i].checkpoint);
+        }
+    }
+    int rc = yzi_broker_log_request(b, x);
+    if (rc < 0) {
+        struct outcome_words w = log_words(rc);
         forget_id(b, x);
         refuse(b, k, x, &w);
     }
@@ -358,7 +395,7 @@ void yzi_broker_on_request(struct broker *b, struct connection *k, struct messag
     yzi_directory_ref(b->directory);
     if (passes_first_step(b, k, x, parked_before) && passes_replay(b, k, x) &&
         passes_share(b, k, x) && passes_second_step(b, k, x) && passes_grant(b, k, x) &&
-        passes_limits(b, k, x) && keeps_id(b, k, x)) {
+        passes_limits(b, k, x) && keeps_id(b, k, x) && passes_log(b, k, x) && !x->waits_for_log) {
         yzi_broker_forward(b, x, &(struct outcome_words){0});
     }
 }
@@ -411,7 +448,9 @@ static int hand_over(struct broker *b, struct exchange *x, struct connection *k)
 {
     const struct frame *f = &x->request.frame;
     struct hop hop = {.has_time_left = true,
-                      .time_left_ms = (uint32_t)(x->deadline_mono - b->mono)};
+                      .time_left_ms = (uint32_t)(x->deadline_mono - b->mono),
+                      .receipt =
+                          x->waits_for_log ? yzi_bytes_buf(&x->logged->receipt) : (yz_bytes){0}};
     YZ_AUTO(yzi_buf_fini) yz_buf hop_buf;
     yzi_buf_init(&hop_buf, YZ_HOP_MAX);
     YZ_TRY(yzi_hop_write(&hop, &hop_buf));

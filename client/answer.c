@@ -344,6 +344,30 @@ const char *yz_status_name(enum yz_status status)
     return i < sizeof names / sizeof names[0] && names[i] ? names[i] : "?";
 }
 
+enum yz_evidence yz_answer_evidence(const yz_answer *answer)
+{
+    return answer->evidence;
+}
+
+int yz_answer_kept(const yz_answer *answer)
+{
+    return answer->kept;
+}
+
+const char *yz_evidence_name(enum yz_evidence evidence)
+{
+    switch (evidence) {
+    case YZ_EVIDENCE_PROVED:
+        return "proved";
+    case YZ_EVIDENCE_MISSING:
+        return "missing";
+    case YZ_EVIDENCE_FALSE:
+        return "false";
+    default:
+        return "?";
+    }
+}
+
 const char *yz_answer_reason(const yz_answer *answer)
 {
     return answer->reason;

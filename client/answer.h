@@ -26,6 +26,8 @@ struct yz_answer {
     const char *reason, *detail, *rule, *node, *cursor;
     bool has_total;
     uint64_t total;
+    enum yz_evidence evidence;
+    bool kept;
     char message_id[YZ_UUID_TEXT];
     uint32_t elapsed_ms, retry_after_ms;
     uint64_t data_version, policy_version;

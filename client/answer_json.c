@@ -77,6 +77,10 @@ static int write_answer(struct json *j, const yz_answer *a)
     yzi_json_str(j, a->node);
     yzi_json_key(j, "message_id");
     yzi_json_str(j, a->message_id);
+    yzi_json_key(j, "evidence");
+    yzi_json_str(j, yz_evidence_name(a->evidence));
+    yzi_json_key(j, "kept");
+    yzi_json_bool(j, a->kept);
     yzi_json_key(j, "elapsed_ms");
     yzi_json_u64(j, a->elapsed_ms);
     yzi_json_key(j, "retry_after_ms");

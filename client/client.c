@@ -18,6 +18,7 @@
 #include "client/submit.h"
 
 #define ORDERS_PER_STEP 256u
+#define DAY_MS 86400000u
 
 const char *yz_version(void)
 {
@@ -97,6 +98,7 @@ static void *run(void *arg)
                                .clock = c->clock,
                                .signing = &c->signing,
                                .transport = &c->transport,
+                               .kept = c->kept,
                                .trust = c->trust,
                                .net = c->net};
     struct engine *e = NULL;
@@ -171,6 +173,18 @@ static int open_trust(yz_client *c, yz_error *err)
     return yzi_trust_open(&o, &c->trust, err);
 }
 
+static int open_kept(yz_client *c, yz_error *err)
+{
+    if (c->config.keep.days == 0) {
+        return YZ_OK;
+    }
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_TRY(yzi_path_join(c->config.home, "kept", &dir));
+    struct kept_options o = {
+        .dir = dir, .clock = c->clock, .retention_ms = c->config.keep.days * DAY_MS};
+    return yzi_kept_open(&o, &c->kept, err);
+}
+
 static int open_all(yz_client *c, const char *path, yz_error *err)
 {
     YZ_TRY(yzi_client_config_load(path, &c->config, err));
@@ -181,6 +195,7 @@ static int open_all(yz_client *c, const char *path, yz_error *err)
     YZ_TRY(load_key(c, "keys/signing.key", KEY_SIGNING, &c->signing, err));
     YZ_TRY(load_key(c, "keys/transport.key", KEY_TRANSPORT, &c->transport, err));
     YZ_TRY(open_trust(c, err));
+    YZ_TRY(open_kept(c, err));
     YZ_TRY(yzi_net_new(1, &c->net));
     YZ_TRY(yzi_queue_new(HANDED_OVER_MAX + c->config.in_flight, &c->orders));
     YZ_TRY(yzi_async_open(&c->async, c->config.in_flight));
@@ -249,6 +264,7 @@ void yz_client_close(yz_client *client)
     }
     yzi_queue_free(client->orders, NULL); /* the thread left it empty */
     yzi_async_fini(&client->async);
+    yzi_kept_close(client->kept);
     yzi_trust_close(client->trust);
     yzi_net_free(client->net);
     yzi_key_pair_fini(&client->signing);

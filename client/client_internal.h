@@ -11,6 +11,7 @@
 #include "base/queue.h"
 #include "client/async.h"
 #include "client/engine.h"
+#include "evidence/kept.h"
 
 /* Orders between callers and the thread, beside those of submitted calls, for which there is always
  * room: blocking calls, waiting for readiness. */
@@ -21,6 +22,7 @@ struct yz_client {
     const struct clock *clock;
     struct key_pair signing, transport;
     struct trust *trust;
+    struct kept *kept; /* NULL: the configuration keeps nothing */
     struct net *net;
     struct queue *orders;
     int stop_fd;

@@ -9,6 +9,8 @@
 
 #define ARENA_MAX (256u * 1024u)
 
+static const char *const receipt_rules[] = {"require", "report", NULL};
+
 #define AT(field) offsetof(struct client_broker, field)
 static const struct config_field broker_fields[] = {
     {"node", CONFIG_TEXT, AT(node), true, .min = 1, .max = YZ_ID_MAX, .place_offset = AT(node_at),
@@ -24,6 +26,11 @@ static const struct config_field broker_fields[] = {
 static const struct config_field directory_fields[] = {
     {"stop", CONFIG_DURATION, 0, false, "24h", 1000, 30ull * 86400000,
      .help = "Freshness older than this: no call is made and no answer believed."},
+    {0}};
+
+static const struct config_field keep_fields[] = {
+    {"days", CONFIG_U64, 0, false, "90", 0, 36500,
+     .help = "How many days exchanges are kept in home/kept, encrypted, as proof; 0: not at all."},
     {0}};
 
 #define AT(field) offsetof(struct client_config, field)
@@ -46,8 +53,13 @@ const struct config_field yzi_client_config_fields[] = {
      .help = "How many submitted calls may wait to end or to be polled."},
     {"message", CONFIG_SIZE, AT(message), false, "16MiB", 65536, YZ_MESSAGE_MAX,
      .help = "The largest message sent or taken."},
+    {"receipts", CONFIG_ENUM, AT(receipts), false, "require", .names = receipt_rules,
+     .help = "A provider's answer without a true receipt of the broker's log: `require` ends the "
+             "call with an error, `report` shows the answer and says so."},
     {"lock_secrets", CONFIG_BOOL, AT(lock_secrets), false, "true",
      .help = "Fail when secrets cannot be locked in memory. Holds for the whole process."},
+    {"keep", CONFIG_MAP, AT(keep), false, .fields = keep_fields,
+     .help = "What is kept of exchanges, to be proved later (yz evidence list --kept)."},
     {"directory", CONFIG_MAP, AT(directory), false, .fields = directory_fields,
      .help = "How old the directory's freshness may be."},
     {0}};

@@ -10,6 +10,9 @@
 #include "base/config.h"
 #include "proto/id.h"
 
+/* What becomes of a provider's answer without a true receipt. */
+enum client_receipts { RECEIPTS_REQUIRE, RECEIPTS_REPORT };
+
 struct client_broker {
     const char *node, *endpoint;
     const char *key; /* base64 as written; NULL: to be found in directory or anchor */
@@ -22,6 +25,10 @@ struct client_config {
     uint64_t in_flight;         /* calls submitted and not taken by yz_poll */
     uint64_t message;           /* bytes */
     bool lock_secrets;
+    int receipts; /* enum client_receipts */
+    struct {
+        uint64_t days; /* 0: nothing is kept */
+    } keep;
     struct {
         uint64_t stop; /* ms */
     } directory;

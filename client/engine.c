@@ -539,7 +539,8 @@ int yzi_engine_new(const struct engine_options *o, struct engine **out, yz_error
                                .brokers_n = o->config->peers_n,
                                .signing = o->signing,
                                .clock = o->clock,
-                               .message_max = o->config->message};
+                               .message_max = o->config->message,
+                               .keeps_plain = o->kept != NULL};
     for (unsigned i = 0; i < o->config->peers_n; i++) {
         s.brokers[i] = o->config->peers[i].node;
     }
@@ -636,6 +637,7 @@ void yzi_engine_step(struct engine *e, bool *out_more)
         *out_more = *out_more || more;
     }
     run_timers(e, yzi_engine_now(e));
+    yzi_engine_keep_step(e);
     if (e->dirty) {
         e->dirty = false;
         if (e->stranded) {

@@ -28,6 +28,7 @@ struct engine_options {
     const struct clock *clock;
     struct key_pair *signing; /* held */
     struct key_pair *transport;
+    struct kept *kept;   /* NULL: nothing is kept */
     struct trust *trust; /* its changes are the engine's from now on */
     struct net *net;
 };
@@ -68,6 +69,7 @@ uint64_t yzi_engine_deadline(const struct engine *e); /* monotonic ms; UINT64_MA
 void yzi_engine_step(struct engine *e, bool *out_more);
 
 struct engine_counters {
+    uint64_t unkept; /* exchanges that could not be kept */
     uint64_t sent, resent, resealed;
     uint64_t late;     /* answers nobody waits for (any more): late, or duplicates */
     uint64_t unasked;  /* answers from a broker that was not asked */

@@ -11,6 +11,7 @@
 #include "client/engine.h"
 #include "client/seal.h"
 #include "client/services.h"
+#include "evidence/receipt.h"
 #include "net/session.h"
 
 /* How long what is missing may be waited for before it counts as absent. */
@@ -35,6 +36,7 @@ struct peer {
     char why_down[200];
     char alarm[300]; /* the last one; "" */
     struct root_memory roots;
+    struct checkpoint_memory checkpoints;
 };
 
 enum call_state {
@@ -81,9 +83,11 @@ struct engine {
     struct call_list waiting, sent;
     struct table by_id; /* made calls, by message id */
     struct deadlines timers;
-    size_t bytes;        /* of frames kept */
-    bool dirty;          /* something waiting calls wait for may have changed */
-    bool stranded;       /* sent calls may exist that no broker is to answer any more */
+    size_t bytes;          /* of frames kept */
+    bool dirty;            /* something waiting calls wait for may have changed */
+    bool stranded;         /* sent calls may exist that no broker is to answer any more */
+    uint64_t kept_sync_at; /* monotonic ms; 0: nothing to be made durable */
+    uint64_t kept_expire_at;
     uint64_t recheck_at; /* monotonic ms: look at waiting calls, services and sessions then */
     struct engine_counters counters;
 };
@@ -127,6 +131,13 @@ void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f
                          struct message *m);
 /* Answers that waited for a directory: judge those that need wait no longer. */
 void yzi_call_unpark(struct engine *e, struct call *c, bool now);
+
+/* -- keep.c -- */
+/* Keep what a call that ends now can be proved by. `plain`: the answer opened; NULL for an outcome.
+ * Whether it was kept. */
+bool yzi_engine_keep(struct engine *e, const struct call *c, const struct peer *p,
+                     const struct frame *f, const struct plain *plain, yz_node_id signer);
+void yzi_engine_keep_step(struct engine *e);
 
 /* -- peers.c -- */
 YZ_MUST_USE int yzi_peers_open(struct engine *e, yz_error *err);

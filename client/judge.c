@@ -47,6 +47,38 @@ static void unverified(struct engine *e, struct call *c, struct peer *p, const c
     bad_answer(e, c, p, rc == YZ_ENOMEM ? rc : YZ_ESIGNATURE, sentence);
 }
 
+/* -- evidence -- */
+
+/* Does the hop prove that request and answer are in the broker's log? *why says what is wrong when
+ * it does not. */
+static enum yz_evidence evidence_of(struct engine *e, struct call *c, struct peer *p,
+                                    const struct frame *f, enum entry_type type,
+                                    const yz_digest *digest, yz_error *why)
+{
+    struct hop hop;
+    struct receipt r;
+    int rc = yzi_hop_parse(f->hop, &hop);
+    if (rc == YZ_OK && hop.receipt.n == 0) {
+        yzi_fail(why, YZ_ERECEIPT, "it came without a receipt of the broker's log");
+        return YZ_EVIDENCE_MISSING;
+    }
+    rc = rc < 0 ? rc : yzi_receipt_parse(hop.receipt, &r);
+    if (rc == YZ_OK) {
+        const struct receipt_claim claims[] = {{type, digest},
+                                               {ENTRY_REQUEST, &c->envelope.digest}};
+        rc = yzi_receipt_verify(&p->checkpoints, e->directory, (yz_node_id){yzi_bytes_str(p->node)},
+                                yzi_wall_ms(e->o.clock), &r, claims, 2);
+    }
+    if (rc == YZ_OK) {
+        return YZ_EVIDENCE_PROVED;
+    }
+    yzi_fail(why, YZ_ERECEIPT,
+             "its receipt is false: it does not prove that request and answer are in the broker's "
+             "log (%s)",
+             yz_err_name(rc));
+    return YZ_EVIDENCE_FALSE;
+}
+
 /* -- responses -- */
 
 /* The adapter no longer has the key it was sealed to, and says which it has: seal once more. */
@@ -86,6 +118,11 @@ static void take_response(struct engine *e, struct call *c, struct peer *p,
     struct plain plain;
     yz_error err = {0};
     yz_answer *answer = NULL;
+    enum yz_evidence evidence = evidence_of(e, c, p, &r->frame, ENTRY_RESPONSE, &r->digest, &err);
+    if (evidence != YZ_EVIDENCE_PROVED && e->o.config->receipts == RECEIPTS_REQUIRE) {
+        bad_answer(e, c, p, YZ_ERECEIPT, err.text);
+        return;
+    }
     int rc = yzi_envelope_open(e->sealer, &c->envelope, &r->header, r->frame.payload, &text, &plain,
                                &err);
     if (rc == YZ_OK) {
@@ -96,6 +133,10 @@ static void take_response(struct engine *e, struct call *c, struct peer *p,
         bad_answer(e, c, p, ours ? rc : YZ_ESIGNATURE, err.text[0] ? err.text : yz_err_name(rc));
         return;
     }
+    answer->evidence = evidence;
+    struct plain opened; /* the answer has taken the buffer */
+    answer->kept = yzi_plain_parse(yzi_bytes_buf(&answer->plain), &opened) == YZ_OK &&
+                   yzi_engine_keep(e, c, p, &r->frame, &opened, r->header.node);
     yzi_call_finish(e, c, YZ_OK, answer, NULL);
 }
 
@@ -141,6 +182,7 @@ static void judge_outcome(struct engine *e, struct call *c, struct peer *p, cons
         yzi_call_fail(e, c, rc, "no memory for the answer");
         return;
     }
+    answer->evidence = evidence_of(e, c, p, f, ENTRY_OUTCOME, &o.digest, NULL);
     struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
     if (s && (is_local(o.header.status) || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
         s->stale = true; /* what we knew led here */
@@ -152,6 +194,7 @@ static void judge_outcome(struct engine *e, struct call *c, struct peer *p, cons
         c->fallback = answer;
         return;
     }
+    answer->kept = yzi_engine_keep(e, c, p, f, NULL, o.header.node);
     yzi_call_finish(e, c, YZ_OK, answer, NULL);
 }
 

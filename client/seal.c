@@ -197,6 +197,13 @@ static int seal_body(const struct ask *ask, struct draft *d)
     return YZ_OK;
 }
 
+static int keep_plain(const struct draft *d, struct envelope *e)
+{
+    struct plain plain;
+    YZ_TRY(yzi_plain_parse(yzi_bytes_buf(&d->plain), &plain));
+    return yzi_buf_put(&e->plain, yzi_plain_opened(&plain));
+}
+
 static int wrap_for_all(struct sealer *s, struct envelope *e, struct draft *d)
 {
     struct seal_context c = request_context(&d->h);
@@ -247,6 +254,7 @@ static int make(struct sealer *s, const struct ask *ask, const struct service *t
     YZ_ENSURE(d->h.slots_n > 0, YZ_EUNAVAILABLE);
     YZ_TRY(seal_body(ask, d));
     YZ_TRY(wrap_for_all(s, e, d));
+    YZ_TRY(s->o.keeps_plain ? keep_plain(d, e) : YZ_OK);
     return write_frame(s, d, e);
 }
 
@@ -261,6 +269,7 @@ int yzi_envelope_make(struct sealer *s, const struct ask *ask, const struct serv
     yzi_buf_init(&d.block, YZ_BLOCK_MAX);
     struct envelope e = {0};
     yzi_buf_init(&e.frame, YZ_MESSAGE_MAX);
+    yzi_buf_init(&e.plain, YZ_PLAIN_MAX);
     fill_header(s, ask, directory_version, life_ms, conversation, &d.h);
     int rc = make(s, ask, to, &d, &e);
     if (rc < 0) {
@@ -275,6 +284,7 @@ void yzi_envelope_fini(struct sealer *s, struct envelope *e)
 {
     release_epoch(s, e->epoch);
     yzi_buf_fini(&e->frame);
+    yzi_buf_wipe(&e->plain);
     *e = (struct envelope){0};
 }
 

@@ -26,6 +26,7 @@ struct sealer_options {
     struct key_pair *signing; /* held */
     const struct clock *clock;
     size_t message_max;
+    bool keeps_plain; /* envelopes hold on to their plaintext */
 };
 struct sealer;
 YZ_MUST_USE int yzi_sealer_new(const struct sealer_options *o, struct sealer **out);
@@ -33,7 +34,8 @@ void yzi_sealer_free(struct sealer *s); /* all envelopes are finished before */
 
 /* A message made, and what is needed to understand its answer. */
 struct envelope {
-    yz_buf frame;                 /* the identical bytes of every attempt */
+    yz_buf frame; /* the identical bytes of every attempt */
+    yz_buf plain; /* what it commits to, salt first, without padding, where it is to be kept */
     struct request_header header; /* views into `frame` */
     yz_digest digest;
     uint8_t slot_epochs[YZ_SLOTS_MAX][32];

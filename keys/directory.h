@@ -55,6 +55,12 @@ YZ_MUST_USE int yzi_directory_bundle_parse(yz_bytes bundle, yz_bytes *out_manife
 /* That this is a root statement signed by its own root keys at its own threshold: what an anchor
  * must be. YZ_EMALFORMED, YZ_EVERSION, YZ_ESIGNATURE, YZ_ENOMEM, with a sentence in err. */
 YZ_MUST_USE int yzi_directory_check_anchor(yz_bytes root_record, yz_error *err);
+/* That `root_record` may follow `trusted` (yzi_directory_verify) and is parsed into *out. */
+YZ_MUST_USE int yzi_dir_authorise_root(yz_bytes trusted, yz_bytes root_record, struct arena *arena,
+                                       struct root_statement *out, yz_error *err);
+/* That the operators of `root` signed the manifest record and that it is of that statement. */
+YZ_MUST_USE int yzi_dir_check_manifest(const struct root_statement *root, const struct record *r,
+                                       const struct manifest *m, yz_error *err);
 /* The version a manifest record claims; nothing is verified. YZ_EMALFORMED and the parser's. */
 YZ_MUST_USE int yzi_directory_peek(yz_bytes manifest_record, uint64_t *out_version);
 /* Verify everything and build a snapshot: root statement authorised by `trusted_root` (the same, or

@@ -155,12 +155,6 @@ size_t yzi_dir_overlay_key(const struct directory *d, const uint8_t key[32]);
 
 /* -- the root statement -- (directory.c) */
 
-/* That `root_record` may follow `trusted` (yzi_directory_verify) and is parsed into *out. */
-YZ_MUST_USE int yzi_dir_authorise_root(yz_bytes trusted, yz_bytes root_record, struct arena *arena,
-                                       struct root_statement *out, yz_error *err);
-/* That the operators of `root` signed the manifest record and that it is of that statement. */
-YZ_MUST_USE int yzi_dir_check_manifest(const struct root_statement *root, const struct record *r,
-                                       const struct manifest *m, yz_error *err);
 YZ_MUST_USE int yzi_dir_parse_manifest(yz_bytes raw, struct arena *arena, struct record *out_record,
                                        struct manifest *out, yz_error *err);
 /* The first record of the directory's first chunk, which must be the root statement. */

@@ -84,6 +84,11 @@ int yzi_plain_parse(yz_bytes plaintext, struct plain *out)
     return 0;
 }
 
+yz_bytes yzi_plain_opened(const struct plain *p)
+{
+    return yzi_bytes(p->salt.p, p->salt.n + p->committed.n); /* one follows the other */
+}
+
 void yzi_plain_commitment(const struct plain *p, yz_digest *out)
 {
     YZ_ASSERT(p->salt.n == YZ_SALT_BYTES);

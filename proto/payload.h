@@ -27,6 +27,8 @@ size_t yzi_plain_padded(size_t n);
 YZ_MUST_USE int yzi_plain_write(enum plain_type type, yz_bytes head, yz_bytes body, yz_buf *out);
 /* YZ_EMALFORMED also when padding is not zero or not of the size class. */
 YZ_MUST_USE int yzi_plain_parse(yz_bytes plaintext, struct plain *out);
+/* What opens the commitment: salt and committed bytes, without the padding. A view. */
+yz_bytes yzi_plain_opened(const struct plain *p);
 void yzi_plain_commitment(const struct plain *p, yz_digest *out);
 
 /* -- queries -- */

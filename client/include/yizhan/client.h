@@ -197,6 +197,8 @@ enum yz_status {
  *   YZ_EEXPIRED      the directory is too old to act on, or to judge the answer by
  *   YZ_ESIGNATURE    an answer, the owner's offer or an adapter's key does not verify
  *   YZ_EMALFORMED    a signed answer came that is not in the format
+ *   YZ_ERECEIPT      an answer came without a receipt of the broker's log, or with a false one, and
+ *                    the configuration requires receipts (it does unless it says `report`)
  *   YZ_ESTALEKEY     the adapter changed its sealing key twice during the call
  *   YZ_EBUSY         too many calls, or bytes of calls, are under way in this client
  *   YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key,
@@ -286,6 +288,21 @@ YZ_API const char *yz_answer_rule(const yz_answer *answer);
 YZ_API const char *yz_answer_node(const yz_answer *answer);
 YZ_API const char *yz_answer_message_id(const yz_answer *answer);
 YZ_API uint32_t yz_answer_elapsed(const yz_answer *answer);
+/* Whether the broker proved that request and answer are in its log: a receipt under the log key of
+ * the directory (docs/evidence.md). A provider's answer without proof is shown only when the
+ * configuration says `receipts: report`. A broker's outcome may have none: refusals for overload
+ * are logged in sum, and nothing is when the log is what fails. */
+enum yz_evidence {
+    YZ_EVIDENCE_PROVED = 1,
+    YZ_EVIDENCE_MISSING = 2, /* no receipt came */
+    YZ_EVIDENCE_FALSE = 3    /* one came that does not prove it */
+};
+YZ_API enum yz_evidence yz_answer_evidence(const yz_answer *answer);
+/* 1 when the exchange was kept in the client's home (docs/evidence.md); 0 when the configuration
+ * says `keep: {days: 0}`, or when it could not be, for want of disk space for example. */
+YZ_API int yz_answer_kept(const yz_answer *answer);
+/* "proved", "missing" or "false". */
+YZ_API const char *yz_evidence_name(enum yz_evidence evidence);
 /* With YZ_STATUS_BUSY: milliseconds to wait before trying again; 0 when not said. */
 YZ_API uint32_t yz_answer_retry_after(const yz_answer *answer);
 /* The data set's change sequence and the offer's version the provider answered from; 0

@@ -9,6 +9,7 @@
 
 #include "proto/link.h"
 #include "proto/payload.h"
+#include "tests/support/world_evidence.h"
 
 #define OK(call) assert_int_equal((call), 0)
 #define REAL_SECONDS 10u
@@ -228,13 +229,31 @@ void puppet_offer(struct puppet *p, struct world_node *const *adapters)
     p->service_found = true;
 }
 
+/* As an honest broker does, unless told otherwise. */
+static void deliver(struct puppet *p, const struct frame *q, const struct world_message *m)
+{
+    yz_digest digest;
+    YZ_AUTO(yzi_buf_fini) yz_buf frame;
+    yz_world_buf(&frame);
+    yzi_frame_digest(q->header, q->block, &digest);
+    if (p->no_receipts) {
+        puppet_send(p, yzi_bytes_buf(&m->raw));
+        return;
+    }
+    if (p->false_receipts) { /* of another request */
+        digest.b[0] ^= 1;
+    }
+    yz_world_deliver(p->w, p->broker, &digest, m, &frame);
+    puppet_send(p, yzi_bytes_buf(&frame));
+}
+
 void puppet_respond(struct puppet *p, const struct world_response *r, unsigned request)
 {
     struct frame q = puppet_request(p, request);
     struct world_message m;
     p->client = p->from[request];
     yz_world_response(p->w, r, &q, &m);
-    puppet_send(p, yzi_bytes_buf(&m.raw));
+    deliver(p, &q, &m);
     yz_world_message_fini(&m);
 }
 
@@ -245,7 +264,7 @@ void puppet_outcome(struct puppet *p, struct world_node *by, enum outcome_status
     struct world_message m;
     p->client = p->from[request];
     yz_world_outcome(p->w, by, &q, status, reason, &m);
-    puppet_send(p, yzi_bytes_buf(&m.raw));
+    deliver(p, &q, &m);
     yz_world_message_fini(&m);
 }
 

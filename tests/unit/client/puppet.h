@@ -35,6 +35,7 @@ struct puppet {
     struct connection_id client; /* whom to send to: who spoke last */
     unsigned hellos, fetches;
     bool no_freshness, no_service_answer, no_directory;
+    bool no_receipts, false_receipts;
     bool service_found;
     yz_buf service; /* the payload of FETCH_SERVICE */
     yz_buf requests[PUPPET_REQUESTS_MAX];

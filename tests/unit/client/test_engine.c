@@ -87,6 +87,80 @@ static void test_call__a_provider_denies(void **state)
     assert_string_equal(yz_answer_reason(s->call.answer), "field");
 }
 
+/* -- evidence -- */
+
+static void test_evidence__an_answer_in_the_log_is_proved(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    assert_int_equal(yz_answer_evidence(s->call.answer), YZ_EVIDENCE_PROVED);
+}
+
+static void expect_without_evidence(struct stage *s, const char *says)
+{
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_ERECEIPT, says);
+    assert_int_equal(stage_counters(s).rejected, 1);
+}
+
+static void test_evidence__an_answer_without_a_receipt_does_not_count(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_receipts = true;
+    expect_without_evidence(s, "without a receipt");
+}
+
+static void test_evidence__an_answer_with_a_false_receipt_does_not_count(void **state)
+{
+    struct stage *s = *state;
+    s->b1.false_receipts = true;
+    expect_without_evidence(s, "its receipt is false");
+}
+
+static void expect_reported(struct stage *s, enum yz_evidence evidence)
+{
+    s->config.receipts = RECEIPTS_REPORT;
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    assert_int_equal(yz_answer_evidence(s->call.answer), evidence);
+}
+
+static void test_evidence__is_reported_as_missing_where_it_is_not_required(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_receipts = true;
+    expect_reported(s, YZ_EVIDENCE_MISSING);
+}
+
+static void test_evidence__is_reported_as_false_where_it_is_not_required(void **state)
+{
+    struct stage *s = *state;
+    s->b1.false_receipts = true;
+    expect_reported(s, YZ_EVIDENCE_FALSE);
+}
+
+static void test_evidence__an_outcome_may_have_none(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_receipts = true;
+    stage_ready(s);
+    stage_call_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_DENIED, "no-grant", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_DENIED, "no-grant", "CN/@b1");
+    assert_int_equal(yz_answer_evidence(s->call.answer), YZ_EVIDENCE_MISSING);
+}
+
 /* -- what does not verify -- */
 
 static void expect_untrue(struct stage *s, const char *says)
@@ -429,6 +503,12 @@ int main(void)
         ONE(test_call__the_service_is_asked_for_once_a_minute),
         ONE(test_call__a_broker_denies),
         ONE(test_call__a_provider_denies),
+        ONE(test_evidence__an_answer_in_the_log_is_proved),
+        ONE(test_evidence__an_answer_without_a_receipt_does_not_count),
+        ONE(test_evidence__an_answer_with_a_false_receipt_does_not_count),
+        ONE(test_evidence__is_reported_as_missing_where_it_is_not_required),
+        ONE(test_evidence__is_reported_as_false_where_it_is_not_required),
+        ONE(test_evidence__an_outcome_may_have_none),
         ONE(test_answer__signed_by_another_key_does_not_count),
         ONE(test_answer__with_a_broken_signature_does_not_count),
         ONE(test_answer__in_the_name_of_another_slot_does_not_count),

@@ -427,6 +427,20 @@ static void test_engine__a_broker_nobody_knows_the_key_of_is_a_fault(void **stat
 }
 
 #define ONE(t) cmocka_unit_test_setup_teardown(t, stage_one_broker, stage_tear_down)
+static void test_evidence__another_broker_may_do_better(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_receipts = true;
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    assert_int_equal(yz_answer_evidence(s->call.answer), YZ_EVIDENCE_PROVED);
+}
+
 #define TWO(t) cmocka_unit_test_setup_teardown(t, stage_two_brokers, stage_tear_down)
 
 int main(void)
@@ -437,6 +451,7 @@ int main(void)
         ONE(test_broker__after_a_reconnect_gets_the_identical_bytes),
         TWO(test_broker__when_it_dies_another_gets_the_identical_bytes),
         TWO(test_broker__without_adapters_another_is_asked),
+        TWO(test_evidence__another_broker_may_do_better),
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
         TWO(test_broker__that_forges_cannot_keep_the_true_answer_away),
