@@ -73,7 +73,8 @@ void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x, const stru
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
 {
     release_adapter(b, x);
-    if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, w) == YZ_OK &&
+    if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, w) ==
+            YZ_OK &&
         yzi_broker_hold(b, x, ENTRY_OUTCOME, yzi_bytes_buf(&b->out)) == YZ_OK) {
         log_refused(b, x, w);
         yzi_metric_add(&b->metrics.outcomes[w->status], 1);

@@ -222,6 +222,7 @@ int yzi_answer_of_provider(const struct response_header *h, const struct plain *
     YZ_AUTO(yzi_answer_free_ptr) yz_answer *a = NULL;
     YZ_TRY(new_answer(&a));
     a->origin = YZ_ORIGIN_PROVIDER;
+    a->evidence = YZ_EVIDENCE_MISSING; /* until a receipt was checked */
     a->status = h->status == RESPONSE_INDETERMINATE ? YZ_STATUS_INDETERMINATE : YZ_STATUS_OK;
     a->data_version = h->data_version;
     a->policy_version = h->policy_version;
@@ -288,6 +289,7 @@ int yzi_answer_of_broker(const struct outcome_header *h, yz_answer **out)
     YZ_AUTO(yzi_answer_free_ptr) yz_answer *a = NULL;
     YZ_TRY(new_answer(&a));
     a->origin = YZ_ORIGIN_BROKER;
+    a->evidence = YZ_EVIDENCE_MISSING;
     const struct broker_word *word = broker_word(h->status);
     a->status = word->status;
     a->detail = word->detail;

@@ -80,10 +80,12 @@ static bool is_named(const char *list, const char *name)
     return false;
 }
 
-/* How much is logged, remembered of roots, or told of handshakes has to do with time. */
+/* How much is logged, remembered of roots, told of handshakes, or committed together has to do with
+ * time. */
 static bool is_of_no_account(const char *name)
 {
-    return is_named("lines_left_out root_hits handshakes handshakes_refused", name);
+    return is_named("lines_left_out root_hits handshakes handshakes_refused", name) ||
+           strncmp(name, "evidence_", strlen("evidence_")) == 0;
 }
 
 uint64_t siege_counter(const struct broker_state *b, const char *name)

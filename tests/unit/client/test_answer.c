@@ -171,7 +171,8 @@ static void test_json__is_exact(void **state)
         json,
         "{\"origin\":\"provider\",\"status\":\"ok\",\"reason\":\"\",\"detail\":\"\","
         "\"rule\":\"g-1\",\"node\":\"CN/GOV/MCA/@a1\","
-        "\"message_id\":\"01976e3b-8c00-7abc-8def-000102030405\",\"elapsed_ms\":0,"
+        "\"message_id\":\"01976e3b-8c00-7abc-8def-000102030405\",\"evidence\":\"missing\",\"kept\":"
+        "false,\"elapsed_ms\":0,"
         "\"retry_after_ms\":0,\"data_version\":42,\"policy_version\":7,\"records\":["
         "{\"name\":\"王\\\"建国\\\"\\n\",\"children\":-9223372036854775808,"
         "\"area\":567.8900000000000000001,\"since\":\"1980-01-01\","
@@ -207,6 +208,8 @@ static void test_json__pretty_is_indented(void **state)
                               "  \"rule\": \"in-flight-per-peer\",\n"
                               "  \"node\": \"CN/@b1\",\n"
                               "  \"message_id\": \"01976e3b-8c00-7abc-8def-000102030405\",\n"
+                              "  \"evidence\": \"missing\",\n"
+                              "  \"kept\": false,\n"
                               "  \"elapsed_ms\": 0,\n"
                               "  \"retry_after_ms\": 100,\n"
                               "  \"data_version\": 0,\n"
