@@ -256,7 +256,7 @@ void yzi_evidence_close(struct evidence *e)
     drop_all(&e->pending);
     drop_all(&e->done);
     yzi_spine_fini(&e->spine);
-    yzi_store_close(e->store);
+    yzi_ledger_close(e->store);
     if (e->fd >= 0) {
         close(e->fd);
     }

@@ -125,9 +125,9 @@ static int put_store(struct evidence *e, uint64_t log, yz_error *err)
         return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", e->dir);
     }
     pthread_rwlock_wrlock(&e->store_lock);
-    yzi_store_close(e->store);
+    yzi_ledger_close(e->store);
     e->store = NULL;
-    int rc = yzi_store_open(path, true, &e->store, err);
+    int rc = yzi_ledger_open(path, true, &e->store, err);
     pthread_rwlock_unlock(&e->store_lock);
     return rc;
 }
@@ -174,16 +174,16 @@ static int begin_log(struct evidence *e, uint64_t log, const struct log_cite *ci
     YZ_TRY(put_store(e, number, err));
     e->head = (struct store_head){.log = number};
     memcpy(e->head.key, e->o.log->public_key, sizeof e->head.key);
-    int rc = yzi_store_identify(e->store, &e->head);
+    int rc = yzi_ledger_identify(e->store, &e->head);
     rc = rc < 0 ? rc : yzi_spine_load(&e->spine, 0);
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot begin a log (%s)", yzi_store_path(e->store),
+        return yzi_fail(err, rc, "%s: cannot begin a log (%s)", yzi_ledger_path(e->store),
                         yz_err_name(rc));
     }
     YZ_TRY(yzi_writer_cite(e, cite, reason, err));
     rc = yzi_writer_save(e); /* so that every log that is named has a signed checkpoint on disk */
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot write (%s)", yzi_store_path(e->store),
+        return yzi_fail(err, rc, "%s: cannot write (%s)", yzi_ledger_path(e->store),
                         yz_err_name(rc));
     }
     YZ_TRY(write_current(e->dir, number, err));
@@ -210,8 +210,8 @@ static int root_at(struct evidence *e, const struct store_head *h, uint64_t size
     struct store_tree tree;
     struct tree_source source;
     struct tree_edge edge;
-    YZ_TRY(yzi_store_read(e->store, &t));
-    yzi_store_tree(&tree, e->store, t, h->size, &source);
+    YZ_TRY(yzi_ledger_read(e->store, &t));
+    yzi_ledger_tree(&tree, e->store, t, h->size, &source);
     YZ_TRY(yzi_tree_edge(&source, size, &edge));
     *out = edge.root;
     return YZ_OK;
@@ -229,7 +229,7 @@ static int is_on_tree(struct evidence *e, const struct store_head *h, uint64_t s
     int rc = root_at(e, h, size, &ours);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot read the tree at size %" PRIu64 " (%s)",
-                        yzi_store_path(e->store), size, yz_err_name(rc));
+                        yzi_ledger_path(e->store), size, yz_err_name(rc));
     }
     *out = yzi_digest_eq(&ours, root);
     return YZ_OK;
@@ -251,7 +251,7 @@ static int judge(struct evidence *e, const struct store_head *h, const char **ou
             return yzi_fail(err, YZ_ECORRUPT,
                             "%s: the tree does not lead to the checkpoint signed at size %" PRIu64
                             ": the store is damaged; restore it from a backup",
-                            yzi_store_path(e->store), h->signed_size);
+                            yzi_ledger_path(e->store), h->signed_size);
         }
     }
     int rc = yzi_published_checkpoint(e, h->log, &published, err);
@@ -260,7 +260,7 @@ static int judge(struct evidence *e, const struct store_head *h, const char **ou
         YZ_TRY(is_on_tree(e, h, published.size, &published.root, &fits, err));
         *cite = published.size > cite->size ? published : *cite;
     }
-    YZ_ENSURE(yzi_store_is_original(e->store, h, &original) == YZ_OK, YZ_EIO);
+    YZ_ENSURE(yzi_ledger_is_original(e->store, h, &original) == YZ_OK, YZ_EIO);
     if (!fits || !original) {
         *out_reason = "restored";
     } else if (h->state == STORE_CLOSED) {
@@ -274,11 +274,12 @@ static int judge(struct evidence *e, const struct store_head *h, const char **ou
 static int read_head(struct evidence *e, struct store_head *out, yz_error *err)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    int rc = yzi_store_read(e->store, &t);
+    int rc = yzi_ledger_read(e->store, &t);
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_store_path(e->store), yz_err_name(rc));
+        return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(e->store),
+                        yz_err_name(rc));
     }
-    return yzi_store_head(e->store, t, out, err);
+    return yzi_ledger_head(e->store, t, out, err);
 }
 
 /* Folders without `current`: at most the beginning of a first log, which nobody was told of. */
@@ -297,7 +298,7 @@ static int open_first(struct evidence *e, yz_error *err)
     static const struct log_cite none;
     int rc = each_log(e->dir, check_unnamed, e, err);
     pthread_rwlock_wrlock(&e->store_lock);
-    yzi_store_close(e->store);
+    yzi_ledger_close(e->store);
     e->store = NULL;
     pthread_rwlock_unlock(&e->store_lock);
     if (rc < 0) {
@@ -324,7 +325,7 @@ int yzi_logs_open(struct evidence *e, yz_error *err)
     YZ_TRY(read_head(e, &h, err));
     if (h.log != log || h.size == 0) {
         return yzi_fail(err, YZ_ECORRUPT, "%s: the store of log %" PRIu64 " is %s; restore it",
-                        yzi_store_path(e->store), log, h.log ? "another log's" : "empty");
+                        yzi_ledger_path(e->store), log, h.log ? "another log's" : "empty");
     }
     YZ_TRY(judge(e, &h, &reason, &cite, err));
     return reason ? begin_log(e, log, &cite, reason, err) : yzi_writer_adopt(e, err);

@@ -32,7 +32,7 @@ static int damaged(struct publication *p, yz_error *err, const char *what, uint6
                    uint64_t count)
 {
     return yzi_fail(err, YZ_ECORRUPT, "%s: %s of entries %" PRIu64 " to %" PRIu64,
-                    yzi_store_path(p->store), what, from, from + count - 1);
+                    yzi_ledger_path(p->store), what, from, from + count - 1);
 }
 
 /* The lowest row of the tile the file is of, checked against the hash the store keeps of it. */
@@ -42,10 +42,10 @@ static int load_tile(struct publication *p, const struct log_file *f, yz_error *
     uint64_t from = f->number << TILE_BITS * (level + 1);
     uint64_t count = (uint64_t)f->width << TILE_BITS * level;
     yzi_tile_init(&p->tile, level, f->number);
-    int rc = yzi_store_fill(p->store, p->txn, &p->tile, f->width);
+    int rc = yzi_ledger_fill(p->store, p->txn, &p->tile, f->width);
     if (rc == YZ_OK && f->width == TILE_WIDTH) {
         yz_digest kept;
-        rc = yzi_store_hash(p->store, p->txn, level, f->number, &kept);
+        rc = yzi_ledger_hash(p->store, p->txn, level, f->number, &kept);
         if (rc == YZ_OK && !yzi_digest_eq(&kept, yzi_tile_root(&p->tile))) {
             return damaged(p, err, "the entries do not lead to the hash", from, count);
         }
@@ -53,7 +53,7 @@ static int load_tile(struct publication *p, const struct log_file *f, yz_error *
     if (rc == YZ_ECORRUPT) {
         return damaged(p, err, "something is missing", from, count);
     }
-    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_store_path(p->store),
+    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
                              yz_err_name(rc))
                   : YZ_OK;
 }
@@ -62,7 +62,7 @@ static int load_tile(struct publication *p, const struct log_file *f, yz_error *
 static int bundle(struct publication *p, const struct log_file *f)
 {
     uint8_t entries[TILE_WIDTH * YZ_ENTRY_BYTES];
-    YZ_TRY(yzi_store_entries(p->store, p->txn, f->number << TILE_BITS, f->width, entries));
+    YZ_TRY(yzi_ledger_entries(p->store, p->txn, f->number << TILE_BITS, f->width, entries));
     for (unsigned i = 0; i < f->width; i++) {
         yzi_store_u16(p->bytes + (size_t)i * BUNDLE_ENTRY_BYTES, YZ_ENTRY_BYTES);
         memcpy(p->bytes + (size_t)i * BUNDLE_ENTRY_BYTES + 2, entries + (size_t)i * YZ_ENTRY_BYTES,
@@ -78,7 +78,7 @@ int yzi_publication_content(struct publication *p, const struct log_file *f, yz_
     if (f->kind == LOG_FILE_BUNDLE) {
         int rc = bundle(p, f);
         if (rc < 0) {
-            return yzi_fail(err, rc, "%s: cannot read entries (%s)", yzi_store_path(p->store),
+            return yzi_fail(err, rc, "%s: cannot read entries (%s)", yzi_ledger_path(p->store),
                             yz_err_name(rc));
         }
         *out = yzi_bytes(p->bytes, (size_t)f->width * BUNDLE_ENTRY_BYTES);
@@ -187,8 +187,8 @@ static int refresh(struct pass *s, yz_error *err)
     }
     s->in_txn = 0;
     yzi_db_abort(&p->txn);
-    int rc = yzi_store_read(p->store, &p->txn);
-    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_store_path(p->store),
+    int rc = yzi_ledger_read(p->store, &p->txn);
+    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
                              yz_err_name(rc))
                   : YZ_OK;
 }
@@ -231,12 +231,12 @@ static int check_root(struct pass *s, yz_error *err)
     struct publication *p = s->p;
     s->in_txn = 0;
     YZ_TRY(refresh(s, err));
-    yzi_store_tree(&tree, p->store, p->txn, p->at.size, &source);
+    yzi_ledger_tree(&tree, p->store, p->txn, p->at.size, &source);
     int rc = yzi_tree_edge(&source, p->at.size, &edge);
     if (rc < 0 || !yzi_digest_eq(&edge.root, &p->at.root)) {
         return yzi_fail(err, rc == YZ_OK ? YZ_ECORRUPT : rc,
                         "%s: the tree does not lead to the checkpoint of size %" PRIu64,
-                        yzi_store_path(p->store), p->at.size);
+                        yzi_ledger_path(p->store), p->at.size);
     }
     return YZ_OK;
 }
@@ -321,9 +321,9 @@ static int publish_older(struct evidence *e, struct publication *p, uint64_t log
     if (yzi_logs_path(e->dir, log, &path) < 0) {
         return yzi_fail(err, YZ_ENOMEM, "%s: out of memory", e->dir);
     }
-    YZ_TRY(yzi_store_open(path, false, &p->store, err));
-    YZ_TRY(yzi_store_read(p->store, &p->txn));
-    YZ_TRY(yzi_store_head(p->store, p->txn, &h, err));
+    YZ_TRY(yzi_ledger_open(path, false, &p->store, err));
+    YZ_TRY(yzi_ledger_read(p->store, &p->txn));
+    YZ_TRY(yzi_ledger_head(p->store, p->txn, &h, err));
     p->at = (struct evidence_now){.log = log, .size = h.signed_size, .root = h.signed_root};
     memcpy(p->at.signature, h.signature, sizeof p->at.signature);
     int rc = yzi_published_checkpoint(e, log, &there, err);
@@ -348,7 +348,7 @@ static void publish_all_older(struct evidence *e, struct publication *p, uint64_
         p->store = NULL;
         int rc = publish_older(e, p, logs[i], &err);
         publication_end(p);
-        yzi_store_close(p->store);
+        yzi_ledger_close(p->store);
         p->store = NULL;
         if (rc < 0) {
             yzi_log_error(&EV_EVIDENCE_PUBLISH, &err,
@@ -404,7 +404,7 @@ static int begin(struct publisher *b, yz_error *err)
         p->at.size = there.size;
         p->at.root = there.root;
         memcpy(p->at.signature, there.signature, sizeof there.signature);
-        YZ_TRY(yzi_store_read(p->store, &p->txn));
+        YZ_TRY(yzi_ledger_read(p->store, &p->txn));
         rc = yzi_scrub_edge(p, &b->scrub);
         yzi_db_abort(&p->txn);
         p->at = newest;
@@ -436,7 +436,7 @@ static int pass_locked(struct publisher *b, unsigned scrub, yz_error *err)
         b->size = p->at.size;
     }
     yzi_db_abort(&p->txn);
-    YZ_TRY(yzi_store_read(p->store, &p->txn));
+    YZ_TRY(yzi_ledger_read(p->store, &p->txn));
     int rc = yzi_scrub_some(p, &b->scrub, scrub);
     return rc == YZ_ENOTFOUND ? YZ_OK : rc;
 }

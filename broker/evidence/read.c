@@ -21,7 +21,7 @@ struct reading {
 static void reading_fini(struct reading *r)
 {
     yzi_db_abort(&r->txn);
-    yzi_store_close(r->own);
+    yzi_ledger_close(r->own);
     if (r->locked) {
         pthread_rwlock_unlock(&r->e->store_lock);
     }
@@ -41,10 +41,10 @@ static int read_older(struct reading *r, uint64_t log)
     struct store_head h;
     YZ_TRY(yzi_logs_path(r->e->dir, log, &path));
     YZ_ENSURE(yzi_file_exists(path), YZ_ENOTFOUND);
-    YZ_TRY(yzi_store_open(path, false, &r->own, &err));
+    YZ_TRY(yzi_ledger_open(path, false, &r->own, &err));
     r->store = r->own;
-    YZ_TRY(yzi_store_read(r->store, &r->txn));
-    YZ_TRY(yzi_store_head(r->store, r->txn, &h, &err));
+    YZ_TRY(yzi_ledger_read(r->store, &r->txn));
+    YZ_TRY(yzi_ledger_head(r->store, r->txn, &h, &err));
     r->now = (struct evidence_now){
         .log = log, .size = h.signed_size, .pruned = h.pruned, .root = h.signed_root};
     memcpy(r->now.signature, h.signature, sizeof r->now.signature);
@@ -64,12 +64,12 @@ static int read_begin(struct reading *r, struct evidence *e, uint64_t log)
     }
     YZ_ENSURE(e->store, YZ_EUNAVAILABLE);
     r->store = e->store;
-    YZ_TRY(yzi_store_read(r->store, &r->txn));
+    YZ_TRY(yzi_ledger_read(r->store, &r->txn));
     /* The transaction may see a store that the writer has just put in the place of the one `now`
      * speaks of; only between the two is that possible, and it is over when `up` is true again. */
     struct store_head h;
     yz_error err = {0};
-    YZ_TRY(yzi_store_head(r->store, r->txn, &h, &err));
+    YZ_TRY(yzi_ledger_head(r->store, r->txn, &h, &err));
     return h.log == r->now.log && h.size >= r->now.size ? YZ_OK : YZ_EUNAVAILABLE;
 }
 
@@ -82,7 +82,7 @@ int yzi_evidence_consistency(struct evidence *e, uint64_t log, uint64_t m, uint6
     YZ_ENSURE(m <= n && log != 0, YZ_EINVAL);
     YZ_TRY(read_begin(&r, e, log));
     YZ_ENSURE(n <= r.now.size, YZ_ENOTFOUND);
-    yzi_store_tree(&tree, r.store, r.txn, r.now.size, &source);
+    yzi_ledger_tree(&tree, r.store, r.txn, r.now.size, &source);
     YZ_TRY(yzi_nodes_consistency(m, n, source.node, source.ctx, &proof));
     size_t before = out->n;
     for (unsigned i = 0; i < proof.n; i++) {
@@ -114,7 +114,7 @@ static bool is_wanted(void *ctx, uint64_t index)
     if (index >= w->below) {
         return false;
     }
-    w->rc = yzi_store_entry(w->r->store, w->r->txn, index, bytes);
+    w->rc = yzi_ledger_entry(w->r->store, w->r->txn, index, bytes);
     if (w->rc == YZ_OK && yzi_entry_parse(yzi_bytes(bytes, sizeof bytes), &w->entry) < 0) {
         w->rc = YZ_ECORRUPT;
     }
@@ -125,7 +125,7 @@ static bool is_wanted(void *ctx, uint64_t index)
 static int find(struct wanted *w, const yz_uuid *id, enum entry_type type)
 {
     w->rc = YZ_OK;
-    YZ_TRY(yzi_store_find(w->r->store, w->r->txn, id, type, is_wanted, w));
+    YZ_TRY(yzi_ledger_find(w->r->store, w->r->txn, id, type, is_wanted, w));
     return w->rc;
 }
 
@@ -154,7 +154,7 @@ static int receipt_of(struct reading *r, const yz_uuid *id, const yz_digest *dig
     bool alone = rc == YZ_ENOTFOUND;
     rc = alone ? find(&answer, id, ENTRY_REQUEST) : rc;
     YZ_TRY(rc);
-    yzi_store_tree(&tree, r->store, r->txn, r->now.size, &source);
+    yzi_ledger_tree(&tree, r->store, r->txn, r->now.size, &source);
     YZ_TRY(yzi_tree_edge(&source, r->now.size, &edge));
     out->entries_n = 0;
     request.below = answer.index;
@@ -199,7 +199,7 @@ int yzi_evidence_receipt_at(struct evidence *e, uint64_t log, uint64_t index, yz
     struct wanted w = {.r = &r, .below = r.now.size};
     is_wanted(&w, index);
     YZ_TRY(w.rc);
-    yzi_store_tree(&tree, r.store, r.txn, r.now.size, &source);
+    yzi_ledger_tree(&tree, r.store, r.txn, r.now.size, &source);
     YZ_TRY(yzi_tree_edge(&source, r.now.size, &edge));
     YZ_TRY(add_entry(&receipt, &w, &source, &edge));
     *out_digest = w.entry.digest;
@@ -234,7 +234,7 @@ static int is_ahead(struct evidence *e, const struct checkpoint_ref *ref, bool *
     if (ref->size == r.now.size) {
         root = r.now.root;
     } else {
-        yzi_store_tree(&tree, r.store, r.txn, r.now.size, &source);
+        yzi_ledger_tree(&tree, r.store, r.txn, r.now.size, &source);
         YZ_TRY(yzi_nodes_root(ref->size, source.node, source.ctx, &root));
     }
     *out = !yzi_digest_eq(&root, &ref->root);
@@ -309,8 +309,8 @@ int yzi_evidence_each(struct evidence *e, uint64_t from, uint64_t n,
     for (uint64_t i = from; i < end; i++) {
         uint8_t bytes[YZ_ENTRY_BYTES];
         yz_bytes body = {0};
-        YZ_TRY(yzi_store_entry(r.store, r.txn, i, bytes));
-        int rc = i < r.now.pruned ? YZ_ENOTFOUND : yzi_store_body(r.store, r.txn, i, &body);
+        YZ_TRY(yzi_ledger_entry(r.store, r.txn, i, bytes));
+        int rc = i < r.now.pruned ? YZ_ENOTFOUND : yzi_ledger_body(r.store, r.txn, i, &body);
         YZ_ENSURE(rc == YZ_OK || (rc == YZ_ENOTFOUND && i < r.now.pruned),
                   rc == YZ_ENOTFOUND ? YZ_ECORRUPT : rc);
         if (visit(ctx, i, yzi_bytes(bytes, sizeof bytes), body) != 0) {

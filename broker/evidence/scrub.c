@@ -14,7 +14,7 @@ static int check_bodies(struct publication *p, uint64_t number, yz_error *err)
 {
     uint8_t entries[TILE_WIDTH * YZ_ENTRY_BYTES];
     uint64_t from = number << TILE_BITS;
-    YZ_TRY(yzi_store_entries(p->store, p->txn, from, TILE_WIDTH, entries));
+    YZ_TRY(yzi_ledger_entries(p->store, p->txn, from, TILE_WIDTH, entries));
     for (unsigned i = 0; i < TILE_WIDTH; i++) {
         uint64_t index = from + i;
         struct entry e;
@@ -25,13 +25,13 @@ static int check_bodies(struct publication *p, uint64_t number, yz_error *err)
         }
         int rc =
             yzi_entry_parse(yzi_bytes(entries + (size_t)i * YZ_ENTRY_BYTES, YZ_ENTRY_BYTES), &e);
-        rc = rc < 0 ? rc : yzi_store_body(p->store, p->txn, index, &body);
+        rc = rc < 0 ? rc : yzi_ledger_body(p->store, p->txn, index, &body);
         if (rc == YZ_OK) {
             yzi_entry_digest(body, &digest);
         }
         if (rc < 0 || !yzi_digest_eq(&digest, &e.digest)) {
             return yzi_fail(err, YZ_ECORRUPT, "%s: the body of entry %" PRIu64 " is %s",
-                            yzi_store_path(p->store), index,
+                            yzi_ledger_path(p->store), index,
                             rc == YZ_ENOTFOUND ? "missing" : "not the one in the log");
         }
     }

@@ -47,10 +47,10 @@ static int open_handles(struct store *s)
 
 static void store_drop(struct store **s)
 {
-    yzi_store_close(*s);
+    yzi_ledger_close(*s);
 }
 
-int yzi_store_open(const char *path, bool create, struct store **out, yz_error *err)
+int yzi_ledger_open(const char *path, bool create, struct store **out, yz_error *err)
 {
     YZ_AUTO(store_drop) struct store *s = NULL;
     if (yzi_alloc(1, sizeof *s, &s) < 0 || yzi_bytes_dup_str(yzi_bytes_str(path), &s->path) < 0) {
@@ -68,7 +68,7 @@ int yzi_store_open(const char *path, bool create, struct store **out, yz_error *
     return YZ_OK;
 }
 
-void yzi_store_close(struct store *s)
+void yzi_ledger_close(struct store *s)
 {
     if (s) {
         yzi_db_close(s->env);
@@ -77,12 +77,12 @@ void yzi_store_close(struct store *s)
     }
 }
 
-const char *yzi_store_path(const struct store *s)
+const char *yzi_ledger_path(const struct store *s)
 {
     return s->path;
 }
 
-int yzi_store_identify(struct store *s, struct store_head *head)
+int yzi_ledger_identify(struct store *s, struct store_head *head)
 {
     struct db_file f;
     YZ_TRY(yzi_db_file(s->env, &f));
@@ -91,15 +91,15 @@ int yzi_store_identify(struct store *s, struct store_head *head)
     return YZ_OK;
 }
 
-int yzi_store_is_original(struct store *s, const struct store_head *head, bool *out)
+int yzi_ledger_is_original(struct store *s, const struct store_head *head, bool *out)
 {
     struct store_head now;
-    YZ_TRY(yzi_store_identify(s, &now));
+    YZ_TRY(yzi_ledger_identify(s, &now));
     *out = now.inode == head->inode && now.born == head->born;
     return YZ_OK;
 }
 
-int yzi_store_bytes(struct store *s, uint64_t *out)
+int yzi_ledger_bytes(struct store *s, uint64_t *out)
 {
     struct db_file f;
     YZ_TRY(yzi_db_file(s->env, &f));
@@ -160,7 +160,7 @@ static int head_read(yz_bytes b, struct store_head *h)
 
 static const char head_key[] = "head", probe_key[] = "probe";
 
-int yzi_store_head(struct store *s, struct db_txn *t, struct store_head *out, yz_error *err)
+int yzi_ledger_head(struct store *s, struct db_txn *t, struct store_head *out, yz_error *err)
 {
     yz_bytes v;
     int rc = yzi_db_get(t, s->head, yzi_bytes_str(head_key), &v);
@@ -178,7 +178,7 @@ int yzi_store_head(struct store *s, struct db_txn *t, struct store_head *out, yz
                : YZ_OK;
 }
 
-int yzi_store_put_head(struct store *s, struct db_txn *t, const struct store_head *head)
+int yzi_ledger_put_head(struct store *s, struct db_txn *t, const struct store_head *head)
 {
     uint8_t bytes[HEAD_BYTES];
     head_write(head, bytes);
@@ -188,12 +188,12 @@ int yzi_store_put_head(struct store *s, struct db_txn *t, const struct store_hea
 
 /* -- reading -- */
 
-int yzi_store_read(struct store *s, struct db_txn **out)
+int yzi_ledger_read(struct store *s, struct db_txn **out)
 {
     return yzi_db_begin_read(s->env, out);
 }
 
-int yzi_store_entry(struct store *s, struct db_txn *t, uint64_t index, uint8_t out[YZ_ENTRY_BYTES])
+int yzi_ledger_entry(struct store *s, struct db_txn *t, uint64_t index, uint8_t out[YZ_ENTRY_BYTES])
 {
     yz_bytes v;
     YZ_TRY(must_have(yzi_db_get(t, s->entries, number_key(&index), &v)));
@@ -202,7 +202,7 @@ int yzi_store_entry(struct store *s, struct db_txn *t, uint64_t index, uint8_t o
     return YZ_OK;
 }
 
-int yzi_store_body(struct store *s, struct db_txn *t, uint64_t index, yz_bytes *out)
+int yzi_ledger_body(struct store *s, struct db_txn *t, uint64_t index, yz_bytes *out)
 {
     return yzi_db_get(t, s->bodies, number_key(&index), out);
 }
@@ -213,8 +213,8 @@ static uint64_t hash_key(unsigned level, uint64_t number)
     return (uint64_t)(TILE_LEVELS - level) << 56 | number;
 }
 
-int yzi_store_hash(struct store *s, struct db_txn *t, unsigned level, uint64_t number,
-                   yz_digest *out)
+int yzi_ledger_hash(struct store *s, struct db_txn *t, unsigned level, uint64_t number,
+                    yz_digest *out)
 {
     yz_bytes v;
     uint64_t key = hash_key(level + 1, number);
@@ -237,7 +237,7 @@ static int row_value(unsigned level, yz_bytes v, yz_digest *out)
     return YZ_OK;
 }
 
-int yzi_store_fill(struct store *s, struct db_txn *t, struct tile *tile, unsigned width)
+int yzi_ledger_fill(struct store *s, struct db_txn *t, struct tile *tile, unsigned width)
 {
     YZ_AUTO(yzi_db_cursor_close) struct db_cursor *c = NULL;
     unsigned level = tile->level;
@@ -258,7 +258,7 @@ int yzi_store_fill(struct store *s, struct db_txn *t, struct tile *tile, unsigne
     return YZ_OK;
 }
 
-int yzi_store_entries(struct store *s, struct db_txn *t, uint64_t from, unsigned n, uint8_t *out)
+int yzi_ledger_entries(struct store *s, struct db_txn *t, uint64_t from, unsigned n, uint8_t *out)
 {
     YZ_AUTO(yzi_db_cursor_close) struct db_cursor *c = NULL;
     YZ_TRY(yzi_db_cursor_open(t, s->entries, &c));
@@ -281,8 +281,8 @@ static void id_key(const yz_uuid *id, enum entry_type type, uint8_t out[ID_KEY_B
 }
 
 /* The values are sorted: the newest stand last. */
-int yzi_store_find(struct store *s, struct db_txn *t, const yz_uuid *id, enum entry_type type,
-                   bool (*visit)(void *ctx, uint64_t index), void *ctx)
+int yzi_ledger_find(struct store *s, struct db_txn *t, const yz_uuid *id, enum entry_type type,
+                    bool (*visit)(void *ctx, uint64_t index), void *ctx)
 {
     YZ_AUTO(yzi_db_cursor_close) struct db_cursor *c = NULL;
     uint64_t found[STORE_SAME_MAX];
@@ -306,15 +306,15 @@ int yzi_store_find(struct store *s, struct db_txn *t, const yz_uuid *id, enum en
     return YZ_ENOTFOUND;
 }
 
-int yzi_store_first_since(struct store *s, struct db_txn *t, uint64_t size, uint64_t time,
-                          uint64_t *out)
+int yzi_ledger_first_since(struct store *s, struct db_txn *t, uint64_t size, uint64_t time,
+                           uint64_t *out)
 {
     uint64_t low = 0, high = size;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         uint8_t bytes[YZ_ENTRY_BYTES];
         struct entry e;
-        YZ_TRY(yzi_store_entry(s, t, middle, bytes));
+        YZ_TRY(yzi_ledger_entry(s, t, middle, bytes));
         YZ_ENSURE(yzi_entry_parse(yzi_bytes(bytes, sizeof bytes), &e) == YZ_OK, YZ_ECORRUPT);
         if (e.time < time) {
             low = middle + 1;
@@ -328,7 +328,7 @@ int yzi_store_first_since(struct store *s, struct db_txn *t, uint64_t size, uint
 
 /* -- writing -- */
 
-int yzi_store_write(struct store *s, struct db_txn **out)
+int yzi_ledger_write(struct store *s, struct db_txn **out)
 {
     return yzi_db_begin_write(s->env, out);
 }
@@ -339,9 +339,9 @@ static int appended(int rc)
     return rc == YZ_EINVAL ? YZ_ECORRUPT : rc;
 }
 
-int yzi_store_add(struct store *s, struct db_txn *t, uint64_t index,
-                  const uint8_t entry[YZ_ENTRY_BYTES], yz_bytes body, const yz_uuid *id,
-                  enum entry_type type)
+int yzi_ledger_add(struct store *s, struct db_txn *t, uint64_t index,
+                   const uint8_t entry[YZ_ENTRY_BYTES], yz_bytes body, const yz_uuid *id,
+                   enum entry_type type)
 {
     yz_bytes key = number_key(&index);
     YZ_TRY(
@@ -357,14 +357,14 @@ int yzi_store_add(struct store *s, struct db_txn *t, uint64_t index,
                       DB_PUT_ANY);
 }
 
-int yzi_store_add_hash(struct store *s, struct db_txn *t, unsigned level, uint64_t number,
-                       const yz_digest *hash)
+int yzi_ledger_add_hash(struct store *s, struct db_txn *t, unsigned level, uint64_t number,
+                        const yz_digest *hash)
 {
     uint64_t key = hash_key(level + 1, number);
     return yzi_db_put(t, s->hashes, number_key(&key), yzi_bytes_digest(hash), DB_PUT_ANY);
 }
 
-int yzi_store_sweep(struct store *s, struct db_txn *t, struct store_head *head, uint64_t most)
+int yzi_ledger_sweep(struct store *s, struct db_txn *t, struct store_head *head, uint64_t most)
 {
     for (; most > 0 && head->swept < head->pruned; most--, head->swept++) {
         int rc = yzi_db_del(t, s->bodies, number_key(&head->swept), NULL);
@@ -373,16 +373,16 @@ int yzi_store_sweep(struct store *s, struct db_txn *t, struct store_head *head, 
     return YZ_OK;
 }
 
-int yzi_store_probe(struct store *s)
+int yzi_ledger_probe(struct store *s)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
     uint8_t *room;
-    YZ_TRY(yzi_store_write(s, &t));
+    YZ_TRY(yzi_ledger_write(s, &t));
     YZ_TRY(
         yzi_db_put_reserve(t, s->head, yzi_bytes_str(probe_key), PROBE_BYTES, DB_PUT_ANY, &room));
     memset(room, 0, PROBE_BYTES);
     YZ_TRY(yzi_db_commit(&t));
-    YZ_TRY(yzi_store_write(s, &t));
+    YZ_TRY(yzi_ledger_write(s, &t));
     YZ_TRY(yzi_db_del(t, s->head, yzi_bytes_str(probe_key), NULL));
     return yzi_db_commit(&t);
 }
@@ -397,8 +397,8 @@ static int tree_node(void *ctx, unsigned level, uint64_t number, yz_digest *out)
     uint64_t there = (t->size >> (tiles * TILE_BITS)) - (wanted << TILE_BITS);
     if (t->tile.level != tiles || t->tile.number != wanted || t->tile.width == 0) {
         yzi_tile_init(&t->tile, tiles, wanted);
-        int rc = yzi_store_fill(t->store, t->txn, &t->tile,
-                                there < TILE_WIDTH ? (unsigned)there : TILE_WIDTH);
+        int rc = yzi_ledger_fill(t->store, t->txn, &t->tile,
+                                 there < TILE_WIDTH ? (unsigned)there : TILE_WIDTH);
         if (rc < 0) {
             t->tile.width = 0;
             return rc;
@@ -408,8 +408,8 @@ static int tree_node(void *ctx, unsigned level, uint64_t number, yz_digest *out)
     return YZ_OK;
 }
 
-void yzi_store_tree(struct store_tree *t, struct store *s, struct db_txn *txn, uint64_t size,
-                    struct tree_source *out)
+void yzi_ledger_tree(struct store_tree *t, struct store *s, struct db_txn *txn, uint64_t size,
+                     struct tree_source *out)
 {
     t->store = s;
     t->txn = txn;

@@ -32,8 +32,8 @@ static int load_tile(void *ctx, struct tile *tile, unsigned width)
 {
     struct evidence *e = ctx;
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(yzi_store_read(e->store, &t));
-    return yzi_store_fill(e->store, t, tile, width);
+    YZ_TRY(yzi_ledger_read(e->store, &t));
+    return yzi_ledger_fill(e->store, t, tile, width);
 }
 
 void yzi_writer_init(struct evidence *e)
@@ -46,7 +46,7 @@ static int store_hash(void *ctx, unsigned level, uint64_t number, const yz_diges
 {
     void **both = ctx;
     struct evidence *e = both[0];
-    return yzi_store_add_hash(e->store, both[1], level, number, hash);
+    return yzi_ledger_add_hash(e->store, both[1], level, number, hash);
 }
 
 int yzi_writer_sign(struct evidence *e, uint64_t log, uint64_t size, const yz_digest *root,
@@ -96,10 +96,10 @@ static int check_edge(struct evidence *e, const struct store_head *h, yz_error *
         return yzi_fail(err, YZ_ECORRUPT,
                         "%s: the last entries of log %llu do not lead to its root at size %llu: "
                         "the store is damaged; restore it from a backup",
-                        yzi_store_path(e->store), (unsigned long long)h->log,
+                        yzi_ledger_path(e->store), (unsigned long long)h->log,
                         (unsigned long long)h->size);
     }
-    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read the tree (%s)", yzi_store_path(e->store),
+    return rc < 0 ? yzi_fail(err, rc, "%s: cannot read the tree (%s)", yzi_ledger_path(e->store),
                              yz_err_name(rc))
                   : YZ_OK;
 }
@@ -107,8 +107,8 @@ static int check_edge(struct evidence *e, const struct store_head *h, yz_error *
 int yzi_writer_save(struct evidence *e)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    YZ_TRY(yzi_store_write(e->store, &t));
-    YZ_TRY(yzi_store_put_head(e->store, t, &e->head));
+    YZ_TRY(yzi_ledger_write(e->store, &t));
+    YZ_TRY(yzi_ledger_put_head(e->store, t, &e->head));
     return yzi_db_commit(&t);
 }
 
@@ -116,22 +116,23 @@ int yzi_writer_adopt(struct evidence *e, yz_error *err)
 {
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
     struct store_head h;
-    int rc = yzi_store_read(e->store, &t);
+    int rc = yzi_ledger_read(e->store, &t);
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_store_path(e->store), yz_err_name(rc));
+        return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(e->store),
+                        yz_err_name(rc));
     }
-    YZ_TRY(yzi_store_head(e->store, t, &h, err));
+    YZ_TRY(yzi_ledger_head(e->store, t, &h, err));
     yzi_db_abort(&t);
     if (h.log == e->now.log && h.size < e->now.size) {
         return yzi_fail(err, YZ_ECORRUPT, "%s: the store went back from size %llu to %llu",
-                        yzi_store_path(e->store), (unsigned long long)e->now.size,
+                        yzi_ledger_path(e->store), (unsigned long long)e->now.size,
                         (unsigned long long)h.size);
     }
     YZ_TRY(check_edge(e, &h, err));
     e->head = h;
     rc = yzi_writer_save(e);
     rc = rc < 0 ? rc : sign_head(e);
-    return rc < 0 ? yzi_fail(err, rc, "%s: cannot write (%s)", yzi_store_path(e->store),
+    return rc < 0 ? yzi_fail(err, rc, "%s: cannot write (%s)", yzi_ledger_path(e->store),
                              yz_err_name(rc))
                   : YZ_OK;
 }
@@ -158,8 +159,8 @@ static int add_one(struct evidence *e, struct group *g, struct evidence_item *i)
     bool is_message =
         i->type == ENTRY_REQUEST || i->type == ENTRY_RESPONSE || i->type == ENTRY_OUTCOME;
     bool has_id = is_message && !yzi_uuid_eq(&i->message_id, &none);
-    YZ_TRY(yzi_store_add(e->store, g->txn, i->index, bytes, yzi_bytes_buf(&i->body),
-                         has_id ? &i->message_id : NULL, i->type));
+    YZ_TRY(yzi_ledger_add(e->store, g->txn, i->index, bytes, yzi_bytes_buf(&i->body),
+                          has_id ? &i->message_id : NULL, i->type));
     yzi_merkle_leaf(yzi_bytes(bytes, sizeof bytes), &leaf);
     return yzi_spine_add(&e->spine, &leaf, store_hash, both);
 }
@@ -170,14 +171,14 @@ static int write_group(struct evidence *e, struct group *g)
     uint64_t now = yzi_wall_ms(e->o.clock);
     struct tree_source source = yzi_spine_source(&e->spine);
     g->head.time = now > g->head.time ? now : g->head.time;
-    YZ_TRY(yzi_store_write(e->store, &g->txn));
+    YZ_TRY(yzi_ledger_write(e->store, &g->txn));
     for (struct evidence_item *i = g->items.first; i; i = i->next) {
         YZ_TRY(add_one(e, g, i));
     }
     YZ_TRY(yzi_tree_edge(&source, g->head.size, &g->edge));
     g->head.root = g->edge.root;
-    YZ_TRY(yzi_store_sweep(e->store, g->txn, &g->head, SWEEP_STEP));
-    YZ_TRY(yzi_store_put_head(e->store, g->txn, &g->head));
+    YZ_TRY(yzi_ledger_sweep(e->store, g->txn, &g->head, SWEEP_STEP));
+    YZ_TRY(yzi_ledger_put_head(e->store, g->txn, &g->head));
     return yzi_db_commit(&g->txn);
 }
 
@@ -447,10 +448,10 @@ static void check_retention(struct evidence *e)
         return;
     }
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
-    int rc = yzi_store_read(e->store, &t);
+    int rc = yzi_ledger_read(e->store, &t);
     rc = rc < 0
              ? rc
-             : yzi_store_first_since(e->store, t, e->head.size, wall - e->o.retention_ms, &below);
+             : yzi_ledger_first_since(e->store, t, e->head.size, wall - e->o.retention_ms, &below);
     yzi_db_abort(&t);
     if (rc == YZ_OK) {
         prune(e, below);
@@ -468,9 +469,9 @@ static bool sweep(struct evidence *e)
     }
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
     struct store_head h = e->head;
-    int rc = yzi_store_write(e->store, &t);
-    rc = rc < 0 ? rc : yzi_store_sweep(e->store, t, &h, SWEEP_STEP);
-    rc = rc < 0 ? rc : yzi_store_put_head(e->store, t, &h);
+    int rc = yzi_ledger_write(e->store, &t);
+    rc = rc < 0 ? rc : yzi_ledger_sweep(e->store, t, &h, SWEEP_STEP);
+    rc = rc < 0 ? rc : yzi_ledger_put_head(e->store, t, &h);
     rc = rc < 0 ? rc : yzi_db_commit(&t);
     if (rc == YZ_OK) {
         e->head.swept = h.swept;
@@ -608,7 +609,7 @@ static bool retry(struct evidence *e, uint64_t *wait)
         return false;
     }
     int rc = reopen(e, &err);
-    rc = rc < 0 ? rc : yzi_store_probe(e->store);
+    rc = rc < 0 ? rc : yzi_ledger_probe(e->store);
     if (rc == YZ_OK) {
         *wait = RETRY_MIN_MS;
         come_up(e);
