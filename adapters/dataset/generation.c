@@ -205,6 +205,22 @@ static int make_first(struct store *s, yz_error *err)
     return 0;
 }
 
+/* Opening would make an empty one. */
+static int check_is_there(const struct store *s, uint64_t number, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
+    YZ_AUTO(yzi_free_ptr) char *data = NULL;
+    YZ_TRY(generation_path(s, number, &dir));
+    YZ_TRY(yzi_path_join(dir, FORMER_DATA, &data));
+    return yzi_file_exists(data)
+               ? 0
+               : yzi_fail(
+                     err, YZ_ECORRUPT,
+                     "%s: is the generation in force, and is not there; restore the store from "
+                     "a backup",
+                     data);
+}
+
 int yzi_generation_open_current(struct store *s, yz_error *err)
 {
     uint64_t number;
@@ -216,6 +232,7 @@ int yzi_generation_open_current(struct store *s, yz_error *err)
     if (rc < 0) {
         return yzi_fail(err, rc, "%s", inner.text[0] ? inner.text : yz_err_name(rc));
     }
+    YZ_TRY(check_is_there(s, number, err));
     YZ_TRY(open_generation(s, number, &s->current, err));
     return s->read_only ? 0 : remove_leftovers(s, number);
 }
@@ -286,6 +303,7 @@ int yzi_generation_begin(struct store *s, enum generation_start start, struct ge
 {
     YZ_ENSURE(!s->read_only, YZ_EINVAL);
     YZ_ENSURE(!s->loading, YZ_EBUSY);
+    YZ_TRY(yzi_generation_settle(s, err));
     YZ_AUTO(yzi_generation_unpin) struct generation *from = yzi_generation_pin(s);
     YZ_TRY(clear_way(s, from->number + 1));
     YZ_TRY(start == GENERATION_COPY ? copy_file(from, from->number + 1, err) : 0);
@@ -309,11 +327,14 @@ void yzi_generation_drop(struct generation **g)
         return;
     }
     YZ_AUTO(yzi_free_ptr) char *dir = YZ_TAKE(mine->dir);
+    bool keep = mine->store->unsettled && mine->store->loading == mine;
     if (mine->store->loading == mine) {
         mine->store->loading = NULL;
     }
     yzi_generation_close(mine);
-    remove_folder(dir);
+    if (!keep) {
+        remove_folder(dir);
+    }
 }
 
 /* The commits made the file's bytes durable, this its name. */
@@ -326,12 +347,26 @@ static int sync_folder(const char *dir)
     return rc;
 }
 
+int yzi_generation_settle(struct store *s, yz_error *err)
+{
+    if (s->unsettled) {
+        YZ_TRY(write_current(s, s->current->number, err));
+        s->unsettled = false;
+    }
+    return 0;
+}
+
 int yzi_generation_publish(struct generation **g, yz_error *err)
 {
     struct store *s = (*g)->store;
     YZ_TRY(sync_folder((*g)->dir));
     YZ_TRY(sync_folder(s->dir));
-    YZ_TRY(write_current(s, (*g)->number, err));
+    int rc = write_current(s, (*g)->number, err);
+    if (rc < 0) { /* perhaps written, perhaps not: take it back, or leave both to the next start */
+        s->unsettled = true;
+        yz_ignore(yzi_generation_settle(s, NULL), "tried again before the next write");
+        return rc;
+    }
     s->loading = NULL;
     pthread_mutex_lock(&s->lock);
     struct generation *old = s->current;

@@ -85,6 +85,7 @@ int yzi_writer_begin_in(struct generation *g, struct record_writer **out)
 
 int yzi_writer_begin(struct store *s, struct record_writer **out)
 {
+    YZ_TRY(yzi_generation_settle(s, NULL));
     struct generation *g = yzi_generation_pin(s);
     int rc = yzi_writer_begin_in(g, out);
     if (rc < 0) {

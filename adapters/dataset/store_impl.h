@@ -156,6 +156,9 @@ YZ_MUST_USE int yzi_generation_begin(struct store *s, enum generation_start star
                                      struct generation **out, yz_error *err);
 /* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
 YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
+/* After a switch that failed without it being known which generation the disk names: name the one
+ * in force, before anything is written to it that a start from the other would lose. */
+YZ_MUST_USE int yzi_generation_settle(struct store *s, yz_error *err);
 void yzi_generation_drop(struct generation **g); /* removes its folder; NULL inside allowed */
 
 /* Generations in a folder: the one in force is opened (made when there is none), others, which a
@@ -211,7 +214,9 @@ struct store {
     pthread_mutex_t lock; /* guards `current`, and refs and retired of every generation */
     struct generation *current;
     struct generation *loading; /* writer thread only */
-    unsigned removed;           /* unfinished generations that the start removed */
+    bool unsettled; /* a switch failed when it was perhaps done: the file `current` may name either
+                       generation. Writer thread only */
+    unsigned removed; /* unfinished generations that the start removed */
 };
 
 #endif
