@@ -28,12 +28,15 @@ struct way {
     unsigned char piece[PIECE];
     size_t n, sent;
     uint64_t not_before; /* ms */
-    bool ended;
+    uint64_t paid_until; /* ms: when what was read so far has gone, at the rate allowed */
+    uint64_t held_since; /* what others had been forwarded when it was read; 0: it is not held */
+    uint64_t held_until; /* ms */
 };
 struct pair {
     int fd[2];         /* peer, target */
     struct way way[2]; /* from fd[i] to fd[1 - i] */
     bool used, stalled;
+    uint64_t forwarded; /* pieces */
 };
 struct proxy {
     int listener, wake;
@@ -43,7 +46,8 @@ struct proxy {
     struct proxy_harm harm;
     bool cut;
     _Atomic bool stop;
-    _Atomic unsigned connections, harmed;
+    _Atomic unsigned connections, harmed, reordered;
+    uint64_t forwarded; /* pieces, by all connections; begins at 1 */
     uint64_t random;
     struct pair pairs[PAIRS_MAX];
 };
@@ -140,6 +144,8 @@ static bool read_piece(struct proxy *p, struct pair *c, int i, const struct prox
 {
     struct way *w = &c->way[i];
     size_t max = h->piece_max && h->piece_max < PIECE ? h->piece_max : PIECE;
+    size_t tick = (size_t)h->bytes_per_s * TICK_MS / 1000u + 1; /* no bursts of a second's worth */
+    max = h->bytes_per_s && tick < max ? tick : max;
     ssize_t n = read(c->fd[i], w->piece, max);
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR || errno == ENOTCONN;
@@ -149,7 +155,35 @@ static bool read_piece(struct proxy *p, struct pair *c, int i, const struct prox
     }
     w->n = (size_t)n;
     w->sent = 0;
-    w->not_before = now_ms() + draw(p, h->delay_ms + 1);
+    uint64_t now = now_ms();
+    w->not_before = now + draw(p, h->delay_ms + 1);
+    if (h->bytes_per_s) {
+        uint64_t from = w->paid_until > now ? w->paid_until : now;
+        w->paid_until = from + (uint64_t)n * 1000u / h->bytes_per_s;
+        w->not_before = w->paid_until > w->not_before ? w->paid_until : w->not_before;
+    }
+    if (h->hold_ms && draw(p, 1000) < h->hold_per_1000) {
+        w->held_since = p->forwarded - c->forwarded;
+        w->held_until = now + h->hold_ms;
+    }
+    return true;
+}
+
+/* Has it waited long enough, for its time or for another connection to overtake it? */
+static bool is_due(struct proxy *p, const struct pair *c, struct way *w)
+{
+    uint64_t now = now_ms();
+    if (now < w->not_before) {
+        return false;
+    }
+    if (w->held_since) {
+        bool overtaken = p->forwarded - c->forwarded > w->held_since;
+        if (!overtaken && now < w->held_until) {
+            return false;
+        }
+        p->reordered += overtaken;
+        w->held_since = 0;
+    }
     return true;
 }
 
@@ -173,9 +207,11 @@ static void serve(struct proxy *p, struct pair *c, const struct proxy_harm *h)
         struct way *w = &c->way[i];
         bool ok = w->n > 0 || read_piece(p, c, i, h);
         bool whole = false;
-        if (ok && w->n > 0 && now_ms() >= w->not_before) {
+        if (ok && w->n > 0 && is_due(p, c, w)) {
             ok = write_piece(c, i);
-            whole = w->n == 0;
+            whole = ok && w->n == 0;
+            p->forwarded += whole;
+            c->forwarded += whole;
         }
         if (!ok) {
             close_pair(p, c, false);
@@ -251,6 +287,7 @@ struct proxy *proxy_start(uint16_t port, uint64_t seed)
     }
     p->target = port;
     p->random = seed;
+    p->forwarded = 1;
     p->listener = tcp_socket();
     p->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&p->lock, NULL);
@@ -294,6 +331,11 @@ unsigned proxy_connections(const struct proxy *p)
 unsigned proxy_harmed(const struct proxy *p)
 {
     return p->harmed;
+}
+
+unsigned proxy_reordered(const struct proxy *p)
+{
+    return p->reordered;
 }
 
 void proxy_stop(struct proxy *p)

@@ -16,6 +16,10 @@ struct proxy_harm {
     unsigned reset_per_1000; /* pieces after which it is reset */
     unsigned stall_per_1000; /* pieces after which it carries nothing more, yet stays open */
     unsigned piece_max;      /* bytes forwarded at once: small ones tear messages apart */
+    unsigned bytes_per_s;    /* each way of each connection; 0: as fast as it goes */
+    /* pieces that wait until another connection has been forwarded something that came later, or
+     * for hold_ms: what two connections carry arrives in another order than it was sent */
+    unsigned hold_per_1000, hold_ms;
 };
 
 /* Forward to 127.0.0.1:port. Aborts the test program when it cannot. */
@@ -28,6 +32,8 @@ void proxy_cut_all(struct proxy *p);
 /* Connections made, and connections hurt (closed, reset or stalled), so far. */
 unsigned proxy_connections(const struct proxy *p);
 unsigned proxy_harmed(const struct proxy *p);
+/* Pieces that were overtaken by another connection's. */
+unsigned proxy_reordered(const struct proxy *p);
 void proxy_stop(struct proxy *p);
 
 #endif

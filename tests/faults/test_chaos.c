@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <yizhan/client.h>
 
@@ -175,6 +176,46 @@ static void test_chaos__stalled_connections_end_each_call_once(void **state)
     endure(&(struct proxy_harm){.stall_per_1000 = 30}, 40, 200, 1);
 }
 
+/* Far less than the calls would take: they are answered late, and rightly. */
+static void test_chaos__throttled_connections_change_nothing(void **state)
+{
+    (void)state;
+    struct timespec began, ended;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    endure(&(struct proxy_harm){.bytes_per_s = 20000}, 8, 20000, 0); /* 64 of 700 bytes or more */
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    assert_true(ended.tv_sec - began.tv_sec >= 2);
+}
+
+/* Two clients, whose requests and answers overtake one another: each gets its own. */
+static void test_chaos__connections_overtaking_each_other_change_nothing(void **state)
+{
+    (void)state;
+    static const struct proxy_harm none, holding = {.hold_per_1000 = 500, .hold_ms = 100};
+    struct tally t[2] = {{.timeout_ms = 20000, .calls = 40}, {.timeout_ms = 20000, .calls = 40}};
+    pthread_t threads[2][CALLERS / 2];
+    yz_error err = {0};
+    for (unsigned k = 0; k < 2; k++) {
+        assert_int_equal(yz_client_open(client_path, &t[k].client, &err), YZ_OK);
+        assert_int_equal(yz_client_wait_ready(t[k].client, 20000, &err), YZ_OK);
+    }
+    unsigned before = proxy_reordered(proxy);
+    proxy_set(proxy, &holding);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i % 2][i / 2], NULL, call_many, &t[i % 2]), 0);
+    }
+    for (unsigned i = 0; i < CALLERS; i++) {
+        pthread_join(threads[i % 2][i / 2], NULL);
+    }
+    proxy_set(proxy, &none);
+    for (unsigned k = 0; k < 2; k++) {
+        yz_client_close(t[k].client);
+        assert_int_equal(t[k].right, CALLERS / 2 * 40);
+    }
+    print_message("%u pieces overtaken\n", proxy_reordered(proxy) - before);
+    assert_true(proxy_reordered(proxy) > before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +223,8 @@ int main(void)
         cmocka_unit_test(test_chaos__cut_connections_end_each_call_once),
         cmocka_unit_test(test_chaos__reset_connections_end_each_call_once),
         cmocka_unit_test(test_chaos__stalled_connections_end_each_call_once),
+        cmocka_unit_test(test_chaos__throttled_connections_change_nothing),
+        cmocka_unit_test(test_chaos__connections_overtaking_each_other_change_nothing),
     };
     return cmocka_run_group_tests(tests, up, down);
 }

@@ -316,11 +316,97 @@ static void test_restart__in_any_order(void **state)
     load_down();
 }
 
+/* -- thousands at once -- */
+
+#define MANY 4500u
+
+static struct {
+    unsigned completed[MANY], n, right, wrong, cancelled;
+} many;
+
+static void submit_many(yz_client *client)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        yz_request *r = NULL;
+        yz_ticket ticket = {0};
+        yz_error err = {0};
+        assert_int_equal(yz_request_new(MARRIAGES, &r), YZ_OK);
+        assert_int_equal(yz_request_add_key(r, (const char *const[]){PERSON}, 1), YZ_OK);
+        assert_int_equal(yz_request_set_timeout(r, 1000 + draw(4000)), YZ_OK);
+        if (yz_submit(client, r, &many.completed[i], &ticket, &err) < 0) {
+            fail_msg("%s", err.text);
+        }
+        if (draw(10) == 0) {
+            int rc = yz_cancel(client, ticket);
+            assert_true(rc == YZ_OK || rc == YZ_ENOTFOUND); /* it was faster */
+        }
+        yz_request_free(r);
+    }
+}
+
+static void take_what_ended(yz_client *client)
+{
+    yz_completion done;
+    while (yz_poll(client, 0, &done, NULL) == YZ_OK) {
+        unsigned *completed = done.ctx;
+        (*completed)++;
+        many.n++;
+        many.cancelled += done.error.code == YZ_ECANCELLED;
+        if (done.error.code == YZ_OK && yz_answer_status(done.answer) == YZ_STATUS_OK) {
+            many.right += is_right(done.answer);
+            many.wrong += !is_right(done.answer);
+        }
+        yz_answer_free(done.answer);
+    }
+}
+
+/* Until so many have completed, asleep in poll() on the one descriptor between them. */
+static void take_until(yz_client *client, unsigned n)
+{
+    struct pollfd fd = {yz_client_fd(client), POLLIN, 0};
+    n = n < MANY ? n : MANY;
+    for (uint64_t end = now_ms() + PATIENCE_MS; many.n < n;) {
+        assert_true(now_ms() < end);
+        assert_true(poll(&fd, 1, 1000) >= 0);
+        take_what_ended(client);
+    }
+}
+
+static void test_async__thousands_end_once_while_brokers_die(void **state)
+{
+    (void)state;
+    yz_client *client = NULL;
+    yz_error err = {0};
+    memset(&many, 0, sizeof many);
+    if (yz_client_open(client_path, &client, &err) < 0 ||
+        yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    submit_many(client);
+    take_until(client, 1 + draw(200));
+    kill_daemon(victims[0].pid, SIGKILL);
+    take_until(client, many.n + 1 + draw(200));
+    kill_daemon(victims[1].pid, SIGKILL);
+    struct starting back = start_daemon(&sandbox, victims[0].name);
+    take_until(client, MANY);
+    victims[0].pid = await_ready(&back);
+    victims[1].pid = start_again(&sandbox, victims[1].name);
+    assert_int_equal(poll(&(struct pollfd){yz_client_fd(client), POLLIN, 0}, 1, 0), 0);
+    yz_client_close(client);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(many.completed[i], 1);
+    }
+    print_message("%u right, %u cancelled, of %u\n", many.right, many.cancelled, MANY);
+    assert_int_equal(many.wrong, 0);
+    assert_true(many.right > 0 && many.cancelled > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kill__at_random_under_load),
         cmocka_unit_test(test_restart__in_any_order),
+        cmocka_unit_test(test_async__thousands_end_once_while_brokers_die),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
