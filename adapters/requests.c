@@ -68,8 +68,9 @@ static void send_answer(struct adapter *a, unsigned upstream, const struct verif
     int rc = yzi_session_send(u->session, frame);
     if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
         reject(a, upstream, r, OUTCOME_TOO_LARGE, "answer");
-    } else if (rc < 0) {
-        /* it stays in memory: the retry gets it */
+    } else if (rc < 0 && rc != YZ_EUNAVAILABLE) {
+        /* it stays in memory: the retry gets it. That a broker is away is said once, as
+         * broker.down, and is nobody's error */
         yzi_log(
             &ADAPTER_ANSWER_FAILED,
             (struct log_field[]){log_str("error", yz_err_name(rc)), log_str("at", "sending"), {0}});

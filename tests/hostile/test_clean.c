@@ -19,12 +19,23 @@ struct clean {
     unsigned events[8];
 };
 
-/* What brokers count that no honest world causes. */
-static uint64_t bad_of(const struct broker *b)
+/* What brokers count that no honest world causes. Messages to a connection that is just gone are
+ * dropped in any. */
+static void expect_no_bad(const struct trials *s, unsigned i)
 {
-    const struct metrics *m = &b->metrics;
-    return yzi_metric_get(&m->responses_bad) + yzi_metric_get(&m->messages_bad) +
-           yzi_metric_get(&m->messages_unknown) + yzi_metric_get(&m->messages_dropped);
+    const struct metrics *m = &s->t->brokers[i]->metrics;
+    const struct {
+        const char *name;
+        uint64_t n;
+    } bad[] = {{"responses_bad", yzi_metric_get(&m->responses_bad)},
+               {"messages_bad", yzi_metric_get(&m->messages_bad)},
+               {"messages_unknown", yzi_metric_get(&m->messages_unknown)}};
+    for (unsigned k = 0; k < sizeof bad / sizeof *bad; k++) {
+        if (bad[k].n) {
+            fail_msg("%s: broker %u counts %s %llu", s->last, i + 1, bad[k].name,
+                     (unsigned long long)bad[k].n);
+        }
+    }
 }
 
 /* Nothing was refused, and nobody was alarmed, since the part at hand was started. */
@@ -48,10 +59,7 @@ static void expect_calm(struct trials *s)
                  (unsigned long long)c.unasked);
     }
     for (unsigned i = 0; i < TOWN_PAIR; i++) {
-        if (bad_of(s->t->brokers[i]) != 0) {
-            fail_msg("%s: broker %u counts %llu bad", s->last, i + 1,
-                     (unsigned long long)bad_of(s->t->brokers[i]));
-        }
+        expect_no_bad(s, i);
         assert_int_equal(s->t->adapters[i]->rejected, 0);
     }
 }
