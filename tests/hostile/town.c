@@ -285,7 +285,7 @@ void town_start_client(struct town *t)
     size_t n =
         (size_t)snprintf(text, sizeof text,
                          "node: %s\nsubsystem: %s\nhome: %s\nanchor: %s\n"
-                         "lock_secrets: false\ntimeout: %us\nbrokers:\n",
+                         "lock_secrets: false\nreceipts: report\ntimeout: %us\nbrokers:\n",
                          t->client->id, WORLD_CONSUMER, home, anchor, TOWN_TIMEOUT_MS / 1000);
     (void)put_broker_list(t, text + n, sizeof text - n);
     struct trust_options trust = {.anchor = anchor, .dir = state, .clock = &t->w->clock.clock};
