@@ -120,4 +120,8 @@ void yzi_adapter_on_import(struct adapter *a, const struct finished *f);
 /* Cancel what nobody waits for any more; with `all` everything. */
 void yzi_adapter_cancel_jobs(struct adapter *a, bool all);
 
+/* -- explain.c -- */
+void yzi_adapter_explain(struct adapter *a, struct admin_call *call, const struct admin_request *q,
+                         yz_bytes payload);
+
 #endif

@@ -173,6 +173,8 @@ void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_re
         verb_status(a, call);
     } else if (yzi_bytes_eq_str(q->verb, "records.put")) {
         verb_records_put(a, call, payload);
+    } else if (yzi_bytes_eq_str(q->verb, "data.explain")) {
+        yzi_adapter_explain(a, call, q, payload);
     } else if (!yzi_adapter_data_verb(a, call, q, &fd)) {
         int rc = yzi_fail(&err, YZ_EUNSUPPORTED, "an adapter has no verb '%.*s'", (int)q->verb.n,
                           (const char *)q->verb.p);

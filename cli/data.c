@@ -267,6 +267,14 @@ static const struct cli_option export_options[] = {
 static const struct cli_option show_options[] = {ADMIN, SENSITIVE, {0}};
 static const struct cli_option admin_options[] = {ADMIN, {0}};
 
+static const struct cli_option explain_options[] = {
+    ADMIN,
+    {"where", "CONDITION", "As for yz query", false, true},
+    {"order", "FIELD", "As for yz query", false, true},
+    {"limit", "N", "At most so many records", false, false},
+    {"count", NULL, "A count instead of a find", false, false},
+    {0}};
+
 const struct cli_verb yzi_cli_data[] = {
     {"data", "check", "DEFINITION [FILE...]", 1, 1000,
      "Check a definition, and files against it as if they were imported", check_options,
@@ -281,6 +289,9 @@ const struct cli_verb yzi_cli_data[] = {
     {"data", "show", "DATASET [KEY...]", 1, 1 + DATASET_KEY_MAX,
      "Show a data set's fields, or one record by its key", show_options, run_show, false},
     {"data", "count", "DATASET", 1, 1, "Count the records of a data set", admin_options, run_count,
+     false},
+    {"data", "explain", "DATASET", 1, 1,
+     "Show which index serves a query, and how much it looks at", explain_options, yzi_data_explain,
      false},
     {"data", "cancel", "DATASET", 1, 1, "Cancel the imports of a data set that are under way",
      admin_options, run_cancel, false},
