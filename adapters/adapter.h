@@ -26,7 +26,8 @@ struct adapter;
 /* One broker we are connected to. */
 struct upstream {
     struct adapter *adapter;
-    struct session *session;
+    struct session *session; /* NULL: no key of that broker is known yet */
+    const struct adapter_broker *config;
     yz_node_id broker;
     bool up;
     struct receipts receipts;

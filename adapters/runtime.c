@@ -292,11 +292,10 @@ static int broker_key(const struct adapter *a, const struct adapter_broker *b, u
     return yzi_trust_broker_key(a->trust, (yz_node_id){yzi_bytes_str(b->node)}, out, err);
 }
 
-static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_error *err)
+static int open_session(struct upstream *u, yz_error *err)
 {
-    struct upstream *u = &a->upstreams[a->upstreams_n];
-    u->adapter = a;
-    YZ_TRY(yzi_node_id_parse(yzi_bytes_str(b->node), &u->broker));
+    struct adapter *a = u->adapter;
+    const struct adapter_broker *b = u->config;
     struct session_options o = {.link = {.net = a->net,
                                          .endpoint = b->endpoint,
                                          .transport = &a->transport,
@@ -315,9 +314,37 @@ static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_
                                             .alarm = on_alarm,
                                             .ctx = u}};
     YZ_TRY(broker_key(a, b, o.link.server_key, err));
-    YZ_TRY(yzi_session_new(&o, &u->session, err));
+    return yzi_session_new(&o, &u->session, err);
+}
+
+/* A broker whose key nothing here names yet is waited for: another one, or the administrator, may
+ * bring the directory that does. */
+static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_error *err)
+{
+    struct upstream *u = &a->upstreams[a->upstreams_n];
+    *u = (struct upstream){.adapter = a, .config = b};
+    YZ_TRY(yzi_node_id_parse(yzi_bytes_str(b->node), &u->broker));
+    yz_error why = {0};
+    int rc = open_session(u, &why);
+    if (rc == YZ_ENOTFOUND) {
+        yzi_log(&ADAPTER_BROKER_DOWN, (struct log_field[]){log_bytes("broker", u->broker.v),
+                                                           log_str("reason", why.text),
+                                                           {0}});
+    } else if (rc < 0) {
+        return yzi_fail(err, rc, "%s", why.text);
+    }
     a->upstreams_n++;
     return YZ_OK;
+}
+
+static void connect_the_keyless(struct adapter *a)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        yz_error ignored;
+        if (!a->upstreams[i].session) {
+            yz_ignore(open_session(&a->upstreams[i], &ignored), "it is tried again in a second");
+        }
+    }
 }
 
 /* Where the answers to writes are kept, and whatever else must survive a crash. */
@@ -552,6 +579,7 @@ static void run_timers(struct adapter *a)
         for (unsigned i = 0; i < a->upstreams_n; i++) {
             yzi_receipts_step(a, &a->upstreams[i]);
         }
+        connect_the_keyless(a);
         say_ready(a);
         sync_kept(a);
     }
@@ -588,7 +616,8 @@ static uint64_t next_due(const struct adapter *a)
     due = admin < due ? admin : due;
     due = a->draining && a->drain_until < due ? a->drain_until : due;
     for (unsigned i = 0; i < a->upstreams_n; i++) {
-        uint64_t session = yzi_session_deadline(a->upstreams[i].session);
+        const struct session *s = a->upstreams[i].session;
+        uint64_t session = s ? yzi_session_deadline(s) : UINT64_MAX;
         due = session < due ? session : due;
     }
     return due;
@@ -605,8 +634,10 @@ static int wait(struct adapter *a, int wake_fd, int64_t timeout)
     struct poll_entry entries[YZ_BROKERS_MAX * LINK_POLL_ENTRIES + ADMIN_POLL_ENTRIES + 2];
     size_t n = 0;
     for (unsigned i = 0; i < a->upstreams_n; i++) {
-        yzi_session_poll_entries(a->upstreams[i].session, entries + n);
-        n += LINK_POLL_ENTRIES;
+        if (a->upstreams[i].session) {
+            yzi_session_poll_entries(a->upstreams[i].session, entries + n);
+            n += LINK_POLL_ENTRIES;
+        }
     }
     n += yzi_admin_poll_entries(a->admin, entries + n);
     entries[n++] = (struct poll_entry){NULL, yzi_workers_fd(a->workers), false};
@@ -638,7 +669,8 @@ int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
     read_clock(a);
     take_finished(a);
     for (unsigned i = 0; i < a->upstreams_n; i++) {
-        rc = yzi_session_step(a->upstreams[i].session, NULL);
+        struct session *s = a->upstreams[i].session;
+        rc = s ? yzi_session_step(s, NULL) : YZ_OK;
         if (rc < 0) {
             return yzi_fail(err, rc, "the session with %.*s failed",
                             (int)a->upstreams[i].broker.v.n,

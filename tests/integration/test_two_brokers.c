@@ -102,11 +102,45 @@ static void test_revocation__told_to_one_broker_reaches_the_other(void **state)
     fail_msg("the second broker still admits the node: %s", o->text);
 }
 
+/* A broker that nothing names yet keeps nobody from starting; once a directory names it, it is
+ * connected to (here nobody listens, and that is what the adapter says then). */
+static void test_adapter__waits_for_a_broker_that_nothing_names(void **state)
+{
+    (void)state;
+    char text[4096], config[4600];
+    static const char list[] = "brokers:\n",
+                      more[] = "  - {node: CN/@b3, endpoint: \"tcp://127.0.0.1:1\"}\n";
+    FILE *f = fopen(in_sandbox(&sandbox, "tax/adapter.yaml"), "re");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    char *at = strstr(text, list);
+    assert_non_null(at);
+    at += sizeof list - 1;
+    snprintf(config, sizeof config, "%.*s%s%s", (int)(at - text), text, more, at);
+    kill_daemon(adapter_pid(&sandbox, "tax"), SIGTERM);
+    write_file(in_sandbox(&sandbox, "tax/adapter.yaml"), config);
+    start_again(&sandbox, "tax"); /* it is ready: the other broker is there */
+    assert_true(folder_holds(in_sandbox(&sandbox, "tax"), "names no broker CN/@b3"));
+    EXPECT_YZ(0, "broker", "request", "--home", in_sandbox(&sandbox, "broker3"), "--node", "CN/@b3",
+              "--endpoint", "tcp://127.0.0.1:1");
+    EXPECT_YZ(0, "broker", "admit", "--home", in_sandbox(&sandbox, "operator"),
+              in_sandbox(&sandbox, "broker3/request.yzr"));
+    EXPECT_YZ(0, "directory", "publish", "--home", in_sandbox(&sandbox, "operator"), "--admin",
+              in_sandbox(&sandbox, "broker/admin.sock"));
+    for (int i = 0; !folder_holds(in_sandbox(&sandbox, "tax"), "cannot be reached"); i++) {
+        assert_in_range(i, 0, 2000); /* each look takes a while */
+        EXPECT_YZ(0, "status", "--admin", in_sandbox(&sandbox, "tax/admin.sock"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_broker__serves_the_offers_an_adapter_brings),
         cmocka_unit_test(test_revocation__told_to_one_broker_reaches_the_other),
+        cmocka_unit_test(test_adapter__waits_for_a_broker_that_nothing_names),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
