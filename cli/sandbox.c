@@ -6,15 +6,18 @@
  */
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <sodium.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/home.h"
 #include "cli/process.h"
 
 #define START_WAIT_MS 15000u
+#define LOG_POLL_MS 20
 #define STOP_WAIT_MS 15000u
 #define ARGV_MAX 40
 #define INSTANCE "CN"
@@ -58,7 +61,8 @@ struct sandbox {
     const char *dir;  /* absolute */
     const char *data; /* where the demo data is */
     char endpoint[300], ops[128];
-    char broker_key[48], log_vkey[160];
+    char broker_key[48], log_vkey[1024];
+    const char *log_dir;
     struct process broker, adapters[AGENCIES];
     bool broker_started;
     size_t adapters_started;
@@ -141,35 +145,21 @@ static int expect_line(struct sandbox *s, struct process *p, const char *who)
     int rc = yzi_process_next_line(p, START_WAIT_MS);
     if (rc == YZ_ECLOSED) {
         return yzi_fail(yzi_cli_error(s->c), rc, "%s ended at once; its log is %s", who,
-                        path_of(s, "%s/log", who));
+                        path_of(s, "%s/stderr", who));
     }
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(s->c), rc, "%s was not ready within %u s; its log is %s", who,
-                        START_WAIT_MS / 1000, path_of(s, "%s/log", who));
+                        START_WAIT_MS / 1000, path_of(s, "%s/stderr", who));
     }
     return YZ_OK;
 }
 
-static int note_broker_keys(struct sandbox *s)
+static int note_broker_key(struct sandbox *s)
 {
     struct key_pair key = {0};
     const char *home = path_of(s, "broker");
     YZ_TRY(yzi_home_key(s->c, home, "transport", KEY_TRANSPORT, &key));
     yzi_home_base64(key.public_key, s->broker_key);
-    yzi_key_pair_fini(&key);
-    YZ_TRY(yzi_home_key(s->c, home, "log", KEY_LOG, &key));
-    /* the C2SP verifier key: name+hash+base64(type ‖ key), type 1 being Ed25519 */
-    static const char name[] = BROKER;
-    uint8_t typed[33] = {1}, hashed[sizeof name + 33], digest[32];
-    memcpy(typed + 1, key.public_key, 32);
-    memcpy(hashed, name, sizeof name - 1);
-    hashed[sizeof name - 1] = '\n';
-    memcpy(hashed + sizeof name, typed, sizeof typed);
-    crypto_hash_sha256(digest, hashed, sizeof hashed);
-    char base64[64];
-    sodium_bin2base64(base64, sizeof base64, typed, sizeof typed, sodium_base64_VARIANT_ORIGINAL);
-    snprintf(s->log_vkey, sizeof s->log_vkey, "%s+%02x%02x%02x%02x+%s", name, digest[0], digest[1],
-             digest[2], digest[3], base64);
     yzi_key_pair_fini(&key);
     return YZ_OK;
 }
@@ -183,12 +173,31 @@ static int start_broker(struct sandbox *s)
     YZ_TRY(write_text(s, config,
                       "node: " BROKER "\nhome: .\nlisten: [\"tcp://127.0.0.1:*\"]\n"
                       "ops: \"127.0.0.1:0\"\nlock_secrets: false\nlog_level: debug\n"));
-    YZ_TRY(note_broker_keys(s));
-    YZ_TRY(yzi_process_start("yz-brokerd", config, path_of(s, "broker/log"), &s->broker,
+    YZ_TRY(note_broker_key(s));
+    YZ_TRY(yzi_process_start("yz-brokerd", config, path_of(s, "broker/stderr"), &s->broker,
                              yzi_cli_error(s->c)));
     s->broker_started = true;
     YZ_TRY(expect_line(s, &s->broker, "broker"));
     return parse_listening(s);
+}
+
+/* The broker publishes its log, and the key to verify it by, within a second of its start. */
+static int wait_for_log(struct sandbox *s)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yzi_buf_init(&text, sizeof s->log_vkey - 1);
+    YZ_TRY(keep(s, path_of(s, "broker/log/current"), &s->log_dir));
+    const char *path = path_of(s, "broker/log/current/vkey");
+    uint64_t until = yzi_mono_ms(&yzi_clock_system) + START_WAIT_MS;
+    int rc;
+    while ((rc = yzi_file_read(path, &text, yzi_cli_error(s->c))) == YZ_ENOTFOUND &&
+           yzi_mono_ms(&yzi_clock_system) < until) {
+        poll(NULL, 0, LOG_POLL_MS);
+    }
+    YZ_TRY(rc);
+    memcpy(s->log_vkey, text.p, text.n);
+    s->log_vkey[strcspn(s->log_vkey, "\n")] = '\0';
+    return YZ_OK;
 }
 
 /* -- members -- */
@@ -276,8 +285,8 @@ static int start_adapter(struct sandbox *s, size_t i)
     YZ_TRY(copy_definitions(s, i, list, sizeof list));
     const char *config = path_of(s, "%s/adapter.yaml", a->name);
     YZ_TRY(write_peer_config(s, config, node, list));
-    YZ_TRY(yzi_process_start("yz-adapterd", config, path_of(s, "%s/log", a->name), &s->adapters[i],
-                             yzi_cli_error(s->c)));
+    YZ_TRY(yzi_process_start("yz-adapterd", config, path_of(s, "%s/stderr", a->name),
+                             &s->adapters[i], yzi_cli_error(s->c)));
     s->adapters_started = i + 1;
     return YZ_OK;
 }
@@ -376,7 +385,7 @@ static int write_json(struct sandbox *s)
     put(&j, "ops", s->ops);
     put_pid(&j, s->broker.pid);
     put(&j, "log_vkey", s->log_vkey);
-    put(&j, "log_dir", NULL); /* the evidence log is not built yet */
+    put(&j, "log_dir", s->log_dir);
     yzi_json_object_end(&j);
     yzi_json_key(&j, "adapters");
     yzi_json_array(&j);
@@ -445,6 +454,7 @@ static int bring_up(struct sandbox *s)
     YZ_TRY(make_members(s));
     YZ_TRY(publish_directory(s));
     YZ_TRY(start_adapters(s));
+    YZ_TRY(wait_for_log(s));
     YZ_TRY(write_peer_config(s, path_of(s, "client/client.yaml"), CLIENT_MEMBER "/@w1",
                              "subsystem: " CLIENT_SUBSYSTEM "\n"));
     return write_json(s);

@@ -361,8 +361,7 @@ int yzi_kept_open(const struct kept_options *o, struct kept **out, yz_error *err
     k->fd = -1;
     pthread_mutex_init(&k->mutex, NULL);
     int rc = yzi_bytes_dup_str(yzi_bytes_str(o->dir), &k->dir);
-    rc = rc < 0 ? rc : open_day(k, err);
-    if (rc < 0) {
+    if (rc < 0) { /* the day is opened with its first record */
         yzi_kept_close(k);
         return rc;
     }

@@ -208,7 +208,7 @@ struct starting start_daemon(const struct sandbox *s, const char *name)
     int ready[2];
     assert_int_equal(pipe(ready), 0);
     fcntl(ready[0], F_SETFD, FD_CLOEXEC);
-    int log_fd = open(in_sandbox(s, "%s/log", name), O_WRONLY | O_APPEND | O_CLOEXEC);
+    int log_fd = open(in_sandbox(s, "%s/stderr", name), O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_true(log_fd >= 0);
     char fd_text[16];
     snprintf(fd_text, sizeof fd_text, "%d", ready[1]);

@@ -73,6 +73,6 @@ pid_t second_broker_up(const struct sandbox *s, char endpoint[64])
     snprintf(config, sizeof config,
              "node: CN/@b2\nhome: .\nlisten: [\"%s\"]\nops: \"\"\nlock_secrets: false\n", endpoint);
     write_file(in_sandbox(s, "broker2/broker.yaml"), config);
-    write_file(in_sandbox(s, "broker2/log"), "");
+    write_file(in_sandbox(s, "broker2/stderr"), "");
     return start_again(s, "broker2");
 }
