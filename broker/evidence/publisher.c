@@ -386,6 +386,21 @@ static int point_current(struct evidence *e, uint64_t log, yz_error *err)
     return YZ_OK;
 }
 
+/* A transaction to look after files with; bodies may have gone since the checkpoint. */
+static int begin_look(struct publication *p, yz_error *err)
+{
+    struct store_head h;
+    yzi_db_abort(&p->txn);
+    int rc = yzi_ledger_read(p->store, &p->txn);
+    if (rc < 0) {
+        return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
+                        yz_err_name(rc));
+    }
+    YZ_TRY(yzi_ledger_head(p->store, p->txn, &h, err));
+    p->at.pruned = h.pruned;
+    return YZ_OK;
+}
+
 /* A log we have not published yet in this life: look at what is there. */
 static int begin(struct publisher *b, yz_error *err)
 {
@@ -404,7 +419,7 @@ static int begin(struct publisher *b, yz_error *err)
         p->at.size = there.size;
         p->at.root = there.root;
         memcpy(p->at.signature, there.signature, sizeof there.signature);
-        YZ_TRY(yzi_ledger_read(p->store, &p->txn));
+        YZ_TRY(begin_look(p, err));
         rc = yzi_scrub_edge(p, &b->scrub);
         yzi_db_abort(&p->txn);
         p->at = newest;
@@ -435,10 +450,13 @@ static int pass_locked(struct publisher *b, unsigned scrub, yz_error *err)
         YZ_TRY(publish(e, p, b->size, err));
         b->size = p->at.size;
     }
-    yzi_db_abort(&p->txn);
-    YZ_TRY(yzi_ledger_read(p->store, &p->txn));
+    YZ_TRY(begin_look(p, err));
     int rc = yzi_scrub_some(p, &b->scrub, scrub);
-    return rc == YZ_ENOTFOUND ? YZ_OK : rc;
+    if (rc < 0 && rc != YZ_ENOTFOUND && rc != YZ_ECORRUPT) { /* damage was named already */
+        return yzi_fail(err, rc, "%s: cannot look after what is published (%s)", p->dir,
+                        yz_err_name(rc));
+    }
+    return YZ_OK;
 }
 
 static void say(struct publisher *b, int rc, const yz_error *err)

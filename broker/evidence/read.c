@@ -70,6 +70,7 @@ static int read_begin(struct reading *r, struct evidence *e, uint64_t log)
     struct store_head h;
     yz_error err = {0};
     YZ_TRY(yzi_ledger_head(r->store, r->txn, &h, &err));
+    r->now.pruned = h.pruned; /* bodies may have gone since */
     return h.log == r->now.log && h.size >= r->now.size ? YZ_OK : YZ_EUNAVAILABLE;
 }
 

@@ -255,8 +255,8 @@ static void hand_back(struct evidence *e, struct item_list *items)
     *items = (struct item_list){0};
 }
 
-/* What waits comes back failed. */
-static void go_down(struct evidence *e, const yz_error *why)
+/* What was under way (may be empty) and what waits come back failed, in order. */
+static void go_down(struct evidence *e, struct item_list *under_way, const yz_error *why)
 {
     struct item_list waiting;
     pthread_mutex_lock(&e->mutex);
@@ -264,7 +264,9 @@ static void go_down(struct evidence *e, const yz_error *why)
     waiting = e->pending;
     e->pending = (struct item_list){0};
     pthread_mutex_unlock(&e->mutex);
+    fail_items(under_way, YZ_EUNAVAILABLE);
     fail_items(&waiting, YZ_EUNAVAILABLE);
+    hand_back(e, under_way);
     hand_back(e, &waiting);
     e->down_since = yzi_mono_ms(e->o.clock);
     if (e->o.metrics) {
@@ -275,7 +277,10 @@ static void go_down(struct evidence *e, const yz_error *why)
 
 static void come_up(struct evidence *e)
 {
+    pthread_mutex_lock(&e->mutex);
     atomic_store(&e->up, true);
+    pthread_cond_broadcast(&e->to_caller);
+    pthread_mutex_unlock(&e->mutex);
     if (e->o.metrics) {
         yzi_metric_set(&e->o.metrics->evidence_up, 1);
     }
@@ -373,9 +378,7 @@ static void log_group(struct evidence *e, struct item_list *items)
         acknowledge(e, &g.items);
         hand_back(e, &g.items);
     } else {
-        fail_items(&g.items, YZ_EUNAVAILABLE);
-        hand_back(e, &g.items);
-        go_down(e, &err);
+        go_down(e, &g.items, &err);
     }
 }
 
@@ -410,7 +413,7 @@ static void recover(struct evidence *e, const yz_error *why)
     yz_error err = {0};
     if (reopen(e, &err) < 0) {
         yzi_error_prefix(&err, "%s; ", why->text);
-        go_down(e, &err);
+        go_down(e, &(struct item_list){0}, &err);
     }
 }
 

@@ -33,8 +33,22 @@ void evidence_remove_all(const char *dir)
 void evidence_fixture_init(struct evidence_fixture *f)
 {
     const char *tmp = getenv("TMPDIR");
+    evidence_fixture_init_in(f, tmp ? tmp : "/tmp");
+}
+
+void evidence_fixture_init_in_memory(struct evidence_fixture *f)
+{
+    if (access("/dev/shm", W_OK | X_OK) == 0) {
+        evidence_fixture_init_in(f, "/dev/shm");
+    } else {
+        evidence_fixture_init(f);
+    }
+}
+
+void evidence_fixture_init_in(struct evidence_fixture *f, const char *parent)
+{
     *f = (struct evidence_fixture){0};
-    snprintf(f->dir, sizeof f->dir, "%s/yz-evidence-XXXXXX", tmp ? tmp : "/tmp");
+    snprintf(f->dir, sizeof f->dir, "%s/yz-evidence-XXXXXX", parent);
     YZ_ASSERT(mkdtemp(f->dir));
     snprintf(f->store, sizeof f->store, "%s/store", f->dir);
     snprintf(f->publish, sizeof f->publish, "%s/publish", f->dir);
@@ -98,6 +112,15 @@ struct evidence_item *evidence_take_wait(struct evidence *e)
         YZ_ASSERT(poll(&p, 1, 60000) == 1);
     }
     return i;
+}
+
+void evidence_wait_up(struct evidence *e)
+{
+    pthread_mutex_lock(&e->mutex);
+    while (!atomic_load(&e->up)) {
+        pthread_cond_wait(&e->to_caller, &e->mutex);
+    }
+    pthread_mutex_unlock(&e->mutex);
 }
 
 struct evidence_item *evidence_log_one(struct evidence_fixture *f, enum entry_type type,

@@ -19,6 +19,10 @@ struct evidence_fixture {
     struct evidence *log;
 };
 void evidence_fixture_init(struct evidence_fixture *f); /* opens nothing */
+/* The same where syncing costs nothing, for tests that open hundreds; and in a folder of the
+ * caller's. */
+void evidence_fixture_init_in_memory(struct evidence_fixture *f);
+void evidence_fixture_init_in(struct evidence_fixture *f, const char *parent);
 void evidence_fixture_fini(struct evidence_fixture *f); /* closes what is open */
 int evidence_fixture_open(struct evidence_fixture *f, yz_error *err);
 void evidence_fixture_close(struct evidence_fixture *f);
@@ -31,6 +35,7 @@ struct evidence_item *evidence_log_one(struct evidence_fixture *f, enum entry_ty
                                        uint64_t number, struct evidence_item *pair);
 /* Append n requests and wait for all; they must come back in order and durable. */
 void evidence_log_many(struct evidence_fixture *f, uint64_t n);
+void evidence_wait_up(struct evidence *e);
 /* The next item that is done, waited for. */
 struct evidence_item *evidence_take_wait(struct evidence *e);
 
