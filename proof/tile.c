@@ -199,7 +199,7 @@ int yzi_tile_node_hash(void *source, unsigned level, uint64_t index, yz_digest *
 
 /* -- bundles -- */
 
-int yzi_bundle_next(yz_reader *bundle, yz_bytes *out_entry)
+int yzi_entries_next(yz_reader *bundle, yz_bytes *out_entry)
 {
     yz_reader r = *bundle;
     uint16_t n;
@@ -209,7 +209,7 @@ int yzi_bundle_next(yz_reader *bundle, yz_bytes *out_entry)
     return 0;
 }
 
-int yzi_bundle_put(yz_bytes entry, yz_buf *out)
+int yzi_entries_put(yz_bytes entry, yz_buf *out)
 {
     YZ_ENSURE(entry.n <= UINT16_MAX, YZ_EINVAL);
     YZ_TRY(yzi_buf_reserve(out, 2 + entry.n));

@@ -54,8 +54,8 @@ int yzi_tile_node_hash(void *source, unsigned level, uint64_t index, yz_digest *
 void yzi_tile_bytes_root(yz_bytes hashes, yz_digest *out);
 
 /* The next entry of a bundle. YZ_EMALFORMED: cut off. */
-YZ_MUST_USE int yzi_bundle_next(yz_reader *bundle, yz_bytes *out_entry);
+YZ_MUST_USE int yzi_entries_next(yz_reader *bundle, yz_bytes *out_entry);
 /* Append an entry to a bundle. YZ_EINVAL: longer than 65,535 bytes; YZ_ELIMIT, YZ_ENOMEM. */
-YZ_MUST_USE int yzi_bundle_put(yz_bytes entry, yz_buf *out);
+YZ_MUST_USE int yzi_entries_put(yz_bytes entry, yz_buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Targets: yzi_note_parse, yzi_note_verify, yzi_vkey_parse, yzi_checkpoint_parse,
- * yzi_tlogproof_parse, yzi_tlogproof_verify, yzi_tile_path_parse, yzi_bundle_next.
+ * yzi_tlogproof_parse, yzi_tlogproof_verify, yzi_tile_path_parse, yzi_entries_next.
  *
  * The first byte says which (n, v, c, p, t, b); the rest is for that parser. What parses is written
  * again and is the same bytes, where the format has one form.
@@ -94,8 +94,8 @@ static void fuzz_bundle(yz_bytes in)
     YZ_AUTO(yzi_buf_fini) yz_buf b = {.max = 1 << 21};
     yz_reader r = yzi_reader(in);
     yz_bytes e;
-    while (r.left > 0 && yzi_bundle_next(&r, &e) == 0) {
-        YZ_ASSERT(yzi_bundle_put(e, &b) == 0);
+    while (r.left > 0 && yzi_entries_next(&r, &e) == 0) {
+        YZ_ASSERT(yzi_entries_put(e, &b) == 0);
     }
     YZ_ASSERT(b.n + r.left == in.n && yzi_bytes_eq(yzi_bytes_buf(&b), yzi_bytes(in.p, b.n)));
 }

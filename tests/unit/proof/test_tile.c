@@ -307,21 +307,21 @@ static void test_bundle__both_ways(void **state)
     static uint8_t most[UINT16_MAX + 1];
     YZ_AUTO(yzi_buf_fini) yz_buf b = {.max = 1 << 20};
     yz_bytes e;
-    assert_int_equal(yzi_bundle_put(yzi_bytes_str("one"), &b), 0);
-    assert_int_equal(yzi_bundle_put((yz_bytes){0}, &b), 0);
-    assert_int_equal(yzi_bundle_put(yzi_bytes(most, UINT16_MAX), &b), 0);
-    assert_int_equal(yzi_bundle_put(yzi_bytes(most, sizeof most), &b), YZ_EINVAL);
+    assert_int_equal(yzi_entries_put(yzi_bytes_str("one"), &b), 0);
+    assert_int_equal(yzi_entries_put((yz_bytes){0}, &b), 0);
+    assert_int_equal(yzi_entries_put(yzi_bytes(most, UINT16_MAX), &b), 0);
+    assert_int_equal(yzi_entries_put(yzi_bytes(most, sizeof most), &b), YZ_EINVAL);
     yz_reader r = yzi_reader(yzi_bytes_buf(&b));
-    assert_int_equal(yzi_bundle_next(&r, &e), 0);
+    assert_int_equal(yzi_entries_next(&r, &e), 0);
     assert_true(yzi_bytes_eq_str(e, "one"));
-    assert_int_equal(yzi_bundle_next(&r, &e), 0);
+    assert_int_equal(yzi_entries_next(&r, &e), 0);
     assert_int_equal(e.n, 0);
-    assert_int_equal(yzi_bundle_next(&r, &e), 0);
+    assert_int_equal(yzi_entries_next(&r, &e), 0);
     assert_int_equal(e.n, UINT16_MAX);
     assert_int_equal(r.left, 0);
     for (size_t n = 0; n < 5; n++) { /* cut off: nothing is consumed */
         r = yzi_reader(yzi_bytes(b.p, n));
-        assert_int_equal(yzi_bundle_next(&r, &e), YZ_EMALFORMED);
+        assert_int_equal(yzi_entries_next(&r, &e), YZ_EMALFORMED);
         assert_int_equal(r.left, n);
     }
 }
