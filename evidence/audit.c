@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Auditing, tile by tile. Of each 256 entries the bundle is read, its leaves are hashed and compared
- * with the tile; where the two differ the hash that the next level keeps of that tile decides which
- * of the files is the damaged one, and what is right goes on upward, so that one flipped bit is one
- * finding. Of the levels above, the hashes of the tile being filled are kept, 8 KiB each, and
- * compared with the file when it is full, or at the end.
+ * Auditing, tile by tile. Of each 256 entries the bundle is read, its leaves are hashed and
+ * compared with the tile; where the two differ the hash that the next level keeps of that tile
+ * decides which of the files is the damaged one, and what is right goes on upward, so that one
+ * flipped bit is one finding. Of the levels above, the hashes of the tile being filled are kept, 8
+ * KiB each, and compared with the file when it is full, or at the end.
  */
 #include "evidence/audit.h"
 
@@ -27,11 +27,12 @@ struct audit {
     yz_error *err;
     struct log_folder folder;
     struct checkpoint checkpoint;
-    struct row up[LEVELS]; /* of level 1 and above: what was computed */
+    struct row up[LEVELS];                             /* of level 1 and above: what was computed */
     yz_digest entries[TILE_HASHES], tile[TILE_HASHES]; /* of the tile at hand: from either file */
     unsigned entries_n, tile_n;                        /* 0: that file is missing or unreadable */
     bool closed;
-    bool lost; /* of some entries neither file nor hash is left: the levels above cannot be judged */
+    bool
+        lost; /* of some entries neither file nor hash is left: the levels above cannot be judged */
 };
 
 static void found(struct audit *a, const char *fmt, ...) YZ_PRINTF(2, 3);
@@ -55,7 +56,9 @@ static void found(struct audit *a, const char *fmt, ...)
 
 static const char *why(int code)
 {
-    return code == YZ_ENOTFOUND ? "is missing" : code == YZ_ETOOBIG ? "is too long" : "cannot be read";
+    return code == YZ_ENOTFOUND ? "is missing"
+           : code == YZ_ETOOBIG ? "is too long"
+                                : "cannot be read";
 }
 
 /* The file as the checkpoint's size needs it; when the partial one is gone, the beginning of the

@@ -36,10 +36,10 @@ int yzi_log_folder_read(void *folder, const struct tile_name *t, yz_bytes *out)
 
 static const char *why(int code)
 {
-    return code == YZ_ESIGNATURE  ? "its signature is not right"
-           : code == YZ_ENOTFOUND ? "it is not signed by this key"
-           : code == YZ_EDENIED   ? "it is of another log than this key's"
-                                  : "it is no checkpoint";
+    return code == YZ_ESIGNATURE    ? "its signature is not right"
+           : code == YZ_EUNKNOWNKEY ? "it is not signed by this key"
+           : code == YZ_EDENIED     ? "it is of another log than this key's"
+                                    : "it is no checkpoint";
 }
 
 int yzi_log_checkpoint_read(const char *where, yz_bytes note, const struct note_key *key,
@@ -48,6 +48,7 @@ int yzi_log_checkpoint_read(const char *where, yz_bytes note, const struct note_
     int rc;
     if (key) {
         rc = yzi_checkpoint_open(note, key, out);
+        rc = rc == YZ_ENOTFOUND ? YZ_EUNKNOWNKEY : rc; /* the file is there */
     } else {
         YZ_AUTO(yzi_free_ptr) struct note *n = NULL;
         YZ_TRY(yzi_alloc(1, sizeof *n, &n));
@@ -82,9 +83,11 @@ static int prove(const char *dir, const struct checkpoint *older, const struct c
     struct tile_source source = {yzi_log_folder_read, &f, newer->size};
     int rc = yzi_nodes_consistency(older->size, newer->size, yzi_tile_node_hash, &source, out);
     yzi_log_folder_fini(&f);
-    return rc == 0 ? 0 : yzi_fail(err, rc, "%s: a tile between %" PRIu64 " and %" PRIu64
-                                  " entries is missing or damaged",
-                                  dir, older->size, newer->size);
+    return rc == 0 ? 0
+                   : yzi_fail(err, rc,
+                              "%s: a tile between %" PRIu64 " and %" PRIu64
+                              " entries is missing or damaged",
+                              dir, older->size, newer->size);
 }
 
 int yzi_log_folder_follows(const char *dir, const struct checkpoint *older,
@@ -92,14 +95,13 @@ int yzi_log_folder_follows(const char *dir, const struct checkpoint *older,
 {
     struct merkle_path proof;
     if (!yzi_bytes_eq(older->origin, newer->origin)) {
-        return yzi_fail(err, YZ_EDENIED, "%s: this is another log, %.*s", dir,
-                        (int)newer->origin.n, (const char *)newer->origin.p);
+        return yzi_fail(err, YZ_EDENIED, "%s: this is another log, %.*s", dir, (int)newer->origin.n,
+                        (const char *)newer->origin.p);
     }
     if (newer->size < older->size) {
-        return yzi_fail(err, YZ_EROLLBACK,
-                        "log %.*s shows %" PRIu64 " entries; it had %" PRIu64 " before",
-                        (int)newer->origin.n, (const char *)newer->origin.p, newer->size,
-                        older->size);
+        return yzi_fail(
+            err, YZ_EROLLBACK, "log %.*s shows %" PRIu64 " entries; it had %" PRIu64 " before",
+            (int)newer->origin.n, (const char *)newer->origin.p, newer->size, older->size);
     }
     if (newer->size == older->size) {
         return yzi_digest_eq(&older->root, &newer->root) ? 0 : forked(older, newer, err);

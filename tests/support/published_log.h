@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A log as a broker publishes it, written into a folder: entries whose bodies are "body N", the first
- * an opening; tiles, bundles and a signed checkpoint. It can grow, and be made anew with another
- * history. Failures end the program.
+ * A log as a broker publishes it, written into a folder: entries whose bodies are "body N", the
+ * first an opening; tiles, bundles and a signed checkpoint. It can grow, and be made anew with
+ * another history. Failures end the program.
  */
 #ifndef YZ_TESTS_SUPPORT_PUBLISHED_LOG_H
 #define YZ_TESTS_SUPPORT_PUBLISHED_LOG_H

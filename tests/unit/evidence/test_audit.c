@@ -59,7 +59,8 @@ static void progress(void *ctx, uint64_t done, uint64_t size)
     t->done = done;
 }
 
-static int audit(const char *where, const struct note_key *key, struct told *t, struct audit_result *r)
+static int audit(const char *where, const struct note_key *key, struct told *t,
+                 struct audit_result *r)
 {
     struct audit_options o = {
         .dir = where, .key = key, .finding = tell, .progress = progress, .ctx = t};
@@ -163,11 +164,13 @@ static void test_flipped__the_right_file_is_blamed(void **state)
 static void test_flipped__where_a_record_says_what_it_is(void **state)
 {
     (void)state;
-    flip("tile/entries/003", 2 + 0, "tile/entries/003: entry 768 is none of a known type\n"
-                                    "tile/entries/003 is damaged: entry 768 is not the one in the "
-                                    "tree\n");
-    flip("tile/entries/003", 0, "tile/entries/003: entry 768 is none of a known type\n"
-                                "tile/entries/003 ends within entry 769\n");
+    flip("tile/entries/003", 2 + 0,
+         "tile/entries/003: entry 768 is none of a known type\n"
+         "tile/entries/003 is damaged: entry 768 is not the one in the "
+         "tree\n");
+    flip("tile/entries/003", 0,
+         "tile/entries/003: entry 768 is none of a known type\n"
+         "tile/entries/003 ends within entry 769\n");
 }
 
 static void test_missing__is_named_and_gone_on(void **state)
@@ -251,7 +254,7 @@ static void test_checkpoint__that_is_not_the_logs(void **state)
     struct key_pair other = yz_numbered_key(KEY_LOG, 2);
     struct note_key vkey;
     assert_int_equal(yzi_note_key(published.vkey.name, NOTE_ED25519, other.public_key, &vkey), 0);
-    assert_int_equal(audit(dir, &vkey, &t, &r), YZ_ENOTFOUND);
+    assert_int_equal(audit(dir, &vkey, &t, &r), YZ_EUNKNOWNKEY);
     assert_int_equal(yzi_note_key(yzi_bytes_str("yizhan/CN/@b2/1"), NOTE_ED25519,
                                   published.key.public_key, &vkey),
                      0);
@@ -318,8 +321,7 @@ static void knows_more_types(struct published_log *p)
 static void test_order__of_times_and_types(void **state)
 {
     (void)state;
-    small(falls, 3,
-          "tile/entries/000.p/3: the time of entry 1 is before that of the one before\n");
+    small(falls, 3, "tile/entries/000.p/3: the time of entry 1 is before that of the one before\n");
     small(closes, 2, NULL);
     small(closes, 3, "tile/entries/000.p/3: entry 2 comes after the closing one\n");
     small(does_not_open, 5, "tile/entries/000.p/5: the log does not begin with an opening entry\n");
