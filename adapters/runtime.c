@@ -210,11 +210,11 @@ static int open_dataset(struct adapter *a, const char *definition, yz_error *err
     YZ_TRY(yzi_store_open(&o, &h->store, err));
     struct store_state state;
     YZ_TRY(yzi_store_state(h->store, &state));
-    if (state.removed) {
+    if (state.unfinished) {
         yzi_log(&ADAPTER_IMPORT_UNFINISHED,
                 (struct log_field[]){log_str("dataset", h->dataset->name),
                                      log_num("sequence", (int64_t)state.sequence),
-                                     log_num("removed", state.removed),
+                                     log_num("removed", state.unfinished),
                                      {0}});
     }
     yzi_log(&ADAPTER_DATASET_OPENED,

@@ -208,8 +208,31 @@ int yzi_data_import(struct cli *c)
 
 /* -- diff and export: what the adapter wrote is copied out -- */
 
-/* With `between`, lines are parts of a list. */
-static int copy_out(struct cli *c, int fd, const char *between)
+/* Pieces of a line that goes on, which yzi_cli_write would end. Canonical text has no NUL. */
+static void say_piece(struct cli *c, const char *p, size_t n)
+{
+    yzi_cli_say(c, "%.*s", (int)n, p);
+}
+
+/* As a list of what stands on the lines: each without its end; whether the next piece begins a
+ * line. */
+static bool say_items(struct cli *c, const char *p, size_t n, bool at_start, bool first)
+{
+    for (size_t i = 0, start = 0; i < n; i++) {
+        if (at_start) {
+            yzi_cli_say(c, first ? "\n    " : ",\n    ");
+            first = at_start = false;
+        }
+        if (p[i] == '\n' || i == n - 1) {
+            at_start = p[i] == '\n';
+            say_piece(c, p + start, i - start + !at_start);
+            start = i + 1;
+        }
+    }
+    return at_start;
+}
+
+static int copy_out(struct cli *c, int fd, bool as_list)
 {
     static char piece[COPY_BYTES];
     bool at_start = true;
@@ -219,19 +242,10 @@ static int copy_out(struct cli *c, int fd, const char *between)
             return yzi_fail(yzi_cli_error(c), YZ_EIO, "cannot read what was written: %s",
                             strerror(errno));
         }
-        for (ssize_t i = 0, start = 0; between && i < n; i++) {
-            if (at_start) {
-                yzi_cli_write(c, yzi_bytes_str(at + i ? between : "\n    "));
-                at_start = false;
-            }
-            if (piece[i] == '\n' || i == n - 1) {
-                at_start = piece[i] == '\n';
-                yzi_cli_write(c, yzi_bytes(piece + start, (size_t)(i - start + !at_start)));
-                start = i + 1;
-            }
-        }
-        if (!between) {
-            yzi_cli_write(c, yzi_bytes(piece, (size_t)n));
+        if (as_list) {
+            at_start = say_items(c, piece, (size_t)n, at_start, at == 0);
+        } else {
+            say_piece(c, piece, (size_t)n);
         }
     }
     return YZ_OK;
@@ -241,7 +255,7 @@ static int tell_changes(struct work *w, int out)
 {
     if (yzi_cli_json(w->c)) {
         yzi_cli_say(w->c, "{\n  \"changes\": [");
-        YZ_TRY(copy_out(w->c, out, ",\n    "));
+        YZ_TRY(copy_out(w->c, out, true));
         yzi_cli_say(w->c,
                     "\n  ],\n  \"rows\": %lld,\n  \"added\": %lld,\n  \"changed\": %lld,\n"
                     "  \"removed\": %lld,\n  \"unchanged\": %lld\n}\n",
@@ -249,7 +263,7 @@ static int tell_changes(struct work *w, int out)
                     number(w, "deleted"), number(w, "unchanged"));
         return YZ_OK;
     }
-    YZ_TRY(copy_out(w->c, out, NULL));
+    YZ_TRY(copy_out(w->c, out, false));
     yzi_cli_say(w->c, "%lld added, %lld changed, %lld removed, %lld unchanged\n",
                 number(w, "inserted"), number(w, "updated"), number(w, "deleted"),
                 number(w, "unchanged"));
@@ -299,7 +313,7 @@ int yzi_data_export(struct cli *c)
     YZ_TRY(open_output(c, path, &out));
     YZ_TRY(call(&w, "data.export", path ? path : "the export", out, NULL));
     if (!path) {
-        return copy_out(c, out, NULL);
+        return copy_out(c, out, false);
     }
     if (fsync(out) != 0) {
         return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot write %s: %s", path,

@@ -105,6 +105,7 @@ static int remove_leftovers(struct store *s, uint64_t in_force)
             if (rc == 0) {
                 remove_folder(path);
                 s->removed++;
+                s->unfinished += number > in_force; /* a lower one was in force before */
             }
         }
     }
@@ -193,7 +194,7 @@ static int make_first(struct store *s, yz_error *err)
 {
     YZ_TRY(refuse_former(s, err));
     YZ_TRY(remove_leftovers(s, 0));
-    s->removed = 0; /* there was nothing in them that anyone was told of */
+    s->removed = s->unfinished = 0; /* there was nothing in them that anyone was told of */
     struct generation *g;
     YZ_TRY(open_generation(s, 1, &g, err));
     int rc = write_current(s, 1, err);

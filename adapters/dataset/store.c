@@ -133,7 +133,8 @@ static int read_state(struct generation *g, struct store_state *out)
 int yzi_store_state(struct store *s, struct store_state *out)
 {
     YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
-    *out = (struct store_state){.generation = g->number, .removed = s->removed};
+    *out = (struct store_state){
+        .generation = g->number, .removed = s->removed, .unfinished = s->unfinished};
     for (size_t i = 0; i < s->dataset->indexes_n; i++) {
         int state = atomic_load(&g->indexes[i].state);
         out->indexes_building += state == INDEX_BUILDING;

@@ -34,7 +34,8 @@ const struct dataset *yzi_store_dataset(const struct store *s);
 struct store_state {
     uint64_t records, sequence; /* as seen by one transaction */
     uint64_t generation;        /* in force; rises with each switch */
-    unsigned removed;           /* generations that a crash left unfinished, removed at the start */
+    unsigned removed;           /* generations that a crash left, removed at the start: */
+    unsigned unfinished; /* of these, some were being loaded; the others were in force before */
     unsigned indexes_building, indexes_broken;
 };
 YZ_MUST_USE int yzi_store_state(struct store *s, struct store_state *out);

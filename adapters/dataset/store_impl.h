@@ -216,7 +216,7 @@ struct store {
     struct generation *loading; /* writer thread only */
     bool unsettled; /* a switch failed when it was perhaps done: the file `current` may name either
                        generation. Writer thread only */
-    unsigned removed; /* unfinished generations that the start removed */
+    unsigned removed, unfinished; /* see struct store_state */
 };
 
 #endif

@@ -178,6 +178,7 @@ static void test_generation__leftover_of_a_load_goes_with_the_next_start(void **
     expect(w, "1|one\n2|two\n", 1, 2);
     assert_int_equal(yzi_store_state(w->s, &st), 0);
     assert_int_equal(st.removed, 1);
+    assert_int_equal(st.unfinished, 1);
     assert_false(has(w, "g2"));
 }
 
@@ -199,6 +200,7 @@ static void test_generation__crash_behind_the_switch_leaves_the_new_one(void **s
     expect(w, "3|three\n", 2, 3);
     assert_int_equal(yzi_store_state(w->s, &st), 0);
     assert_int_equal(st.removed, 1);
+    assert_int_equal(st.unfinished, 0);
     assert_false(has(w, "g1"));
 }
 
