@@ -102,7 +102,6 @@ static void test_budgets__an_adapters_wrong_answers_are_counted(void **state)
     struct puppet *client = ready(r, &adapter);
     r->config.limits.nonsense_per_peer = 1;
     MESSAGE(q) = make_request(r, &(struct world_request){0});
-    MESSAGE(a);
     puppet_send(client, yzi_bytes_buf(&q.raw));
     puppet_expect_request(adapter, &q);
     YZ_AUTO(yzi_buf_fini) yz_buf bad;
