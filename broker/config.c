@@ -54,6 +54,13 @@ static const struct config_field directory_fields[] = {
      .help = "Freshness older than this: no exchange is admitted."},
     {0}};
 
+static const struct config_field evidence_fields[] = {
+    {"publish", CONFIG_PATH, 0, false,
+     .help = "Folder the log's tiles and checkpoint are published in; home/log."},
+    {"retention", CONFIG_DURATION, sizeof(const char *), false, "0s", 0, 36525ull * 86400000,
+     .help = "Bodies of entries older than this are let go of; 0s: never."},
+    {0}};
+
 #define AT(field) offsetof(struct broker_config, field)
 const struct config_field yzi_broker_config_fields[] = {
     {"node", CONFIG_TEXT, AT(node), true, .min = 1, .max = YZ_ID_MAX, .place_offset = AT(node_at),
@@ -72,6 +79,8 @@ const struct config_field yzi_broker_config_fields[] = {
     {"limits", CONFIG_MAP, AT(limits), false, .fields = limit_fields, .help = "Limits."},
     {"directory", CONFIG_MAP, AT(directory), false, .fields = directory_fields,
      .help = "How old the directory's freshness may be."},
+    {"evidence", CONFIG_MAP, AT(evidence), false, .fields = evidence_fields,
+     .help = "The evidence log."},
     {"drain", CONFIG_DURATION, AT(drain), false, "10s", 0, 300000,
      .help = "How long a SIGTERM waits for exchanges under way."},
     {0}};
@@ -86,6 +95,7 @@ static int check(struct broker_config *c, const char *path, yz_error *err)
                                 "example CN/@b1",
                                 c->node);
     }
+    YZ_TRY(yzi_config_default_path(&c->arena, c->home, "log", &c->evidence.publish));
     return yzi_config_default_path(&c->arena, c->home, "admin.sock", &c->admin);
 }
 

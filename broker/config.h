@@ -29,6 +29,10 @@ struct broker_config {
     struct {
         uint64_t warn, stop; /* ms */
     } directory;
+    struct {
+        const char *publish; /* NULL: home/log */
+        uint64_t retention;  /* ms; 0: for ever */
+    } evidence;
     uint64_t drain; /* ms a SIGTERM waits for exchanges in flight */
     struct config_place node_at, ops_at;
     struct arena arena; /* owns the strings */

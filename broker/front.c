@@ -61,11 +61,10 @@ static int open_trust(struct broker *b, yz_error *err)
 static int open_evidence(struct broker *b, yz_error *err)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
-    YZ_AUTO(yzi_free_ptr) char *publish = NULL;
     YZ_TRY(yzi_path_join(b->config->home, "state/evidence", &dir));
-    YZ_TRY(yzi_path_join(b->config->home, "log", &publish));
     struct evidence_options o = {.dir = dir,
-                                 .publish = publish,
+                                 .publish = b->config->evidence.publish,
+                                 .retention_ms = b->config->evidence.retention,
                                  .node = b->node,
                                  .log = &b->log,
                                  .clock = b->clock,
@@ -114,7 +113,8 @@ static int listen_everywhere(struct broker *b, yz_error *err)
     YZ_TRY(yzi_server_new(&o, &b->server, err));
     YZ_TRY(yzi_admin_server_new(b->config->admin, b->clock, yzi_broker_admin, b, &b->admin, err));
     if (b->config->ops && b->config->ops[0]) {
-        YZ_TRY(yzi_ops_start(b->config->ops, &b->metrics, &b->ops, err));
+        YZ_TRY(
+            yzi_ops_start(b->config->ops, b->config->evidence.publish, &b->metrics, &b->ops, err));
     }
     return YZ_OK;
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * libmicrohttpd accepts some malformed requests even in strict mode; that is harmless here, because
- * three fixed paths are answered, bodies are refused and nothing is proxied.
+ * three fixed paths and names of one form are answered, bodies are refused and nothing is proxied.
  */
 #include "broker/ops.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/text.h"
+#include "broker/evidence/files.h"
 
 #define CONNECTIONS_MAX 32
 #define METRICS_MAX (256u * 1024u)
@@ -18,11 +21,12 @@
 struct ops {
     struct MHD_Daemon *daemon;
     const struct metrics *metrics;
+    const char *log; /* where logs are published; NULL: nowhere */
     char address[128];
 };
 
-static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const char *type,
-                             yz_bytes body)
+static enum MHD_Result reply_cached(struct MHD_Connection *c, unsigned status, const char *type,
+                                    const char *cache, yz_bytes body)
 {
     struct MHD_Response *r =
         MHD_create_response_from_buffer(body.n, (void *)(uintptr_t)body.p, MHD_RESPMEM_MUST_COPY);
@@ -31,13 +35,19 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const ch
     }
     enum MHD_Result ok = MHD_add_response_header(r, "Content-Type", type);
     if (ok == MHD_YES) {
-        ok = MHD_add_response_header(r, "Cache-Control", "no-store");
+        ok = MHD_add_response_header(r, "Cache-Control", cache);
     }
     if (ok == MHD_YES) {
         ok = MHD_queue_response(c, status, r);
     }
     MHD_destroy_response(r);
     return ok;
+}
+
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, const char *type,
+                             yz_bytes body)
+{
+    return reply_cached(c, status, type, "no-store", body);
 }
 
 static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned status, const char *text)
@@ -53,6 +63,60 @@ static enum MHD_Result reply_metrics(struct ops *o, struct MHD_Connection *c)
         return reply_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
     }
     return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", yzi_bytes_buf(&body));
+}
+
+/* -- the published log -- */
+
+#define LOG_FILE_MAX 65536u
+#define TEXT_TYPE "text/plain; charset=utf-8"
+#define TILE_TYPE "application/octet-stream"
+#define FOR_EVER "public, max-age=31536000, immutable"
+#define FOR_A_WHILE "public, max-age=60" /* the current log may become another */
+#define ALWAYS_ASK "no-cache"
+
+/* What follows /log/ as a path below the folder: a number and a slash (or neither: the current
+ * log), then one of the names there are, in the one form each has. *out_kept: it never changes. */
+static int log_path(yz_bytes name, char *out, size_t cap, bool *out_text, bool *out_kept)
+{
+    const uint8_t *slash = name.n ? memchr(name.p, '/', name.n) : NULL;
+    size_t n = slash ? (size_t)(slash - name.p) : 0;
+    uint64_t log;
+    char folder[32] = "current";
+    struct log_file f;
+    *out_kept = false;
+    if (n && yzi_u64_parse(yzi_bytes(name.p, n), UINT64_MAX, &log) == YZ_OK) {
+        snprintf(folder, sizeof folder, "%" PRIu64, log);
+        name = yzi_bytes(name.p + n + 1, name.n - n - 1);
+        *out_kept = true;
+    }
+    *out_text = yzi_bytes_eq_str(name, "vkey") || yzi_bytes_eq_str(name, "checkpoint");
+    YZ_ENSURE(*out_text || yzi_log_file_parse(name, &f) == YZ_OK, YZ_ENOTFOUND);
+    int wrote = snprintf(out, cap, "%s/%.*s", folder, (int)name.n, (const char *)name.p);
+    return wrote > 0 && (size_t)wrote < cap ? YZ_OK : YZ_ENOTFOUND;
+}
+
+static enum MHD_Result reply_log(struct ops *o, struct MHD_Connection *c, const char *name)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf content;
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char below[128];
+    bool is_text, kept;
+    yzi_buf_init(&content, LOG_FILE_MAX);
+    int rc =
+        o->log ? log_path(yzi_bytes_str(name), below, sizeof below, &is_text, &kept) : YZ_ENOTFOUND;
+    rc = rc < 0 ? rc : yzi_path_join(o->log, below, &path);
+    rc = rc < 0 ? rc : yzi_file_read(path, &content, NULL);
+    if (rc == YZ_ENOTFOUND) {
+        return reply_text(c, MHD_HTTP_NOT_FOUND, "the log has no such file\n");
+    }
+    if (rc < 0) {
+        return reply_text(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "it cannot be read\n");
+    }
+    return reply_cached(c, MHD_HTTP_OK, is_text ? TEXT_TYPE : TILE_TYPE,
+                        is_text ? ALWAYS_ASK
+                        : kept  ? FOR_EVER
+                                : FOR_A_WHILE,
+                        yzi_bytes_buf(&content));
 }
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url,
@@ -84,7 +148,11 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     if (strcmp(url, "/metrics") == 0) {
         return reply_metrics(o, c);
     }
-    return reply_text(c, MHD_HTTP_NOT_FOUND, "try /healthz, /readyz or /metrics\n");
+    if (strncmp(url, "/log/", 5) == 0) {
+        return reply_log(o, c, url + 5);
+    }
+    return reply_text(c, MHD_HTTP_NOT_FOUND,
+                      "try /healthz, /readyz, /metrics or /log/checkpoint\n");
 }
 
 /* "1.2.3.4:80" or "[::1]:80". */
@@ -127,14 +195,15 @@ static void note_address(struct ops *o, const char *asked)
     snprintf(o->address, sizeof o->address, "%.*s:%u", host_n, asked, info ? info->port : 0u);
 }
 
-int yzi_ops_start(const char *address, const struct metrics *metrics, struct ops **out,
-                  yz_error *err)
+int yzi_ops_start(const char *address, const char *log, const struct metrics *metrics,
+                  struct ops **out, yz_error *err)
 {
     struct sockaddr_storage at;
     YZ_TRY(parse_address(address, &at, err));
     struct ops *o;
     YZ_TRY(yzi_alloc(1, sizeof *o, &o));
     o->metrics = metrics;
+    o->log = log;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
     if (at.ss_family == AF_INET6) {
         flags |= MHD_USE_IPv6;

@@ -10,106 +10,44 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/text.h"
-
-#define NUMBER_MAX ((UINT64_C(1) << 56) - 1)
 
 /* -- names -- */
 
-/* Groups of three digits, all but the last with an x before them. */
-static void number_name(uint64_t number, char *out, size_t cap)
+static struct tile_name tile_of(const struct log_file *f)
 {
-    unsigned groups[8], n = 0;
-    do {
-        groups[n++] = (unsigned)(number % 1000);
-        number /= 1000;
-    } while (number);
-    size_t at = 0;
-    while (n-- > 0 && at < cap) {
-        at += (size_t)snprintf(out + at, cap - at, n ? "x%03u/" : "%03u", groups[n] % 1000);
-    }
+    return (struct tile_name){.entries = f->kind == LOG_FILE_BUNDLE,
+                              .level = f->kind == LOG_FILE_TILE ? f->level : 0,
+                              .index = f->number,
+                              .width = f->width};
 }
 
 void yzi_log_file_name(const struct log_file *f, char out[LOG_FILE_NAME_MAX])
 {
-    char number[40], level[16] = "entries", partial[16] = "";
+    struct tile_name t = tile_of(f);
     if (f->kind == LOG_FILE_CHECKPOINT) {
         snprintf(out, LOG_FILE_NAME_MAX, "checkpoint");
-        return;
+    } else {
+        yzi_tile_path(&t, out);
     }
-    number_name(f->number, number, sizeof number);
-    if (f->kind == LOG_FILE_TILE) {
-        snprintf(level, sizeof level, "%u", f->level);
-    }
-    if (f->width < TILE_WIDTH) {
-        snprintf(partial, sizeof partial, ".p/%u", f->width);
-    }
-    snprintf(out, LOG_FILE_NAME_MAX, "tile/%s/%s%s", level, number, partial);
-}
-
-static bool skip(yz_bytes *b, const char *text)
-{
-    size_t n = strlen(text);
-    if (b->n < n || memcmp(b->p, text, n) != 0) {
-        return false;
-    }
-    *b = yzi_bytes(b->p + n, b->n - n);
-    return true;
-}
-
-/* Any digits in groups; that there is but one form is seen by writing it again. */
-static int parse_number(yz_bytes *b, uint64_t *out)
-{
-    uint64_t number = 0;
-    bool more = true;
-    while (more) {
-        more = skip(b, "x");
-        for (unsigned i = 0; i < 3; i++) {
-            YZ_ENSURE(b->n > 0 && b->p[0] >= '0' && b->p[0] <= '9', YZ_EMALFORMED);
-            number = number * 10 + (uint64_t)(b->p[0] - '0');
-            *b = yzi_bytes(b->p + 1, b->n - 1);
-        }
-        YZ_ENSURE(number <= NUMBER_MAX, YZ_EMALFORMED);
-        YZ_ENSURE(!more || skip(b, "/"), YZ_EMALFORMED);
-    }
-    *out = number;
-    return YZ_OK;
 }
 
 int yzi_log_file_parse(yz_bytes name, struct log_file *out)
 {
-    struct log_file f = {.kind = LOG_FILE_CHECKPOINT, .width = TILE_WIDTH};
-    yz_bytes rest = name;
-    char again[LOG_FILE_NAME_MAX];
-    if (!yzi_bytes_eq_str(name, "checkpoint")) {
-        YZ_ENSURE(skip(&rest, "tile/"), YZ_EMALFORMED);
-        f.kind = skip(&rest, "entries/") ? LOG_FILE_BUNDLE : LOG_FILE_TILE;
-        if (f.kind == LOG_FILE_TILE) {
-            YZ_ENSURE(rest.n > 2 && rest.p[0] >= '0' && rest.p[0] < '0' + (int)TILE_LEVELS,
-                      YZ_EMALFORMED);
-            f.level = rest.p[0] - '0';
-            rest = yzi_bytes(rest.p + 1, rest.n - 1);
-            YZ_ENSURE(skip(&rest, "/"), YZ_EMALFORMED);
-        }
-        YZ_TRY(parse_number(&rest, &f.number));
-        if (skip(&rest, ".p/")) {
-            uint64_t width;
-            YZ_ENSURE(yzi_u64_parse(rest, TILE_WIDTH - 1, &width) == YZ_OK && width > 0,
-                      YZ_EMALFORMED);
-            f.width = (unsigned)width;
-            rest.n = 0;
-        }
-        YZ_ENSURE(rest.n == 0, YZ_EMALFORMED);
+    struct tile_name t;
+    if (yzi_bytes_eq_str(name, "checkpoint")) {
+        *out = (struct log_file){.kind = LOG_FILE_CHECKPOINT};
+        return YZ_OK;
     }
-    yzi_log_file_name(&f, again);
-    YZ_ENSURE(yzi_bytes_eq_str(name, again), YZ_EMALFORMED);
-    *out = f;
+    YZ_TRY(yzi_tile_path_parse(name, &t));
+    *out = (struct log_file){.kind = t.entries ? LOG_FILE_BUNDLE : LOG_FILE_TILE,
+                             .level = t.level,
+                             .number = t.index,
+                             .width = t.width};
     return YZ_OK;
 }
 

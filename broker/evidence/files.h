@@ -7,6 +7,7 @@
 #define YZ_BROKER_EVIDENCE_FILES_H
 
 #include "proof/edge.h"
+#include "proof/tile.h"
 
 /* What a name says. */
 enum log_file_kind { LOG_FILE_CHECKPOINT, LOG_FILE_TILE, LOG_FILE_BUNDLE };
@@ -16,7 +17,7 @@ struct log_file {
     uint64_t number;
     unsigned width; /* 1..TILE_WIDTH */
 };
-#define LOG_FILE_NAME_MAX 96u
+#define LOG_FILE_NAME_MAX TILE_PATH_MAX
 /* "checkpoint", "tile/0/x001/067", "tile/entries/000.p/17". */
 void yzi_log_file_name(const struct log_file *f, char out[LOG_FILE_NAME_MAX]);
 /* The reverse; a name has one form only. YZ_EMALFORMED. Any thread. */

@@ -9,28 +9,69 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "broker/ops.h"
 
 #include <arpa/inet.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static struct metrics metrics;
 static struct ops *ops;
+static char log_dir[128]; /* a published log, as far as it matters */
+
+static void put_file(const char *name, const char *content)
+{
+    char path[256];
+    yz_error err = {0};
+    snprintf(path, sizeof path, "%s/%s", log_dir, name);
+    assert_int_equal(yzi_file_write(path, yzi_bytes_str(content), 0644, &err), 0);
+}
+
+static void make_log(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[256];
+    yz_error err = {0};
+    snprintf(log_dir, sizeof log_dir, "%s/yz-ops-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(log_dir));
+    snprintf(path, sizeof path, "%s/123/tile/0/000.p", log_dir);
+    assert_int_equal(yzi_dir_make(path, 0755, &err), 0);
+    snprintf(path, sizeof path, "%s/current", log_dir);
+    assert_int_equal(symlink("123", path), 0);
+    put_file("123/checkpoint", "a checkpoint\n");
+    put_file("123/vkey", "a key\n");
+    put_file("123/tile/0/000.p/5", "five hashes");
+    put_file("123/tile/0/007", "many hashes");
+    put_file("secret", "not published\n");
+    put_file("123/other", "not published\n");
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *at)
+{
+    (void)st;
+    (void)flag;
+    (void)at;
+    return remove(path);
+}
 
 static int set_up(void **state)
 {
     (void)state;
     yz_error err = {0};
-    return yzi_ops_start("127.0.0.1:0", &metrics, &ops, &err);
+    make_log();
+    return yzi_ops_start("127.0.0.1:0", log_dir, &metrics, &ops, &err);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     yzi_ops_stop(ops);
+    nftw(log_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
 
@@ -133,6 +174,57 @@ static void test_ops__other_paths_are_not_found(void **state)
     }
 }
 
+static void test_ops__serves_the_published_log(void **state)
+{
+    (void)state;
+    expect("GET /log/checkpoint", 200, "a checkpoint\n");
+    assert_non_null(strstr(answer, "Content-Type: text/plain"));
+    assert_non_null(strstr(answer, "Cache-Control: no-cache"));
+    expect("GET /log/vkey", 200, "a key\n");
+    expect("GET /log/tile/0/000.p/5", 200, "five hashes");
+    assert_non_null(strstr(answer, "Content-Type: application/octet-stream"));
+    assert_null(strstr(answer, "immutable")); /* current may become another log */
+    expect("GET /log/123/tile/0/007", 200, "many hashes");
+    assert_non_null(strstr(answer, "immutable"));
+    expect("GET /log/123/checkpoint", 200, "a checkpoint\n");
+    assert_non_null(strstr(answer, "Cache-Control: no-cache"));
+}
+
+static void test_ops__serves_nothing_else_of_it(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"",
+                                        "123",
+                                        "123/",
+                                        "other",
+                                        "123/other",
+                                        "../secret",
+                                        "%2e%2e/secret",
+                                        "123/../secret",
+                                        "0123/checkpoint",
+                                        "124/checkpoint",
+                                        "/checkpoint",
+                                        "checkpoint/",
+                                        "tile",
+                                        "tile/0",
+                                        "tile/0/000",
+                                        "tile/0/7",
+                                        "tile/0/000.p/05",
+                                        "tile/0/000.p/0",
+                                        "tile/0/000.p/256",
+                                        "tile/00/007",
+                                        "tile/8/000",
+                                        "tile/0/x000/007",
+                                        "tile/entries/000",
+                                        "current/checkpoint",
+                                        "tile/0/007.p/../007"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "GET /log/%s", names[i]);
+        expect(line, 404, "the log has no such file\n");
+    }
+}
+
 static void test_ops__other_methods_are_refused(void **state)
 {
     (void)state;
@@ -202,12 +294,13 @@ static void test_ops__addresses_are_numeric_and_whole(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct ops *o = NULL;
         yz_error err = {0};
-        assert_int_equal(yzi_ops_start(wrong[i], &metrics, &o, &err), YZ_ECONFIG);
+        assert_int_equal(yzi_ops_start(wrong[i], NULL, &metrics, &o, &err), YZ_ECONFIG);
         assert_non_null(strstr(err.text, "ops: "));
     }
     struct ops *o = NULL;
     yz_error err = {0};
-    assert_int_equal(yzi_ops_start(yzi_ops_address(ops), &metrics, &o, &err), YZ_EIO); /* taken */
+    assert_int_equal(yzi_ops_start(yzi_ops_address(ops), NULL, &metrics, &o, &err),
+                     YZ_EIO); /* taken */
     yzi_ops_stop(NULL);
 }
 
@@ -220,6 +313,8 @@ int main(void)
         TEST(test_ops__readiness_follows_the_gauge),
         TEST(test_ops__metrics_are_shown),
         TEST(test_ops__other_paths_are_not_found),
+        TEST(test_ops__serves_the_published_log),
+        TEST(test_ops__serves_nothing_else_of_it),
         TEST(test_ops__other_methods_are_refused),
         TEST(test_ops__what_is_no_http_harms_nobody),
         TEST(test_ops__bounds_its_connections),
