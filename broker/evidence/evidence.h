@@ -76,8 +76,9 @@ bool yzi_evidence_up(const struct evidence *e);
  * log, and higher than the one cited: another opening entry is appended. YZ_EEXIST: nothing new. */
 YZ_MUST_USE int yzi_evidence_shown(struct evidence *e, const struct checkpoint_ref *ref);
 
-/* Consistency proof between two sizes of log `log`, concatenated hashes. YZ_ENOTFOUND: not that
- * log, or larger than what is committed. Any thread. */
+/* Consistency proof between two sizes of log `log`, concatenated hashes; with m 0 the openings of
+ * that log (evidence/opening.h). YZ_ENOTFOUND: not that log, or larger than what is committed. Any
+ * thread. */
 YZ_MUST_USE int yzi_evidence_consistency(struct evidence *e, uint64_t log, uint64_t m, uint64_t n,
                                          yz_buf *out);
 /* A fresh receipt of the response (or outcome) with this message id and digest and of its request.

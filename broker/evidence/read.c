@@ -6,6 +6,7 @@
  */
 #include "base/file.h"
 #include "broker/evidence/internal.h"
+#include "evidence/opening.h"
 #include "evidence/receipt.h"
 
 /* A store to read from, the current one or an older one, with a transaction. */
@@ -74,6 +75,55 @@ static int read_begin(struct reading *r, struct evidence *e, uint64_t log)
     return h.log == r->now.log && h.size >= r->now.size ? YZ_OK : YZ_EUNAVAILABLE;
 }
 
+/* -- how a log began -- */
+
+struct openings {
+    uint64_t index[STORE_SAME_MAX]; /* falling */
+    unsigned n;
+    uint64_t below;
+};
+
+static bool collect_opening(void *ctx, uint64_t index)
+{
+    struct openings *o = ctx;
+    if (index < o->below && o->n < STORE_SAME_MAX) {
+        o->index[o->n++] = index;
+    }
+    return false;
+}
+
+static int put_opening(struct reading *r, struct tree_source *source, uint64_t index, uint64_t size,
+                       yz_buf *out)
+{
+    uint8_t bytes[YZ_ENTRY_BYTES];
+    struct entry entry;
+    struct merkle_path path;
+    yz_bytes body;
+    YZ_TRY(yzi_ledger_entry(r->store, r->txn, index, bytes));
+    YZ_ENSURE(yzi_entry_parse(yzi_bytes(bytes, sizeof bytes), &entry) == 0, YZ_ECORRUPT);
+    YZ_TRY(yzi_ledger_body(r->store, r->txn, index, &body));
+    YZ_TRY(yzi_nodes_path(index, size, source->node, source->ctx, &path));
+    int rc = yzi_opening_put(size, index, &entry, body, &path, out);
+    return rc == YZ_EINVAL ? YZ_ECORRUPT : rc;
+}
+
+/* The consistency with the empty tree: the openings below `size`, by rising index. */
+static int put_openings(struct reading *r, struct tree_source *source, uint64_t size, yz_buf *out)
+{
+    static const yz_uuid none;
+    struct openings o = {.below = size};
+    size_t before = out->n;
+    int rc = yzi_ledger_find(r->store, r->txn, &none, ENTRY_OPENING, collect_opening, &o);
+    rc = rc == YZ_ENOTFOUND ? YZ_OK : rc; /* it goes through all of them and never stops */
+    while (rc == YZ_OK && o.n > 0) {
+        rc = put_opening(r, source, o.index[--o.n], size, out);
+    }
+    if (rc < 0) {
+        out->n = before;
+    }
+    return rc;
+}
+
 int yzi_evidence_consistency(struct evidence *e, uint64_t log, uint64_t m, uint64_t n, yz_buf *out)
 {
     YZ_AUTO(reading_fini) struct reading r;
@@ -84,6 +134,9 @@ int yzi_evidence_consistency(struct evidence *e, uint64_t log, uint64_t m, uint6
     YZ_TRY(read_begin(&r, e, log));
     YZ_ENSURE(n <= r.now.size, YZ_ENOTFOUND);
     yzi_ledger_tree(&tree, r.store, r.txn, r.now.size, &source);
+    if (m == 0) {
+        return put_openings(&r, &source, n, out);
+    }
     YZ_TRY(yzi_nodes_consistency(m, n, source.node, source.ctx, &proof));
     size_t before = out->n;
     for (unsigned i = 0; i < proof.n; i++) {

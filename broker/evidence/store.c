@@ -347,6 +347,8 @@ int yzi_ledger_add(struct store *s, struct db_txn *t, uint64_t index,
     YZ_TRY(
         appended(yzi_db_put(t, s->entries, key, yzi_bytes(entry, YZ_ENTRY_BYTES), DB_PUT_APPEND)));
     YZ_TRY(appended(yzi_db_put(t, s->bodies, key, body, DB_PUT_APPEND)));
+    static const yz_uuid none; /* openings are found by their type alone */
+    id = !id && type == ENTRY_OPENING ? &none : id;
     if (!id) {
         return YZ_OK;
     }
@@ -366,7 +368,12 @@ int yzi_ledger_add_hash(struct store *s, struct db_txn *t, unsigned level, uint6
 
 int yzi_ledger_sweep(struct store *s, struct db_txn *t, struct store_head *head, uint64_t most)
 {
+    uint8_t entry[YZ_ENTRY_BYTES];
     for (; most > 0 && head->swept < head->pruned; most--, head->swept++) {
+        YZ_TRY(yzi_ledger_entry(s, t, head->swept, entry));
+        if (entry[3] == ENTRY_OPENING) {
+            continue; /* how the log began is asked for as long as there is anyone */
+        }
         int rc = yzi_db_del(t, s->bodies, number_key(&head->swept), NULL);
         YZ_ENSURE(rc == YZ_OK || rc == YZ_ENOTFOUND, rc);
     }

@@ -85,13 +85,15 @@ YZ_MUST_USE int yzi_ledger_first_since(struct store *s, struct db_txn *t, uint64
 YZ_MUST_USE int yzi_ledger_write(struct store *s, struct db_txn **out);
 YZ_MUST_USE int yzi_ledger_add(struct store *s, struct db_txn *t, uint64_t index,
                                const uint8_t entry[YZ_ENTRY_BYTES], yz_bytes body,
-                               const yz_uuid *id /* NULL: not to be found by id */,
+                               const yz_uuid *id /* NULL: not to be found by id, but openings
+                                                    then by the zero one */
+                               ,
                                enum entry_type type);
 YZ_MUST_USE int yzi_ledger_add_hash(struct store *s, struct db_txn *t, unsigned level,
                                     uint64_t number, const yz_digest *hash);
 YZ_MUST_USE int yzi_ledger_put_head(struct store *s, struct db_txn *t,
                                     const struct store_head *head);
-/* Delete up to `most` bodies below head->pruned; head->swept moves on. */
+/* Delete up to `most` bodies below head->pruned, openings' excepted; head->swept moves on. */
 YZ_MUST_USE int yzi_ledger_sweep(struct store *s, struct db_txn *t, struct store_head *head,
                                  uint64_t most);
 /* See whether there is room to write: commit some hundred KiB, and let go of them again. */

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "evidence/view.h"
 #include "tests/unit/broker/evidence_fixture.h"
 
 static struct evidence_fixture f;
@@ -353,6 +354,55 @@ static void test_evidence__rotation(void **state)
     assert_int_equal(yzi_evidence_consistency(f.log, before.log, 5, before.size, &proof), YZ_OK);
 }
 
+/* What another party makes of it: it notes the checkpoint and asks until nothing is open. */
+static void follow(struct log_view *v, const struct evidence_status *s, uint64_t *mono)
+{
+    uint8_t name[CONSISTENCY_NAME_BYTES];
+    assert_int_equal(yzi_view_note(v, s->checkpoint.log, s->checkpoint.size, &s->checkpoint.root,
+                                   f.key.public_key, s->signature, "receipt", NULL),
+                     YZ_OK);
+    while (yzi_view_wants(v, *mono += 1000, name)) {
+        YZ_AUTO(yzi_buf_fini) yz_buf proof;
+        yzi_buf_init(&proof, 1 << 20);
+        int rc = yzi_evidence_consistency(f.log, yzi_load_u64(name), yzi_load_u64(name + 8),
+                                          yzi_load_u64(name + 16), &proof);
+        assert_int_equal(yzi_view_proved(v, yzi_bytes(name, sizeof name), rc == YZ_OK,
+                                         yzi_bytes_buf(&proof), *mono, NULL),
+                         YZ_OK);
+    }
+}
+
+static void test_evidence__others_follow_it_from_log_to_log(void **state)
+{
+    (void)state;
+    struct log_views *views;
+    struct log_view *v;
+    uint64_t mono = 1000000;
+    open_log();
+    assert_int_equal(yzi_views_open(f.dir, &views, NULL), YZ_OK);
+    assert_int_equal(yzi_views_of(views, f.options.node, &v, NULL), YZ_OK);
+    evidence_log_many(&f, 300);
+    struct evidence_status at = status();
+    follow(v, &at, &mono);
+    evidence_log_many(&f, 300);
+    at = status();
+    follow(v, &at, &mono);
+    assert_true(yzi_view_latest(v).size == at.size);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(yzi_evidence_rotate(f.log), YZ_OK);
+        settle(1);
+        evidence_log_many(&f, 20);
+        /* That its bodies are let go of does not take away how the log began. */
+        assert_int_equal(yzi_evidence_prune(f.log, status().size), YZ_OK);
+        evidence_log_many(&f, 1);
+        at = status();
+        follow(v, &at, &mono);
+        assert_true(yzi_view_latest(v).log == at.log && yzi_view_latest(v).size == at.size);
+    }
+    assert_false(yzi_view_broken(v));
+    yzi_views_close(views);
+}
+
 /* Copy a folder of files, as a restore does. */
 static void copy_store(const char *from, const char *to)
 {
@@ -490,6 +540,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_evidence__time_does_not_fall, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence__a_full_queue, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence__consistency, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_evidence__others_follow_it_from_log_to_log, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_evidence__pruning, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence__retention, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence__rotation, setup, teardown),
