@@ -29,6 +29,12 @@
 /* records, meta, the indexes of the definition, and those it has no longer */
 #define DATABASES (2u + 3u * DATASET_INDEXES_MAX)
 
+/* Memory in which deferred entries of all indexes are sorted, and bytes of them in a transaction.
+ */
+#define DEFERRED_MEMORY ((size_t)8 * 1024 * 1024)
+#define PUT_BYTES ((size_t)12 * 1024 * 1024)
+#define ENTRY_OVERHEAD 16u
+
 /* -- the file that names the generation in force -- */
 
 static int parse_current(yz_bytes text, uint64_t *out)
@@ -77,7 +83,7 @@ static int generation_path(const struct store *s, uint64_t number, char **out)
 /* What an environment's folder holds, nothing else: a folder with anything more is left alone. */
 static void remove_folder(const char *dir)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock", SORTER_FILE};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         YZ_AUTO(yzi_free_ptr) char *path = NULL;
         if (yzi_path_join(dir, files[i], &path) == 0) {
@@ -122,6 +128,7 @@ void yzi_generation_close(struct generation *g)
     }
     yzi_db_close(g->env);
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
+        yzi_sorter_free(g->deferred[i]);
         yzi_buf_fini(&g->indexes[i].done);
     }
     free(g->dir);
@@ -338,6 +345,57 @@ void yzi_generation_drop(struct generation **g)
     }
 }
 
+int yzi_generation_defer_indexes(struct generation *g)
+{
+    const struct dataset *d = g->layout.dataset;
+    uint64_t records;
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_TRY(yzi_db_begin_read(g->env, &t));
+    YZ_TRY(yzi_db_count(t, g->records, &records));
+    YZ_ENSURE(records == 0 && !g->read_only, YZ_EINVAL);
+    for (size_t i = 0; i < d->indexes_n; i++) {
+        if (!d->indexes[i].unique) {
+            size_t share = DEFERRED_MEMORY / d->indexes_n;
+            YZ_TRY(yzi_sorter_new(g->dir, share, &g->deferred[i]));
+        }
+    }
+    return 0;
+}
+
+/* A piece of an index's entries, in one transaction; YZ_ENOTFOUND when there are no more. */
+static int put_entries(struct generation *g, size_t i)
+{
+    yz_bytes entry, key;
+    size_t bytes = 0;
+    int rc;
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_TRY(yzi_db_begin_write(g->env, &t));
+    while ((rc = yzi_sorter_next(g->deferred[i], &entry, &key)) == 0) {
+        YZ_TRY(yzi_db_put(t, g->indexes[i].db, entry, key, DB_PUT_ANY));
+        bytes += entry.n + key.n + ENTRY_OVERHEAD;
+        if (bytes > PUT_BYTES) {
+            return yzi_db_commit(&t);
+        }
+    }
+    YZ_ENSURE(rc == YZ_ENOTFOUND, rc);
+    YZ_TRY(yzi_db_commit(&t));
+    return YZ_ENOTFOUND;
+}
+
+static int put_deferred(struct generation *g)
+{
+    for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
+        int rc = 0;
+        while (g->deferred[i] && rc == 0) {
+            rc = put_entries(g, i);
+        }
+        YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
+        yzi_sorter_free(g->deferred[i]);
+        g->deferred[i] = NULL;
+    }
+    return 0;
+}
+
 /* The commits made the file's bytes durable, this its name. */
 static int sync_folder(const char *dir)
 {
@@ -360,6 +418,7 @@ int yzi_generation_settle(struct store *s, yz_error *err)
 int yzi_generation_publish(struct generation **g, yz_error *err)
 {
     struct store *s = (*g)->store;
+    YZ_TRY(put_deferred(*g));
     YZ_TRY(sync_folder((*g)->dir));
     YZ_TRY(sync_folder(s->dir));
     int rc = write_current(s, (*g)->number, err);

@@ -184,13 +184,23 @@ static int make_room(struct importer *im)
     return im->loading ? next_transaction(im) : START_OVER;
 }
 
+/* Indexes whose entries are put in as they come. */
+static size_t written_indexes(const struct importer *im)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < im->store->dataset->indexes_n; i++) {
+        n += !im->loading || !im->loading->deferred[i];
+    }
+    return n;
+}
+
 /* Pages that a change dirties, beside its own bytes: one of records, unless they come in order into
  * an empty file, and one or two in each index. */
 static int count_change(struct importer *im, bool insert)
 {
     yz_bytes key = yzi_writer_target(im->w)->key;
     bool follows = im->dense && yzi_bytes_cmp(key, yzi_bytes_buf(&im->last)) > 0;
-    im->jumps += !follows + im->store->dataset->indexes_n * (insert ? 1 : 2);
+    im->jumps += !follows + written_indexes(im) * (insert ? 1 : 2);
     yzi_buf_clear(&im->last);
     return yzi_buf_put(&im->last, key);
 }
@@ -400,6 +410,7 @@ static int begin(struct importer *im, bool large)
     }
     YZ_TRY(yzi_generation_begin(im->store, replacing ? GENERATION_EMPTY : GENERATION_COPY,
                                 &im->loading, im->err));
+    YZ_TRY(im->dense ? yzi_generation_defer_indexes(im->loading) : 0);
     YZ_TRY(measure(im, im->loading));
     return yzi_writer_begin_in(im->loading, &im->w);
 }

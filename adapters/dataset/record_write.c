@@ -268,7 +268,9 @@ static int write_entries(struct record_writer *w, bool add)
         if (w->target.found) {
             YZ_TRY(yzi_db_del(w->txn, db, entry(&w->before, i), &w->target.key));
         }
-        if (add) {
+        if (add && w->g->deferred[i]) {
+            YZ_TRY(yzi_sorter_add(w->g->deferred[i], entry(&w->after, i), w->target.key));
+        } else if (add) {
             YZ_TRY(yzi_db_put(w->txn, db, entry(&w->after, i), w->target.key, DB_PUT_ANY));
             w->bytes += w->after.of[i].n + w->target.key.n;
         }
@@ -294,9 +296,21 @@ static int write_row(struct record_writer *w, const struct query_value *values, 
     return 0;
 }
 
+/* What a record that is there has in indexes whose entries are still to be put in is not known. */
+static bool may_change(const struct record_writer *w)
+{
+    for (size_t i = 0; w->target.found && i < DATASET_INDEXES_MAX; i++) {
+        if (w->g->deferred[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int change(struct record_writer *w, const struct query_value *values, uint64_t sequence,
                   uint64_t ordinal, struct write_conflict *conflict)
 {
+    YZ_ENSURE(may_change(w), YZ_EINVAL);
     YZ_TRY(entries_after(w, values));
     YZ_TRY(entries_before(w));
     YZ_TRY(check_unique(w, conflict));
@@ -339,6 +353,7 @@ int yzi_writer_delete(struct record_writer *w)
 {
     YZ_ENSURE(w->txn && w->sought, YZ_EINVAL);
     YZ_ENSURE(w->target.found, YZ_ENOTFOUND);
+    YZ_ENSURE(may_change(w), YZ_EINVAL);
     YZ_TRY(entries_before(w));
     YZ_TRY(write_entries(w, false));
     YZ_TRY(yzi_db_del(w->txn, w->g->records, w->target.key, NULL));

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "adapters/dataset/sorter.h"
 #include "adapters/dataset/store.h"
 #include "base/lmdb.h"
 
@@ -131,7 +132,8 @@ struct generation {
     struct db_env *env;
     db_handle records, meta;
     struct row_layout layout;
-    struct index indexes[DATASET_INDEXES_MAX]; /* by index of the definition */
+    struct index indexes[DATASET_INDEXES_MAX];    /* by index of the definition */
+    struct sorter *deferred[DATASET_INDEXES_MAX]; /* loading: entries sorted before they go in */
     bool read_only;
     unsigned refs; /* under the store's lock */
     bool retired;  /* under the store's lock: the last who lets go removes the folder */
@@ -154,6 +156,10 @@ enum generation_start {
  * one's. Writer thread only; one at a time (YZ_EBUSY). */
 YZ_MUST_USE int yzi_generation_begin(struct store *s, enum generation_start start,
                                      struct generation **out, yz_error *err);
+/* Of a generation without records: gather the entries of indexes that are not unique, and put them
+ * in by order when it is published, which writes each page once. Records that are there can neither
+ * be changed nor deleted then. YZ_EINVAL (there are records), YZ_EIO, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_generation_defer_indexes(struct generation *g);
 /* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
 YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
 /* After a switch that failed without it being known which generation the disk names: name the one
