@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/data.h"
 #include "net/admin.h"
 #include "tests/unit/cli/fixture.h"
 
@@ -291,6 +292,18 @@ static void test_import__tells_faults_and_fails(void **state)
     EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "areas");
 }
 
+static void test_import__progress_tells_rate_and_time_left(void **state)
+{
+    (void)state;
+    char text[160];
+    yzi_data_progress_text(50000, 25, 100, 2000, text, sizeof text);
+    assert_string_equal(text, "50000 rows, 25 %, 25000 rows/s, 0:06 left");
+    yzi_data_progress_text(90000, 1, 200, 1000, text, sizeof text);
+    assert_string_equal(text, "90000 rows, 0 %, 90000 rows/s, 3:19 left");
+    yzi_data_progress_text(10, 1, 0, 0, text, sizeof text); /* nothing can be told yet */
+    assert_string_equal(text, "10 rows, 0 %, 10000 rows/s");
+}
+
 static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
 {
     (void)state;
@@ -347,6 +360,7 @@ int main(void)
         CASE(test_show__verifies_what_a_broker_answers),
         CASE(test_import__passes_the_file_and_tells_the_report),
         CASE(test_import__tells_faults_and_fails),
+        CASE(test_import__progress_tells_rate_and_time_left),
         CASE(test_list__shows_a_table_or_what_the_adapter_said),
         CASE(test_status__is_lines_or_what_the_daemon_said),
     };
