@@ -3,16 +3,13 @@
  * The administration socket's verbs (docs/operations.md). Each runs to its end on the front thread:
  * they are rare and short.
  */
-#include "broker/broker.h"
+#include "broker/admin.h"
 
 #include <unistd.h>
 
 #include "base/json.h"
 
 #define REPLY_MAX (64u * 1024u * 1024u - 65536u)
-
-typedef int verb_handler(struct broker *b, const struct admin_request *q, yz_bytes payload,
-                         yz_buf *text, yz_buf *out, yz_error *err);
 
 static int verb_status(struct broker *b, const struct admin_request *q, yz_bytes payload,
                        yz_buf *text, yz_buf *out, yz_error *err)
@@ -151,17 +148,28 @@ static int verb_peers(struct broker *b, const struct admin_request *q, yz_bytes 
     return yzi_json_end(&j);
 }
 
-static const struct {
-    const char *verb;
-    verb_handler *handler;
-} verbs[] = {
+static const struct admin_verb verbs[] = {
     {"status", verb_status},
     {"peers", verb_peers},
     {"anchor.set", verb_anchor_set},
     {"directory.put", verb_directory_put},
     {"directory.get", verb_directory_get},
     {"records.put", verb_records_put},
+    {NULL, NULL},
 };
+
+static admin_verb_handler *handler_of(const struct admin_request *q)
+{
+    const struct admin_verb *const tables[] = {verbs, yzi_broker_evidence_verbs};
+    for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
+        for (const struct admin_verb *v = tables[t]; v->verb; v++) {
+            if (yzi_bytes_eq_str(q->verb, v->verb)) {
+                return v->handler;
+            }
+        }
+    }
+    return NULL;
+}
 
 void yzi_broker_admin(void *ctx, struct admin_call *call, const struct admin_request *request,
                       yz_bytes payload, int fd)
@@ -175,15 +183,9 @@ void yzi_broker_admin(void *ctx, struct admin_call *call, const struct admin_req
     yzi_buf_init(&text, REPLY_MAX / 2);
     yzi_buf_init(&out, REPLY_MAX / 2);
     yz_error err = {0};
-    int rc = YZ_EUNSUPPORTED;
-    bool known = false;
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (yzi_bytes_eq_str(request->verb, verbs[i].verb)) {
-            known = true;
-            rc = verbs[i].handler(b, request, payload, &text, &out, &err);
-        }
-    }
-    if (!known) {
+    admin_verb_handler *handler = handler_of(request);
+    int rc = handler ? handler(b, request, payload, &text, &out, &err) : YZ_EUNSUPPORTED;
+    if (!handler) {
         yzi_fail(&err, rc, "a broker has no verb '%.*s'", (int)request->verb.n,
                  (const char *)request->verb.p);
     }

@@ -24,4 +24,15 @@ YZ_MUST_USE int yzi_evidence_audit_run(struct cli *c);
 YZ_MUST_USE int yzi_evidence_verify_run(struct cli *c);
 YZ_MUST_USE int yzi_evidence_follow_run(struct cli *c);
 
+/* evidence_broker.c */
+extern const struct cli_option yzi_evidence_admin_options[], yzi_evidence_list_options[],
+    yzi_evidence_export_options[], yzi_evidence_prune_options[];
+YZ_MUST_USE int yzi_evidence_status_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_list_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_show_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_export_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_prune_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_check_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_close_run(struct cli *c);
+
 #endif
