@@ -32,17 +32,32 @@ static void put_str(struct json *j, const char *key, const char *v)
     yzi_json_str(j, v);
 }
 
+static const char *receipts_word(const struct receipts *r)
+{
+    return r->is_false ? "false" : r->is_overdue ? "missing" : "ok";
+}
+
+static void put_broker(const struct upstream *u, struct json *j)
+{
+    const struct receipts *r = &u->receipts;
+    yzi_json_object(j);
+    yzi_json_key(j, "node");
+    yzi_json_text(j, u->broker.v);
+    yzi_json_key(j, "up");
+    yzi_json_bool(j, u->up);
+    put_str(j, "receipts", receipts_word(r));
+    put_u64(j, "receipts_owed", yzi_table_count(&r->owed));
+    put_u64(j, "receipts_proved", r->proved);
+    put_u64(j, "receipts_missed", r->missed);
+    yzi_json_object_end(j);
+}
+
 static void put_brokers(struct adapter *a, struct json *j)
 {
     yzi_json_key(j, "brokers");
     yzi_json_array(j);
     for (unsigned i = 0; i < a->upstreams_n; i++) {
-        yzi_json_object(j);
-        yzi_json_key(j, "node");
-        yzi_json_text(j, a->upstreams[i].broker.v);
-        yzi_json_key(j, "up");
-        yzi_json_bool(j, a->upstreams[i].up);
-        yzi_json_object_end(j);
+        put_broker(&a->upstreams[i], j);
     }
     yzi_json_array_end(j);
 }

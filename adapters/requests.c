@@ -61,11 +61,15 @@ static void send_answer(struct adapter *a, unsigned upstream, const struct verif
                         yz_bytes frame)
 {
     struct upstream *u = &a->upstreams[upstream];
-    if (!yzi_receipts_serve(&u->receipts) || !yzi_receipts_expect(a, u, frame)) {
+    bool is_new = false;
+    if (!yzi_receipts_serve(&u->receipts) || !yzi_receipts_expect(a, u, frame, &is_new)) {
         reject(a, upstream, r, OUTCOME_UNAVAILABLE, "no-receipts");
         return;
     }
     int rc = yzi_session_send(u->session, frame);
+    if (rc < 0 && is_new) {
+        yzi_receipts_not_sent(a, u, frame);
+    }
     if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
         reject(a, upstream, r, OUTCOME_TOO_LARGE, "answer");
     } else if (rc < 0 && rc != YZ_EUNAVAILABLE) {
@@ -386,6 +390,11 @@ static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, s
                   bool parked_before)
 {
     if (!passes_ladder(a, upstream, f, j, parked_before)) {
+        return false;
+    }
+    /* before anything is done: what it may not be told must not be done for it either */
+    if (!yzi_receipts_may_owe(&a->upstreams[upstream].receipts, a->jobs_out)) {
+        reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "no-receipts");
         return false;
     }
     find_offered(a, j);

@@ -120,6 +120,7 @@ static void on_down(void *ctx, struct session *s, const char *reason)
     struct upstream *u = ctx;
     (void)s;
     u->up = false;
+    yzi_receipts_down(u->adapter, u);
     yzi_log(&ADAPTER_BROKER_DOWN,
             (struct log_field[]){log_bytes("broker", u->broker.v), log_str("reason", reason), {0}});
 }

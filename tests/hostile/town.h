@@ -44,6 +44,8 @@ struct wire {
     yz_buf offer;
     yz_buf request, answer; /* the last that came: the whole frames */
     unsigned requests, answers, fetches;
+    unsigned receipts_asked; /* FETCH_RECEIPT */
+    bool keeps_receipts;     /* says nothing when it is asked for one */
     /* What to do with what came; NULL: carry it. */
     void (*on_request)(struct wire *w, const struct frame *f);
     void (*on_answer)(struct wire *w, const struct frame *f);

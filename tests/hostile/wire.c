@@ -155,6 +155,10 @@ static void serve(struct wire *w, const struct connection_id *to, const struct f
     yz_world_buf(&payload);
     yz_world_buf(&out);
     OK(yzi_fetch_parse(f->header, &fetch));
+    w->receipts_asked += fetch.what == FETCH_RECEIPT;
+    if (fetch.what == FETCH_RECEIPT && w->keeps_receipts) {
+        return;
+    }
     if (!w->on_fetch || !w->on_fetch(w, &fetch, &payload)) {
         wire_put_object(w, &fetch, &payload);
     }
