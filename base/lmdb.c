@@ -596,6 +596,11 @@ void yzi_db_abort(struct db_txn **txn)
     }
 }
 
+uint64_t yzi_db_txn_id(const struct db_txn *t)
+{
+    return mdb_txn_id(t->txn);
+}
+
 /* ---- pairs ---- */
 
 static MDB_val val(yz_bytes b)

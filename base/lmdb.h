@@ -76,6 +76,10 @@ YZ_MUST_USE int yzi_db_begin_write(struct db_env *env, struct db_txn **out);
 YZ_MUST_USE int yzi_db_commit(struct db_txn **txn);
 void yzi_db_abort(struct db_txn **txn); /* NULL inside is allowed: fits YZ_AUTO */
 
+/* Which commit a read transaction sees: the same number is the same content, a higher one is later.
+ */
+uint64_t yzi_db_txn_id(const struct db_txn *t);
+
 YZ_MUST_USE int yzi_db_get(struct db_txn *t, db_handle h, yz_bytes key,
                            yz_bytes *out); /* YZ_ENOTFOUND; the first value where there are more */
 enum db_put_flags {

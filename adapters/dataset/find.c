@@ -269,7 +269,7 @@ static int read_all(struct finder *f)
 {
     struct generation *g = f->generation;
     YZ_TRY(yzi_db_begin_read(g->env, &f->txn));
-    YZ_TRY(yzi_store_meta_get(f->txn, g->meta, META_SEQUENCE, &f->result.sequence));
+    YZ_TRY(yzi_generation_sequence(g, f->txn, &f->result.sequence));
     return is_whole_count(f) ? yzi_db_count(f->txn, g->records, &f->result.total) : walk(f);
 }
 

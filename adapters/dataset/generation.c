@@ -131,6 +131,7 @@ void yzi_generation_close(struct generation *g)
         yzi_sorter_free(g->deferred[i]);
         yzi_buf_fini(&g->indexes[i].done);
     }
+    pthread_mutex_destroy(&g->seen_lock);
     free(g->dir);
     free(g);
 }
@@ -151,6 +152,7 @@ static int new_generation(struct store *s, uint64_t number, struct generation **
     g->number = number;
     g->read_only = s->read_only;
     g->refs = 1;
+    pthread_mutex_init(&g->seen_lock, NULL);
     g->layout.dataset = s->dataset;
     g->layout.keys = &s->keys;
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
@@ -268,6 +270,26 @@ void yzi_generation_unpin(struct generation **g)
     if (last && mine->retired) { /* only the switch retires, before its reference goes */
         yzi_generation_drop(&mine);
     }
+}
+
+int yzi_generation_sequence(struct generation *g, struct db_txn *t, uint64_t *out)
+{
+    uint64_t commit = yzi_db_txn_id(t);
+    pthread_mutex_lock(&g->seen_lock);
+    bool seen = commit != 0 && g->seen_commit == commit;
+    uint64_t sequence = g->seen_sequence;
+    pthread_mutex_unlock(&g->seen_lock);
+    if (!seen) {
+        YZ_TRY(yzi_store_meta_get(t, g->meta, META_SEQUENCE, &sequence));
+        pthread_mutex_lock(&g->seen_lock);
+        if (commit > g->seen_commit) {
+            g->seen_commit = commit;
+            g->seen_sequence = sequence;
+        }
+        pthread_mutex_unlock(&g->seen_lock);
+    }
+    *out = sequence;
+    return 0;
 }
 
 /* -- loading another -- */

@@ -126,7 +126,7 @@ static int read_rows(struct getter *g, struct query_result *out)
     struct query_result result;
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
     YZ_TRY(yzi_db_begin_read(g->generation->env, &t));
-    YZ_TRY(yzi_store_meta_get(t, g->generation->meta, META_SEQUENCE, &result.sequence));
+    YZ_TRY(yzi_generation_sequence(g->generation, t, &result.sequence));
     YZ_TRY(put_rows(g, t, &result.rows));
     *out = result;
     return 0;

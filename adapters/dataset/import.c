@@ -24,6 +24,9 @@
 
 /* Changed pages that a transaction may hold, roughly; a page is 4 KiB with what LMDB adds. */
 #define MEMORY_MAX ((size_t)24 * 1024 * 1024)
+/* The same in a generation that is loaded: the library keeps the pages of the transaction that was
+ * given up for the next, and entries of indexes are sorted beside. */
+#define LOADING_MAX ((size_t)12 * 1024 * 1024)
 #define PAGE_BYTES 4160u
 /* So many duplicates are told with the place of the first: each costs a reading of the file. */
 #define LOCATED_MAX 20u
@@ -178,7 +181,7 @@ static int next_transaction(struct importer *im)
 /* Before a change: make room for it. */
 static int make_room(struct importer *im)
 {
-    if (memory(im) < MEMORY_MAX) {
+    if (memory(im) < (im->loading ? LOADING_MAX : MEMORY_MAX)) {
         return 0;
     }
     return im->loading ? next_transaction(im) : START_OVER;

@@ -137,12 +137,17 @@ struct generation {
     bool read_only;
     unsigned refs; /* under the store's lock */
     bool retired;  /* under the store's lock: the last who lets go removes the folder */
+    /* The sequence of the latest commit a query saw: looking it up costs as much as a record. */
+    pthread_mutex_t seen_lock;
+    uint64_t seen_commit, seen_sequence;
 };
 
 /* The generation in force, for as long as it is needed: a query, an import. It stays whole and in
  * place until it is unpinned, whatever is switched meanwhile. Any thread; never fails. */
 struct generation *yzi_generation_pin(struct store *s);
 void yzi_generation_unpin(struct generation **g); /* NULL inside is allowed: fits YZ_AUTO */
+/* The sequence that a read transaction sees. Any thread. */
+YZ_MUST_USE int yzi_generation_sequence(struct generation *g, struct db_txn *t, uint64_t *out);
 
 enum generation_start {
     GENERATION_EMPTY,
