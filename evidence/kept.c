@@ -94,14 +94,8 @@ static int open_key(struct kept *k, yz_error *err)
     return YZ_OK;
 }
 
-static int open_day(struct kept *k, yz_error *err)
+static int begin_day(struct kept *k, const char *day, yz_error *err)
 {
-    char day[KEPT_DAY_TEXT];
-    day_of(yzi_wall_ms(k->clock), day);
-    if (k->fd >= 0 && !k->torn && strcmp(day, k->day) == 0) {
-        return YZ_OK;
-    }
-    close_day(k);
     YZ_AUTO(yzi_free_ptr) char *objects = NULL;
     YZ_TRY(yzi_path_join(k->dir, day, &k->day_dir));
     YZ_TRY(yzi_path_join(k->day_dir, "objects", &objects));
@@ -110,6 +104,21 @@ static int open_day(struct kept *k, yz_error *err)
     YZ_TRY(open_file(k, err));
     memcpy(k->day, day, sizeof k->day);
     return YZ_OK;
+}
+
+static int open_day(struct kept *k, yz_error *err)
+{
+    char day[KEPT_DAY_TEXT];
+    day_of(yzi_wall_ms(k->clock), day);
+    if (k->fd >= 0 && !k->torn && strcmp(day, k->day) == 0) {
+        return YZ_OK;
+    }
+    close_day(k);
+    int rc = begin_day(k, day, err);
+    if (rc < 0) {
+        close_day(k);
+    }
+    return rc;
 }
 
 /* -- appending -- */
@@ -142,8 +151,8 @@ static int append(struct kept *k, yz_bytes record)
     YZ_AUTO(yzi_buf_fini) yz_buf out;
     uint8_t ad[KEPT_AD_BYTES], *p;
     size_t sealed = KEPT_NONCE_BYTES + record.n + KEPT_TAG_BYTES;
-    YZ_TRY(open_day(k, NULL));
     yzi_buf_init(&out, 4 + sealed);
+    YZ_TRY(open_day(k, NULL));
     YZ_TRY(yzi_buf_put_u32(&out, (uint32_t)sealed));
     YZ_TRY(yzi_buf_extend(&out, sealed, &p));
     randombytes_buf(p, KEPT_NONCE_BYTES);

@@ -24,6 +24,8 @@ struct puppet {
     enum link_event last; /* that was not LINK_NOTHING */
     struct message *inbox;
     size_t inbox_n, inbox_read;
+    bool wants_receipts; /* in the inbox; otherwise they are only counted */
+    unsigned receipts;
     struct message got; /* what expect returned last */
     struct frame frame;
 };

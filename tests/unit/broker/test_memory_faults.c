@@ -114,6 +114,20 @@ static void answer_what_came(const struct world_message *q)
     }
 }
 
+static bool is_under_way(const struct broker *b)
+{
+    return yzi_exchanges_count(&b->exchanges) > 0 || b->refused;
+}
+
+/* What was held for the evidence log has left. */
+static void wait_for_log(struct rig *r)
+{
+    for (unsigned i = 0; i < 1000 && is_under_way(r->b); i++) {
+        rig_wait(r);
+    }
+    assert_false(is_under_way(r->b));
+}
+
 /* Everything that is under way arrives. */
 static void barrier(const struct world_message *q)
 {
@@ -123,6 +137,7 @@ static void barrier(const struct world_message *q)
         assert_true(puppet_is_heard(adapters[1]));
         answer_what_came(q);
     }
+    wait_for_log(client->rig);
     assert_true(puppet_is_heard(client));
 }
 

@@ -327,7 +327,13 @@ static int keep_sample(void *ctx)
 {
     struct fixture *f = ctx;
     struct kept_exchange x = sample(f);
-    return yzi_kept_exchange(f->k, &x);
+    struct kept_options o = {
+        .dir = f->kept, .clock = &f->w->clock.clock, .retention_ms = 3 * DAY_MS};
+    struct kept *k;
+    YZ_TRY(yzi_kept_open(&o, &k, NULL));
+    int rc = yzi_kept_exchange(k, &x);
+    yzi_kept_close(k);
+    return rc;
 }
 
 static void test_kept__reports_when_memory_runs_out(void **state)
