@@ -35,4 +35,11 @@ YZ_MUST_USE int yzi_evidence_prune_run(struct cli *c);
 YZ_MUST_USE int yzi_evidence_check_run(struct cli *c);
 YZ_MUST_USE int yzi_evidence_close_run(struct cli *c);
 
+/* evidence_kept.c */
+extern const struct cli_option yzi_evidence_kept_options[], yzi_evidence_open_options[],
+    yzi_evidence_bundle_options[];
+YZ_MUST_USE int yzi_evidence_kept_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_open_run(struct cli *c);
+YZ_MUST_USE int yzi_evidence_bundle_run(struct cli *c);
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "evidence/kept.h"
 #include "evidence/receipt.h"
+#include "proto/payload.h"
 
 #define EVIDENCE_BUNDLE_MAX (KEPT_RECORD_MAX + 16u * 1024u * 1024u)
 
@@ -43,7 +44,9 @@ struct evidence_trust {
  * is in docs/evidence.md. */
 YZ_MUST_USE int yzi_evidence_bundle_verify(yz_bytes bytes, const struct evidence_trust *trust,
                                            yz_buf *report, yz_error *err);
-/* That a kept plaintext is what a header commits to. YZ_ESIGNATURE. */
-YZ_MUST_USE int yzi_evidence_opens(yz_bytes plain, const yz_digest *commitment);
+/* That a kept plaintext is what a header commits to, and what it says: *out views into *out_padded,
+ * which is initialised here and the caller's to wipe. YZ_ESIGNATURE, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_evidence_open(yz_bytes kept, const yz_digest *commitment, yz_buf *out_padded,
+                                  struct plain *out);
 
 #endif

@@ -188,18 +188,17 @@ static int check_receipt(struct checking *c)
 
 /* -- the contents -- */
 
-int yzi_evidence_opens(yz_bytes plain, const yz_digest *commitment)
+int yzi_evidence_open(yz_bytes kept, const yz_digest *commitment, yz_buf *out_padded,
+                      struct plain *out)
 {
-    struct plain p;
-    YZ_AUTO(yzi_buf_wipe) yz_buf padded;
-    size_t n = yzi_plain_padded(plain.n);
-    YZ_ENSURE(n >= plain.n, YZ_ESIGNATURE);
-    yzi_buf_init(&padded, n);
-    YZ_TRY(yzi_buf_put(&padded, plain));
-    YZ_TRY(yzi_buf_put_zero(&padded, n - plain.n));
-    YZ_ENSURE(yzi_plain_parse(yzi_bytes_buf(&padded), &p) == YZ_OK, YZ_ESIGNATURE);
+    size_t n = yzi_plain_padded(kept.n);
     yz_digest digest;
-    yzi_plain_commitment(&p, &digest);
+    yzi_buf_init(out_padded, n);
+    YZ_ENSURE(n >= kept.n, YZ_ESIGNATURE);
+    YZ_TRY(yzi_buf_put(out_padded, kept));
+    YZ_TRY(yzi_buf_put_zero(out_padded, n - kept.n));
+    YZ_ENSURE(yzi_plain_parse(yzi_bytes_buf(out_padded), out) == YZ_OK, YZ_ESIGNATURE);
+    yzi_plain_commitment(out, &digest);
     return yzi_digest_eq(&digest, commitment) ? YZ_OK : YZ_ESIGNATURE;
 }
 
@@ -209,7 +208,9 @@ static int check_content(struct checking *c, yz_bytes plain, const yz_digest *co
     if (!plain.n) {
         return say(c, "the content of the %s is not in the bundle", what);
     }
-    int rc = yzi_evidence_opens(plain, commitment);
+    YZ_AUTO(yzi_buf_wipe) yz_buf padded = {0};
+    struct plain opened;
+    int rc = yzi_evidence_open(plain, commitment, &padded, &opened);
     return rc < 0 ? yzi_fail(c->err, rc, "the content kept of the %s is not what was signed", what)
                   : say(c, "the content kept of the %s is what was signed", what);
 }
