@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ROUTER sockets behind CURVE, and the ZAP handler that decides each handshake. The User-Id that
- * ZAP returns is the peer's key in hex; libzmq 4.3.4 attaches it to message parts, but loses it on
- * the first one after a poll, so it is read from the last part.
+ * ZAP returns is the peer's key and the number of its handshake; libzmq 4.3.4 attaches it to
+ * message parts, but loses it on the first one after a poll, so it is read from the last part.
  */
 #include "net/server.h"
 
@@ -29,6 +29,8 @@
 /* What libzmq assigns: a zero byte and a counter. A peer may propose another id in its handshake;
  * such a connection is not heard. */
 #define ROUTING_ID_BYTES 5u
+#define USER_BYTES 40u /* key ‖ number of the handshake */
+#define HANDSHAKE_TIMES_OUT "a handshake that gets no reply times out after ZMQ_HANDSHAKE_IVL"
 
 struct server {
     void *zap;
@@ -207,33 +209,55 @@ static bool zap_is_known(struct server *s, const struct zap_request *r)
            s->admit(s->ctx, r->parts[6].bytes.p);
 }
 
+/* The User-Id that libzmq keeps with the connection's messages: its key and the number of its
+ * handshake, in hex. */
+static int make_user(struct server *s, const uint8_t key[32], struct message *out)
+{
+    uint8_t user[USER_BYTES];
+    char hex[2 * USER_BYTES + 1];
+    memcpy(user, key, 32);
+    yzi_store_u64(user + 32, yzi_wires_handshake(s->wires));
+    sodium_bin2hex(hex, sizeof hex, user, sizeof user);
+    return yzi_message_copy(out, yzi_bytes_str(hex));
+}
+
+static bool read_user(const char *user, struct wire_speaker *out)
+{
+    uint8_t bytes[USER_BYTES];
+    if (!user || yzi_hex_decode(yzi_bytes_str(user), bytes, sizeof bytes) < 0) {
+        return false;
+    }
+    memcpy(out->key, bytes, 32);
+    out->handshake = yzi_load_u64(bytes + 32);
+    return true;
+}
+
 static void reply_zap(struct server *s, const struct zap_request *r)
 {
+    YZ_AUTO(yzi_message_fini) struct message user = {0};
     bool known = zap_is_known(s, r);
-    bool admitted = known && (!s->has_room || s->has_room(s->ctx, r->parts[6].bytes.p));
-    char user[65] = "";
-    if (admitted) {
-        sodium_bin2hex(user, sizeof user, r->parts[6].bytes.p, 32);
-    }
+    /* Made before anything is said: a reply that lacks its end would keep the handler from ever
+     * taking another request. The other parts are short, and take no memory. */
+    bool admitted = known && (!s->has_room || s->has_room(s->ctx, r->parts[6].bytes.p)) &&
+                    make_user(s, r->parts[6].bytes.p, &user) == YZ_OK;
     s->counters.admitted += admitted;
     s->counters.put_off += known && !admitted;
     s->counters.refused += !known;
     yz_bytes id = r->n > 1 ? r->parts[1].bytes : (yz_bytes){0};
-    const yz_bytes reply[] = {yzi_bytes_str("1.0"),
-                              id,
+    const yz_bytes reply[] = {yzi_bytes_str("1.0"), id,
                               yzi_bytes_str(admitted ? "200"
                                             : known  ? "300"
                                                      : "400"),
                               yzi_bytes_str(admitted ? "OK"
                                             : known  ? "not now"
-                                                     : "unknown key"),
-                              yzi_bytes_str(user),
-                              {0}};
-    size_t n = sizeof reply / sizeof reply[0];
-    for (size_t i = 0; i < n; i++) {
-        yz_ignore(yzi_zmq_send_copy(s->zap, reply[i], i + 1 < n ? ZMQ_SNDMORE : 0),
-                  "a handshake that gets no reply times out after ZMQ_HANDSHAKE_IVL");
+                                                     : "unknown key")};
+    for (size_t i = 0; i < sizeof reply / sizeof reply[0]; i++) {
+        yz_ignore(yzi_zmq_send_copy(s->zap, reply[i], ZMQ_SNDMORE), HANDSHAKE_TIMES_OUT);
     }
+    yz_ignore(admitted ? yzi_zmq_send(s->zap, &user, ZMQ_SNDMORE)
+                       : yzi_zmq_send_copy(s->zap, (yz_bytes){0}, ZMQ_SNDMORE),
+              HANDSHAKE_TIMES_OUT);
+    yz_ignore(yzi_zmq_send_copy(s->zap, (yz_bytes){0}, 0), HANDSHAKE_TIMES_OUT);
 }
 
 void yzi_server_step(struct server *s)
@@ -287,16 +311,16 @@ static int receive_one(struct server *s, unsigned endpoint, struct connection_id
         s->counters.named++;
         return YZ_EMALFORMED;
     }
-    uint8_t user_key[32];
-    const char *user = zmq_msg_gets(yzi_zmq_msg(&body), "User-Id");
-    if (!user || yzi_hex_decode(yzi_bytes_str(user), user_key, sizeof user_key) < 0) {
+    struct wire_speaker speaker = {.fd = zmq_msg_get(yzi_zmq_msg(&body), ZMQ_SRCFD)};
+    if (!read_user(zmq_msg_gets(yzi_zmq_msg(&body), "User-Id"), &speaker)) {
         s->counters.keyless++;
         return YZ_EMALFORMED;
     }
     *from = (struct connection_id){.endpoint = (uint8_t)endpoint, .n = ROUTING_ID_BYTES};
     memcpy(from->id, id.bytes.p, ROUTING_ID_BYTES);
-    memcpy(key, user_key, sizeof user_key);
-    yzi_wires_took(s->wires, from, key, zmq_msg_get(yzi_zmq_msg(&body), ZMQ_SRCFD), body.bytes.n);
+    memcpy(key, speaker.key, sizeof speaker.key);
+    speaker.id = *from;
+    yzi_wires_took(s->wires, &speaker, body.bytes.n);
     yzi_message_move(out, &body);
     return YZ_OK;
 }

@@ -4,7 +4,9 @@
  * by its routing id. A descriptor is the system's to give again as soon as libzmq has closed it, so
  * nothing is done to one before its cookie, which no two sockets share, has been compared on a
  * duplicate of it. Events of one monitor are in order: a descriptor's end comes before its next
- * beginning.
+ * beginning. What a connection said may be read when its descriptor is another's already: the
+ * number of its handshake, which libzmq keeps with each message, is then lower than any of the one
+ * that is there.
  */
 #include "net/wires.h"
 
@@ -49,9 +51,11 @@ struct wire {
         int endpoint;
     } name;
     uint64_t cookie, since;
+    uint64_t handshakes_before; /* its own comes after them */
     bool cut;
     struct connection_id id; /* when it has spoken */
-    struct wire_peer *peer;  /* NULL: it has not */
+    uint64_t handshake;
+    struct wire_peer *peer; /* NULL: it has not */
     struct wire *next_of_peer;
     uint64_t taken, sent; /* bytes on the wire */
     uint64_t acked_before;
@@ -66,6 +70,7 @@ struct wires {
     struct table by_id;    /* connection id -> struct wire */
     struct table peers;    /* key -> struct wire_peer, owned */
     uint64_t unread, unsent;
+    uint64_t handshakes;
     uint64_t next_sweep, next_look, next_measure_all;
     uint64_t memory; /* of the process, when measured last */
     int statm;
@@ -329,15 +334,14 @@ static void begin(struct wires *w, const struct wire_name *name)
     c->name = *name;
     c->cookie = cookie_of(name->fd);
     c->since = yzi_mono_ms(w->o.clock);
+    c->handshakes_before = w->handshakes;
     if (yzi_table_put(&w->by_name, name_bytes(name), c) < 0) {
         free(c);
         return;
     }
     if (yzi_table_put(&w->unspoken, name_bytes(name), c) < 0) {
         forget(w, c);
-        return;
     }
-    make_room(w);
 }
 
 /* A part with u16 event ‖ u32 value in the machine's order, and one with the address. */
@@ -365,6 +369,7 @@ static bool next_event(void *monitor, uint16_t *out_event, int *out_fd)
     return true;
 }
 
+/* All of them: when a descriptor is another's already, its end is among them. */
 static void take_events(struct wires *w)
 {
     for (int i = 0; i < (int)SERVER_ENDPOINTS_MAX; i++) {
@@ -381,6 +386,12 @@ static void take_events(struct wires *w)
             }
         }
     }
+}
+
+uint64_t yzi_wires_handshake(struct wires *w)
+{
+    take_events(w); /* its beginning was told before it could ask */
+    return ++w->handshakes;
 }
 
 /* -- the first word -- */
@@ -405,20 +416,14 @@ static int join_peer(struct wires *w, struct wire *c, const uint8_t key[32])
     return YZ_OK;
 }
 
-/* libzmq's ids count up: does `a` name a later connection than `b`? */
-static bool is_later(const struct connection_id *a, const struct connection_id *b)
-{
-    return (int32_t)(yzi_load_u32(a->id + 1) - yzi_load_u32(b->id + 1)) > 0;
-}
-
 /* This connection speaks as that id. What a closed connection left behind may still be read when
- * its descriptor is another's: the later id is the one that is there. */
-static struct wire *introduce(struct wires *w, const struct connection_id *from,
-                              const uint8_t key[32], int fd)
+ * its descriptor is another's, which must not be taken for it. */
+static struct wire *introduce(struct wires *w, const struct wire_speaker *from)
 {
-    struct wire_name name = {.fd = fd, .endpoint = from->endpoint};
+    struct wire_name name = {.fd = from->fd, .endpoint = from->id.endpoint};
     struct wire *c = yzi_table_get(&w->by_name, name_bytes(&name));
-    if (!c || c->cut || (c->id.n && !is_later(from, &c->id))) {
+    if (!c || c->cut || from->handshake <= c->handshakes_before ||
+        (c->id.n && from->handshake <= c->handshake)) {
         return NULL;
     }
     uint64_t received;
@@ -427,28 +432,29 @@ static struct wire *introduce(struct wires *w, const struct connection_id *from,
     c->taken = c->sent = 0;
     forget_id(w, c);
     leave_peer(w, c);
-    struct wire *other = yzi_table_get(&w->by_id, yzi_connection_bytes(from));
+    struct wire *other = yzi_table_get(&w->by_id, yzi_connection_bytes(&from->id));
     if (other) {
         forget_id(w, other);
     }
-    if (join_peer(w, c, key) < 0 || yzi_table_put(&w->by_id, yzi_connection_bytes(from), c) < 0) {
+    if (join_peer(w, c, from->key) < 0 ||
+        yzi_table_put(&w->by_id, yzi_connection_bytes(&from->id), c) < 0) {
         return NULL;
     }
-    c->id = *from;
+    c->id = from->id;
+    c->handshake = from->handshake;
     yzi_table_remove(&w->unspoken, name_bytes(&c->name));
-    if (!tcp_figures(fd, &received, &c->acked_before)) {
+    if (!tcp_figures(from->fd, &received, &c->acked_before)) {
         c->acked_before = 0;
     }
     return c;
 }
 
-void yzi_wires_took(struct wires *w, const struct connection_id *from, const uint8_t key[32],
-                    int fd, size_t n)
+void yzi_wires_took(struct wires *w, const struct wire_speaker *from, size_t n)
 {
-    struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(from));
-    if (!c || c->name.fd != fd) {
+    struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(&from->id));
+    if (!c || c->handshake != from->handshake) {
         take_events(w); /* its beginning is told before it can have spoken */
-        c = introduce(w, from, key, fd);
+        c = introduce(w, from);
     }
     if (c) {
         c->taken += on_the_wire(n);

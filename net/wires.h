@@ -31,9 +31,17 @@ void yzi_wires_unwatch(struct wires *w, uint8_t endpoint);
 void *yzi_wires_monitor(const struct wires *w, uint8_t endpoint); /* to poll; NULL: none */
 /* Take in what the monitors say; when it is time, measure and cut. */
 void yzi_wires_step(struct wires *w);
-/* This message body of `n` bytes came over descriptor `fd` of that endpoint. */
-void yzi_wires_took(struct wires *w, const struct connection_id *from, const uint8_t key[32],
-                    int fd, size_t n);
+/* The number of the handshake that is about to succeed: above those of all connections that began
+ * and ended before. From 1. */
+uint64_t yzi_wires_handshake(struct wires *w);
+struct wire_speaker {
+    struct connection_id id;
+    uint8_t key[32];
+    uint64_t handshake; /* its number */
+    int fd;             /* what it was when the message came; it may be another's by now */
+};
+/* This message body of `n` bytes is theirs. */
+void yzi_wires_took(struct wires *w, const struct wire_speaker *from, size_t n);
 /* May so much more be handed to the socket for this connection? Unknown ones: yes. */
 bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t n);
 void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n);

@@ -72,8 +72,8 @@ static void start_hostile(struct fixture *f, struct hostile *h, void (*act)(stru
     assert_int_equal(pthread_create(&h->thread, NULL, run_hostile, h), 0);
 }
 
-/* Time passes as the hostile peer acts: with each piece it may send, so that neither a fast peer nor
- * a busy machine makes a difference. */
+/* Time passes as the hostile peer acts: with each piece it may send, so that neither a fast peer
+ * nor a busy machine makes a difference. */
 static void outlast(struct fixture *f, struct hostile *h)
 {
     uint64_t end = yzi_mono_ms(&yzi_clock_system) + HOSTILE_MS;
@@ -242,6 +242,43 @@ static void test_wires__cut_ends_that_connection_only(void **state)
     talk(f, 1, "one again");
 }
 
+/* What was said last is read when the connection is gone and its descriptor another's: that one is
+ * not taken for it, and not cut for it. */
+static void test_wires__a_late_word_is_not_the_next_connections(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    for (unsigned i = 0; i < 30; i++) {
+        f->deaf = true;
+        open_link(f, 0, true);
+        f->last[0] = LINK_NOTHING;
+        UNTIL(f, f->last[0] == LINK_CONNECTED);
+        send_text(f, 0, "late");
+        yzi_link_set_linger(f->links[0], WAIT_MS);
+        yzi_link_close(f->links[0]);
+        f->links[0] = NULL;
+        yzi_key_pair_fini(&f->ours[0]);
+        UNTIL(f, counters(f).wires == 0);
+        f->last[1] = LINK_NOTHING;
+        open_link(f, 1, true);
+        UNTIL(f, f->last[1] == LINK_CONNECTED);
+        unsigned before = f->received;
+        f->deaf = false;
+        UNTIL(f, f->received > before);
+        assert_string_equal(f->text, "late");
+        assert_int_equal(counters(f).unspoken, 1);
+        assert_int_equal(yzi_server_send(f->server, &f->from, yzi_bytes_str("x")), YZ_ECLOSED);
+        yzi_server_cut(f->server, &f->from);
+        talk(f, 1, "next");
+        assert_int_equal(f->last[1], LINK_CONNECTED);
+        yzi_link_close(f->links[1]);
+        f->links[1] = NULL;
+        yzi_key_pair_fini(&f->ours[1]);
+        UNTIL(f, counters(f).wires == 0);
+        f->admitted_n = 0;
+    }
+}
+
 static bool no_room(void *ctx, const uint8_t key[32])
 {
     (void)ctx;
@@ -298,6 +335,7 @@ int main(void)
         TEST(test_wires__of_many_that_say_nothing_the_oldest_go),
         TEST(test_wires__hold_only_so_much_for_who_does_not_read),
         TEST(test_wires__cut_ends_that_connection_only),
+        TEST(test_wires__a_late_word_is_not_the_next_connections),
         TEST(test_wires__who_is_put_off_is_not_called_unknown),
         TEST(test_wires__know_that_all_was_read),
     };
