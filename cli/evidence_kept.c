@@ -196,7 +196,7 @@ static int list_all(struct listing *l, const char *dir)
     YZ_TRY(yzi_kept_each(dir, from, to, list_one, l, &sum, yzi_cli_error(c)));
     print_lines(l);
     if (!yzi_cli_json(c)) {
-        yzi_cli_say(c, "%zu exchanges on %llu days\n", l->n, (unsigned long long)sum.days);
+        yzi_cli_say(c, "exchanges: %zu, days: %llu\n", l->n, (unsigned long long)sum.days);
     }
     if (sum.torn) {
         fprintf(stderr, "yz: %u files end within a record: a process died while writing it\n",
