@@ -272,6 +272,35 @@ static int allocate_lock(const struct db_options *o, yz_error *err)
                               path, strerror(rc));
 }
 
+/* Pages that were given out and freed again in the last transaction were never written, so a file
+ * may be shorter than what is counted as used, by a few. */
+#define NEVER_WRITTEN_MAX 16u
+
+/* The library maps the file and would learn by a SIGBUS that its end is missing. */
+static int check_length(struct db_env *env, const struct db_options *o, yz_error *err)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat st;
+    if (mdb_env_get_fd(env->env, &fd) != 0 || mdb_env_info(env->env, &info) != 0 ||
+        mdb_env_stat(env->env, &stat) != 0 || fstat(fd, &st) != 0) {
+        return yzi_fail(err, YZ_EIO, "%s: cannot examine the store", o->path);
+    }
+    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize, is = (uint64_t)st.st_size;
+    if (is < used && (used - is) / stat.ms_psize > NEVER_WRITTEN_MAX) {
+        return yzi_fail(err, YZ_ECORRUPT,
+                        "%s: the store is truncated: of %llu bytes %llu are there; restore it from "
+                        "a backup",
+                        o->path, (unsigned long long)used, (unsigned long long)is);
+    }
+    /* What is missing reads as zeros then, which are no page: an error instead of a signal. */
+    if (is < used && !o->read_only && ftruncate(fd, (off_t)used) != 0) {
+        return yzi_fail(err, yzi_err_from_errno(errno), "%s: cannot lengthen the store", o->path);
+    }
+    return YZ_OK;
+}
+
 static int open_locked(const struct db_options *o, struct db_env **out, yz_error *err)
 {
     YZ_AUTO(env_drop) struct db_env *env = NULL;
@@ -304,6 +333,7 @@ static int open_locked(const struct db_options *o, struct db_env **out, yz_error
     if (rc != 0) {
         return open_fault(o->path, rc, err);
     }
+    YZ_TRY(check_length(env, o, err));
     env->next = registry;
     registry = env;
     *out = YZ_TAKE(env);
