@@ -144,6 +144,7 @@ struct group {
     struct store_head head; /* as it will be */
     struct tree_edge edge;
     struct db_txn *txn;
+    bool complete; /* all of it was given to the store, and the head says so */
 };
 
 static int add_one(struct evidence *e, struct group *g, struct evidence_item *i)
@@ -179,6 +180,7 @@ static int write_group(struct evidence *e, struct group *g)
     g->head.root = g->edge.root;
     YZ_TRY(yzi_ledger_sweep(e->store, g->txn, &g->head, SWEEP_STEP));
     YZ_TRY(yzi_ledger_put_head(e->store, g->txn, &g->head));
+    g->complete = true;
     return yzi_db_commit(&g->txn);
 }
 
@@ -327,6 +329,7 @@ static int commit_group(struct evidence *e, struct group *g)
 {
     uint64_t from = real_ns();
     g->head = e->head;
+    g->complete = false;
     YZ_TRY(write_group(e, g));
     e->head = g->head;
     e->edge = g->edge;
@@ -346,7 +349,7 @@ static enum fate settle(struct evidence *e, struct group *g, int failed, yz_erro
         yzi_error_prefix(err, "a commit failed (%s); ", yz_err_name(failed));
         return UNKNOWN;
     }
-    bool happened = e->head.log == wanted.log && e->head.size == wanted.size &&
+    bool happened = g->complete && e->head.log == wanted.log && e->head.size == wanted.size &&
                     yzi_digest_eq(&e->head.root, &wanted.root);
     yzi_log(&EV_EVIDENCE_RETRIED,
             (struct log_field[]){log_str("error", yz_err_name(failed)),
