@@ -397,6 +397,9 @@ static int begin_look(struct publication *p, yz_error *err)
                         yz_err_name(rc));
     }
     YZ_TRY(yzi_ledger_head(p->store, p->txn, &h, err));
+    if (h.log != p->at.log) { /* the writer is on its way from one log to another */
+        return yzi_fail(err, YZ_EAGAIN, "another log begins");
+    }
     p->at.pruned = h.pruned;
     return YZ_OK;
 }
@@ -442,6 +445,7 @@ static int pass_locked(struct publisher *b, unsigned scrub, yz_error *err)
     if (!p->store) {
         return yzi_fail(err, YZ_EUNAVAILABLE, "%s: the log is down", e->dir);
     }
+    YZ_TRY(begin_look(p, err));
     YZ_TRY(log_folder(e, p->at.log, &p->dir, err));
     if (b->log != p->at.log) {
         YZ_TRY(begin(b, err));
@@ -461,6 +465,9 @@ static int pass_locked(struct publisher *b, unsigned scrub, yz_error *err)
 
 static void say(struct publisher *b, int rc, const yz_error *err)
 {
+    if (rc == YZ_EAGAIN) {
+        return;
+    }
     if (rc < 0 && !b->failing) {
         yzi_log_error(&EV_EVIDENCE_PUBLISH, err,
                       (struct log_field[]){log_num("log", (int64_t)b->p.at.log), {0}});

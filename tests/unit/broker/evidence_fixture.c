@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "proof/tile.h"
 #include "tests/support/fixed_key.h"
 
 #define NODE "CN/@b1"
@@ -181,17 +182,13 @@ static bool read_published(const struct evidence_fixture *f, uint64_t log, const
 }
 
 /* The name of tile or bundle n of a level (-1: entries) of a tree of `nodes` there. */
-static void tile_name(int level, uint64_t n, uint64_t nodes, char out[64])
+static void tile_name(int level, uint64_t n, uint64_t nodes, char out[TILE_PATH_MAX])
 {
-    char partial[32] = "", which[16] = "entries";
-    YZ_ASSERT(n < 1000);
-    if (nodes - n * 256 < 256) {
-        snprintf(partial, sizeof partial, ".p/%u", (unsigned)(nodes - n * 256));
-    }
-    if (level >= 0) {
-        snprintf(which, sizeof which, "%d", level);
-    }
-    snprintf(out, 64, "tile/%s/%03u%s", which, (unsigned)n, partial);
+    struct tile_name t = {.entries = level < 0,
+                          .level = level < 0 ? 0 : (unsigned)level,
+                          .index = n,
+                          .width = nodes - n * 256 < 256 ? (unsigned)(nodes - n * 256) : 256};
+    yzi_tile_path(&t, out);
 }
 
 /* All rows' hashes of one level from its tiles. */
@@ -201,7 +198,7 @@ static bool read_level(const struct evidence_fixture *f, uint64_t log, int level
     YZ_AUTO(yzi_buf_fini) yz_buf b;
     yzi_buf_init(&b, 65536);
     for (uint64_t n = 0; n * 256 < nodes; n++) {
-        char name[64];
+        char name[TILE_PATH_MAX];
         uint64_t width = nodes - n * 256 < 256 ? nodes - n * 256 : 256;
         tile_name(level, n, nodes, name);
         if (!read_published(f, log, name, &b) || b.n != width * 32) {
@@ -220,7 +217,7 @@ static bool bundles_fit(const struct evidence_fixture *f, uint64_t log, uint64_t
     yzi_buf_init(&b, 65536);
     uint64_t time = 0;
     for (uint64_t i = 0; i < size; i++) {
-        char name[64];
+        char name[TILE_PATH_MAX];
         yz_digest leaf;
         struct entry e;
         if (i % 256 == 0) {
