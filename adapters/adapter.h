@@ -51,7 +51,8 @@ struct adapter {
     yz_node_id node; /* view into config */
     struct key_pair signing, transport, storage;
     struct trust *trust;
-    struct kept *kept;                 /* NULL: the configuration keeps nothing */
+    struct kept *kept; /* NULL: the configuration keeps nothing */
+    struct log_views *views;
     const struct directory *directory; /* reference, or NULL */
     struct directory_node self;        /* in directory; zero when it does not list us */
     bool listed;

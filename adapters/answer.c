@@ -417,6 +417,11 @@ static int write_answer(struct answering *a, struct job *j, struct reply *r)
     struct response_header h;
     start_header(&h, a->node, yzi_wall_ms(a->clock), &j->request, j->slot, j->directory);
     h.status = r->indeterminate ? RESPONSE_INDETERMINATE : status_of(r->head.code);
+    if (j->broker.v.n > 0) {
+        h.has_broker = true;
+        h.broker = (struct broker_ref){.node = j->broker, .checkpoint = j->seen};
+        h.broker.checkpoint.signature = yzi_bytes(j->seen_signature, sizeof j->seen_signature);
+    }
     h.policy_version = j->policy ? j->policy->offer->offer.version : 0;
     h.data_version = r->data_version;
     uint8_t wrapped[YZ_WRAPPED_KEY_BYTES];

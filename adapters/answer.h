@@ -24,8 +24,10 @@ struct job {
     unsigned slot;                     /* ours in the request */
     uint8_t request_key[32], response_key[32]; /* pair keys; wiped with the job */
     uint64_t deadline_mono;
-    unsigned session;   /* where the answer goes */
-    yz_node_id broker;  /* which that is; lives as long as the adapter */
+    unsigned session;           /* where the answer goes */
+    yz_node_id broker;          /* which that is; lives as long as the adapter */
+    struct checkpoint_ref seen; /* of that broker's log, last; its signature is in the next */
+    uint8_t seen_signature[YZ_SIGNATURE_BYTES];
     bool write_service; /* declared so: it has a place in the memory of writes, and the evidence
                            that it was asked was checked */
     bool to_write;      /* decided, and to be executed by the writer thread */

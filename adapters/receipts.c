@@ -188,6 +188,9 @@ static int verify(struct adapter *a, struct upstream *u, const struct owed *o, y
                                                {ENTRY_REQUEST, &o->request}};
         rc = yzi_receipt_verify(&u->receipts.checkpoints, a->directory, u->broker, a->wall, &r,
                                 claims, 2);
+        if (rc == YZ_OK && u->session) {
+            rc = yzi_session_saw_receipt(u->session, &r);
+        }
         *out_response = i;
         if (rc != YZ_ENOTFOUND && rc != YZ_ESIGNATURE) {
             return rc; /* of another answer's entries it would have been one of these */

@@ -297,7 +297,34 @@ static bool is_evidenced(struct adapter *a, unsigned upstream, const struct job 
     return yzi_hop_parse(j->request.frame.hop, &hop) == YZ_OK && hop.receipt.n > 0 &&
            yzi_receipt_parse(hop.receipt, &receipt) == YZ_OK &&
            yzi_receipt_verify(&a->checkpoints, a->directory, a->upstreams[upstream].broker, a->wall,
-                              &receipt, &claim, 1) == YZ_OK;
+                              &receipt, &claim, 1) == YZ_OK &&
+           yzi_session_saw_receipt(a->upstreams[upstream].session, &receipt) == YZ_OK;
+}
+
+/* What the consumer saw of our brokers' logs is held to what we saw: that is how a fork comes out.
+ * What is not the broker's word changes nothing. */
+static void see_logs(struct adapter *a, const struct request_header *h)
+{
+    char from[YZ_ID_MAX + 1];
+    snprintf(from, sizeof from, "%.*s", (int)h->node.v.n, (const char *)h->node.v.p);
+    for (unsigned i = 0; i < h->brokers_n; i++) {
+        for (unsigned k = 0; k < a->upstreams_n; k++) {
+            struct upstream *u = &a->upstreams[k];
+            if (u->session && yzi_bytes_eq(u->broker.v, h->brokers[i].node.v)) {
+                yz_ignore(yzi_session_saw(u->session, &h->brokers[i].checkpoint, from),
+                          "a conviction is an alarm of the session's");
+            }
+        }
+    }
+}
+
+/* Of this broker's log, for the answer's header, which another thread signs. */
+static void show_log(struct adapter *a, unsigned upstream, struct job *j)
+{
+    j->seen = yzi_session_checkpoint(a->upstreams[upstream].session);
+    if (j->seen.present) {
+        memcpy(j->seen_signature, j->seen.signature.p, sizeof j->seen_signature);
+    }
 }
 
 /* What a service that writes asks of a request beyond what others do. */
@@ -405,12 +432,14 @@ static bool admit(struct adapter *a, unsigned upstream, const struct frame *f, s
         reject(a, upstream, &j->request, OUTCOME_UNAVAILABLE, "draining");
         return false;
     }
+    see_logs(a, &j->request.header);
     j->evidenced = is_evidenced(a, upstream, j);
     if (!passes_as_write(a, upstream, j)) {
         return false;
     }
     j->session = upstream;
     j->broker = a->upstreams[upstream].broker;
+    show_log(a, upstream, j);
     j->deadline_mono = time_left(a, j);
     struct epoch *epoch;
     const yz_digest *sealed_to = &j->request.header.slots[j->slot].announcement;

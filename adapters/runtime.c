@@ -306,6 +306,7 @@ static int open_session(struct upstream *u, yz_error *err)
                                 .role = ROLE_ADAPTER,
                                 .broker = u->broker,
                                 .trust = a->trust,
+                                .views = a->views,
                                 .handler = {.up = on_up,
                                             .down = on_down,
                                             .frame = on_frame,
@@ -370,6 +371,7 @@ static int start(struct adapter *a, yz_error *err)
     YZ_TRY(yzi_policies_open(offers, &a->policies, err));
     YZ_TRY(open_state(a, err));
     YZ_TRY(open_kept(a, err));
+    YZ_TRY(yzi_views_open(a->config->home, &a->views, err));
     YZ_TRY(open_datasets(a, err));
     YZ_TRY(yzi_epochs_new(a->node, &a->signing, a->clock, &a->epochs));
     YZ_TRY(yzi_seal_cache_new(PAIR_KEYS, &a->pair_keys));
@@ -421,6 +423,7 @@ void yzi_adapter_free(struct adapter *a)
         yzi_session_close(a->upstreams[i].session);
         yzi_receipts_fini(&a->upstreams[i].receipts);
     }
+    yzi_views_close(a->views);
     yzi_adapter_cancel_jobs(a, true); /* the writer is waited for */
     yzi_admin_server_close(a->admin);
     yzi_workers_stop(a->workers);

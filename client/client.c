@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "client/client_internal.h"
 #include "client/submit.h"
+#include "evidence/view.h"
 
 #define ORDERS_PER_STEP 256u
 #define DAY_MS 86400000u
@@ -99,6 +100,7 @@ static void *run(void *arg)
                                .signing = &c->signing,
                                .transport = &c->transport,
                                .kept = c->kept,
+                               .views = c->views,
                                .trust = c->trust,
                                .net = c->net};
     struct engine *e = NULL;
@@ -196,6 +198,7 @@ static int open_all(yz_client *c, const char *path, yz_error *err)
     YZ_TRY(load_key(c, "keys/transport.key", KEY_TRANSPORT, &c->transport, err));
     YZ_TRY(open_trust(c, err));
     YZ_TRY(open_kept(c, err));
+    YZ_TRY(yzi_views_open(c->config.home, &c->views, err));
     YZ_TRY(yzi_net_new(1, &c->net));
     YZ_TRY(yzi_queue_new(HANDED_OVER_MAX + c->config.in_flight, &c->orders));
     YZ_TRY(yzi_async_open(&c->async, c->config.in_flight));
@@ -265,6 +268,7 @@ void yz_client_close(yz_client *client)
     yzi_queue_free(client->orders, NULL); /* the thread left it empty */
     yzi_async_fini(&client->async);
     yzi_kept_close(client->kept);
+    yzi_views_close(client->views); /* the sessions are closed */
     yzi_trust_close(client->trust);
     yzi_net_free(client->net);
     yzi_key_pair_fini(&client->signing);

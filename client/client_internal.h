@@ -23,6 +23,7 @@ struct yz_client {
     struct key_pair signing, transport;
     struct trust *trust;
     struct kept *kept; /* NULL: the configuration keeps nothing */
+    struct log_views *views;
     struct net *net;
     struct queue *orders;
     int stop_fd;

@@ -251,6 +251,13 @@ static void make_and_send(struct engine *e, struct call *c, struct service *s)
     if (life < LIFE_MIN_MS) {
         return; /* the timer says the rest */
     }
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        struct checkpoint_ref seen = {0};
+        if (e->peers[i].session) {
+            seen = yzi_session_checkpoint(e->peers[i].session);
+        }
+        yzi_sealer_saw(e->sealer, i, &seen);
+    }
     int rc = yzi_envelope_make(e->sealer, &c->ask, s, yzi_directory_version(e->directory), life,
                                &c->conversation, &c->envelope);
     if (rc == YZ_OK) {

@@ -28,8 +28,9 @@ struct engine_options {
     const struct clock *clock;
     struct key_pair *signing; /* held */
     struct key_pair *transport;
-    struct kept *kept;   /* NULL: nothing is kept */
-    struct trust *trust; /* its changes are the engine's from now on */
+    struct kept *kept;       /* NULL: nothing is kept */
+    struct log_views *views; /* NULL: the brokers' logs are not followed */
+    struct trust *trust;     /* its changes are the engine's from now on */
     struct net *net;
 };
 /* Opens the sessions; does not wait for them. YZ_ECONFIG (an endpoint; a broker whose key nobody

@@ -69,6 +69,9 @@ static enum yz_evidence evidence_of(struct engine *e, struct call *c, struct pee
         rc = yzi_receipt_verify(&p->checkpoints, e->directory, (yz_node_id){yzi_bytes_str(p->node)},
                                 yzi_wall_ms(e->o.clock), &r, claims, 2);
     }
+    if (rc == YZ_OK && p->session) {
+        rc = yzi_session_saw_receipt(p->session, &r); /* equivocation: two logs prove nothing */
+    }
     if (rc == YZ_OK) {
         return YZ_EVIDENCE_PROVED;
     }
@@ -140,6 +143,20 @@ static void take_response(struct engine *e, struct call *c, struct peer *p,
     yzi_call_finish(e, c, YZ_OK, answer, NULL);
 }
 
+/* What the adapter saw of our brokers' logs, as the consumer's own headers say what we saw. */
+static void see_log(struct engine *e, const struct response_header *h)
+{
+    char from[YZ_ID_MAX + 1];
+    snprintf(from, sizeof from, "%.*s", (int)h->node.v.n, (const char *)h->node.v.p);
+    for (unsigned i = 0; h->has_broker && i < e->peers_n; i++) {
+        struct peer *p = &e->peers[i];
+        if (p->session && yzi_bytes_eq_str(h->broker.node.v, p->node)) {
+            yz_ignore(yzi_session_saw(p->session, &h->broker.checkpoint, from),
+                      "what is no word of the broker's changes nothing; a conviction is an alarm");
+        }
+    }
+}
+
 static void judge_response(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
 {
     struct judge j = yzi_engine_judge(e);
@@ -151,6 +168,7 @@ static void judge_response(struct engine *e, struct call *c, struct peer *p, con
     } else if (r.header.status == RESPONSE_STALE_KEY) {
         on_stale_key(e, c, p, &r.header);
     } else {
+        see_log(e, &r.header);
         take_response(e, c, p, &r);
     }
 }

@@ -101,6 +101,7 @@ static int open_session(struct peer *p, yz_error *err)
         .role = ROLE_CLIENT,
         .broker = c->peers[p->index].node,
         .trust = e->o.trust,
+        .views = e->o.views,
         .handler = yzi_engine_session_handler,
     };
     memcpy(o.link.server_key, p->key, sizeof o.link.server_key);

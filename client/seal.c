@@ -25,7 +25,20 @@ struct sealer {
     struct seal_cache *cache;
     struct own_epoch *current;
     uint64_t next_expiry; /* monotonic ms */
+    struct {
+        struct checkpoint_ref ref;
+        uint8_t signature[YZ_SIGNATURE_BYTES];
+    } seen[YZ_BROKERS_MAX];
 };
+
+void yzi_sealer_saw(struct sealer *s, unsigned i, const struct checkpoint_ref *seen)
+{
+    s->seen[i].ref = *seen;
+    if (seen->present) {
+        memcpy(s->seen[i].signature, seen->signature.p, sizeof s->seen[i].signature);
+        s->seen[i].ref.signature = yzi_bytes(s->seen[i].signature, sizeof s->seen[i].signature);
+    }
+}
 
 /* -- own epochs -- */
 
@@ -160,6 +173,7 @@ static void fill_header(const struct sealer *s, const struct ask *ask, uint64_t 
     h->conversation_id = *conversation;
     for (unsigned i = 0; i < s->o.brokers_n; i++) {
         h->brokers[i].node = s->o.brokers[i];
+        h->brokers[i].checkpoint = s->seen[i].ref;
     }
     h->brokers_n = s->o.brokers_n;
 }
@@ -217,14 +231,21 @@ static int wrap_for_all(struct sealer *s, struct envelope *e, struct draft *d)
     return YZ_OK;
 }
 
-/* Long ids may leave no room for every slot: the last ones, the most loaded, give way. */
+/* Long ids may leave no room for all: what was seen of the logs gives way first, which the next
+ * header can say, then the last slots, the most loaded. */
 static int write_header(struct draft *d)
 {
-    int rc;
-    do {
+    yzi_buf_clear(&d->header);
+    int rc = yzi_request_header_write(&d->h, &d->header);
+    for (unsigned i = 0; i < d->h.brokers_n && (rc == YZ_ETOOBIG || rc == YZ_ELIMIT); i++) {
+        d->h.brokers[i].checkpoint.present = false;
         yzi_buf_clear(&d->header);
         rc = yzi_request_header_write(&d->h, &d->header);
-    } while ((rc == YZ_ETOOBIG || rc == YZ_ELIMIT) && --d->h.slots_n > 0);
+    }
+    while ((rc == YZ_ETOOBIG || rc == YZ_ELIMIT) && --d->h.slots_n > 0) {
+        yzi_buf_clear(&d->header);
+        rc = yzi_request_header_write(&d->h, &d->header);
+    }
     return rc;
 }
 

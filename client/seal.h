@@ -29,6 +29,8 @@ struct sealer_options {
     bool keeps_plain; /* envelopes hold on to their plaintext */
 };
 struct sealer;
+/* What was last seen of the log of broker i, for the headers made from now on; copied. */
+void yzi_sealer_saw(struct sealer *s, unsigned i, const struct checkpoint_ref *seen);
 YZ_MUST_USE int yzi_sealer_new(const struct sealer_options *o, struct sealer **out);
 void yzi_sealer_free(struct sealer *s); /* all envelopes are finished before */
 
