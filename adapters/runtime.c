@@ -48,8 +48,8 @@ static bool holds_record(yz_bytes records, yz_bytes raw)
 static int pass_on_statements(struct adapter *a, const struct directory *before)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf had, has;
-    yzi_buf_init(&had, a->config->limits.message);
-    yzi_buf_init(&has, a->config->limits.message);
+    yzi_buf_init(&had, YZ_BUNDLE_BYTES_MAX); /* they are put one by one */
+    yzi_buf_init(&has, YZ_BUNDLE_BYTES_MAX);
     if (before) {
         YZ_TRY(yzi_directory_overlays(before, &had));
     }
@@ -70,7 +70,7 @@ static int pass_on_statements(struct adapter *a, const struct directory *before)
 static int put_statements(struct adapter *a, struct session *s)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf all;
-    yzi_buf_init(&all, a->config->limits.message);
+    yzi_buf_init(&all, YZ_BUNDLE_BYTES_MAX);
     if (a->directory) {
         YZ_TRY(yzi_directory_overlays(a->directory, &all));
     }

@@ -107,6 +107,24 @@ int yzi_file_read(const char *path, yz_buf *out, yz_error *err)
     return read_all(fd, &st, path, out, err);
 }
 
+static int rewind_regular(int fd, const char *name, struct stat *out_st, yz_error *err)
+{
+    if (fstat(fd, out_st) != 0) {
+        return fail_errno(err, "cannot use", name);
+    }
+    if (!S_ISREG(out_st->st_mode)) {
+        return yzi_fail(err, YZ_EIO, "cannot use %s: not a regular file", name);
+    }
+    return lseek(fd, 0, SEEK_SET) == 0 ? YZ_OK : fail_errno(err, "cannot use", name);
+}
+
+int yzi_file_read_fd(int fd, const char *name, yz_buf *out, yz_error *err)
+{
+    struct stat st;
+    YZ_TRY(rewind_regular(fd, name, &st, err));
+    return read_all(fd, &st, name, out, err);
+}
+
 int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err)
 {
     YZ_AUTO(close_fd) int fd = -1;
@@ -147,6 +165,13 @@ static int write_all(int fd, yz_bytes content)
         content = yzi_bytes(content.p + n, content.n - (size_t)n);
     }
     return 0;
+}
+
+int yzi_file_write_fd(int fd, const char *name, yz_bytes content, yz_error *err)
+{
+    struct stat st;
+    YZ_TRY(rewind_regular(fd, name, &st, err));
+    return write_all(fd, content) == 0 ? YZ_OK : fail_errno(err, "cannot write", name);
 }
 
 static int sync_dir(const char *dir, yz_error *err)

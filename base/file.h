@@ -12,6 +12,11 @@
 /* Append the whole regular file to `out` (initialised, its max is the limit: YZ_ETOOBIG beyond),
  * which on failure is as it was. YZ_ENOTFOUND, YZ_EIO (also: not a regular file), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_file_read(const char *path, yz_buf *out, yz_error *err);
+/* The same of an open descriptor, from its beginning; `name` is for the message. A pipe or socket,
+ * which could make us wait, is YZ_EIO. */
+YZ_MUST_USE int yzi_file_read_fd(int fd, const char *name, yz_buf *out, yz_error *err);
+/* Write there, likewise a regular file. YZ_EDISKFULL, YZ_EIO. */
+YZ_MUST_USE int yzi_file_write_fd(int fd, const char *name, yz_bytes content, yz_error *err);
 /* The same for secrets: additionally refuses (YZ_EPERM) a file that is not ours, is not regular, or
  * that group or others may read or write; the message tells the chmod to run. */
 YZ_MUST_USE int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err);

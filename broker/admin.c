@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 
 #define REPLY_MAX (64u * 1024u * 1024u - 65536u)
@@ -171,23 +172,42 @@ static admin_verb_handler *handler_of(const struct admin_request *q)
     return NULL;
 }
 
+/* A bundle may be larger than a message: then a file that comes along stands for the payload, of
+ * the request, or of the reply where one is asked for. */
+static int run(admin_verb_handler *handler, struct broker *b, const struct admin_request *q,
+               yz_bytes payload, int fd, yz_buf *text, yz_buf *out, yz_error *err)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf file;
+    yzi_buf_init(&file, YZ_BUNDLE_BYTES_MAX);
+    if (fd >= 0 && handler == verb_directory_put) {
+        YZ_TRY(yzi_file_read_fd(fd, "the bundle", &file, err));
+        payload = yzi_bytes_buf(&file);
+    }
+    YZ_TRY(handler(b, q, payload, text, out, err));
+    if (fd >= 0 && handler == verb_directory_get) {
+        YZ_TRY(yzi_file_write_fd(fd, "the bundle", yzi_bytes_buf(out), err));
+        yzi_buf_clear(out);
+    }
+    return YZ_OK;
+}
+
 void yzi_broker_admin(void *ctx, struct admin_call *call, const struct admin_request *request,
                       yz_bytes payload, int fd)
 {
     struct broker *b = ctx;
-    if (fd >= 0) {
-        close(fd); /* no verb of a broker takes a file */
-    }
     YZ_AUTO(yzi_buf_fini) yz_buf text;
     YZ_AUTO(yzi_buf_fini) yz_buf out;
     yzi_buf_init(&text, REPLY_MAX / 2);
-    yzi_buf_init(&out, REPLY_MAX / 2);
+    yzi_buf_init(&out, fd < 0 ? REPLY_MAX / 2 : YZ_BUNDLE_BYTES_MAX);
     yz_error err = {0};
     admin_verb_handler *handler = handler_of(request);
-    int rc = handler ? handler(b, request, payload, &text, &out, &err) : YZ_EUNSUPPORTED;
+    int rc = handler ? run(handler, b, request, payload, fd, &text, &out, &err) : YZ_EUNSUPPORTED;
     if (!handler) {
         yzi_fail(&err, rc, "a broker has no verb '%.*s'", (int)request->verb.n,
                  (const char *)request->verb.p);
+    }
+    if (fd >= 0) {
+        close(fd);
     }
     if (rc < 0) {
         yz_bytes words = err.text[0] ? yzi_bytes_str(err.text) : yzi_bytes_str(yz_err_name(rc));

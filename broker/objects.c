@@ -303,7 +303,7 @@ static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
     case FETCH_OFFER:
         return write_offer(b, f->name, out);
     case FETCH_STATEMENTS:
-        return yzi_directory_overlays(b->directory, out);
+        return yzi_directory_overlays_page(b->directory, f->name, YZ_STATEMENTS_PAGE, out);
     case FETCH_CATALOGUE:
         return yzi_offers_each(b->offers, append_offer, out);
     case FETCH_CONSISTENCY: /* the parser saw to the lengths of both names */

@@ -2,6 +2,11 @@
  *
  * Asking running daemons over their administration sockets.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "cli/home.h"
 
 #define TIMEOUT_MS 30000u
@@ -24,29 +29,36 @@ int yzi_home_call(struct cli *c, const struct home_call *call, yz_buf *out_text,
     return rc;
 }
 
-int yzi_home_send(struct cli *c, const char *socket, const char *verb, yz_bytes payload)
+static int send_call(struct cli *c, const struct home_call *call)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf text;
     yzi_buf_init(&text, ADMIN_MESSAGE_MAX);
-    struct home_call call = {.socket = socket, .verb = verb, .payload = payload, .fd = -1};
-    YZ_TRY(yzi_home_call(c, &call, &text, NULL));
+    YZ_TRY(yzi_home_call(c, call, &text, NULL));
     while (text.n && text.p[text.n - 1] == '\n') {
         text.n--;
     }
     if (text.n) {
-        yzi_cli_say(c, "%s: %.*s\n", socket, (int)text.n, (const char *)text.p);
+        yzi_cli_say(c, "%s: %.*s\n", call->socket, (int)text.n, (const char *)text.p);
     }
     return YZ_OK;
 }
 
-int yzi_home_send_all(struct cli *c, const char *verb, yz_bytes payload)
+int yzi_home_send(struct cli *c, const char *socket, const char *verb, yz_bytes payload)
+{
+    struct home_call call = {.socket = socket, .verb = verb, .payload = payload, .fd = -1};
+    return send_call(c, &call);
+}
+
+/* To each of --admin. */
+static int send_all(struct cli *c, struct home_call *call)
 {
     size_t n;
     int result = YZ_OK;
     yz_error first = {0};
     const char *const *sockets = yzi_cli_options(c, "admin", &n);
     for (size_t i = 0; i < n; i++) {
-        int rc = yzi_home_send(c, sockets[i], verb, payload);
+        call->socket = sockets[i];
+        int rc = send_call(c, call);
         if (rc < 0 && result == YZ_OK) {
             result = rc;
             first = *yzi_cli_error(c);
@@ -58,4 +70,23 @@ int yzi_home_send_all(struct cli *c, const char *verb, yz_bytes payload)
         *yzi_cli_error(c) = first;
     }
     return result;
+}
+
+int yzi_home_send_all(struct cli *c, const char *verb, yz_bytes payload)
+{
+    struct home_call call = {.verb = verb, .payload = payload, .fd = -1};
+    return send_all(c, &call);
+}
+
+int yzi_home_send_file(struct cli *c, const char *verb, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot read %s: %s", path,
+                        strerror(errno));
+    }
+    struct home_call call = {.verb = verb, .fd = fd};
+    int rc = send_all(c, &call);
+    close(fd);
+    return rc;
 }

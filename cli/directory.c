@@ -132,21 +132,22 @@ static int assemble(struct cli *c, const struct publication *p, yz_buf *bundle)
     return yzi_bundle_verify(c, p->home.anchor.raw, &made, "the new directory", &d);
 }
 
-static int save(struct cli *c, const struct publication *p, yz_bytes bundle)
+static int save(struct cli *c, const struct publication *p, yz_bytes bundle, const char **out_path)
 {
-    const char *path, *copy = yzi_cli_option(c, "out");
+    const char *copy = yzi_cli_option(c, "out");
     for (size_t i = 0; i < p->sets_n; i++) {
         YZ_TRY(
             yzi_operator_keep(c, &p->home, RECORD_MEMBER_SET, p->set_members[i], p->sets[i].raw));
     }
-    YZ_TRY(yzi_home_path(c, p->home.dir, "directory.bundle", &path));
-    YZ_TRY(yzi_file_write(path, bundle, 0644, yzi_cli_error(c)));
+    YZ_TRY(yzi_home_path(c, p->home.dir, "directory.bundle", out_path));
+    YZ_TRY(yzi_file_write(*out_path, bundle, 0644, yzi_cli_error(c)));
     return copy ? yzi_file_write(copy, bundle, 0644, yzi_cli_error(c)) : YZ_OK;
 }
 
 static int run_publish(struct cli *c)
 {
     struct publication p = {0};
+    const char *path;
     YZ_AUTO(yzi_buf_fini) yz_buf bundle;
     yzi_buf_init(&bundle, BUNDLE_MAX);
     YZ_TRY(yzi_operator_open(c, true, &p.home));
@@ -154,11 +155,11 @@ static int run_publish(struct cli *c)
     YZ_TRY(take_sets(c, &p));
     YZ_TRY(collect(c, &p));
     YZ_TRY(assemble(c, &p, &bundle));
-    YZ_TRY(save(c, &p, yzi_bytes_buf(&bundle)));
+    YZ_TRY(save(c, &p, yzi_bytes_buf(&bundle), &path));
     yzi_cli_say(c, "directory version %llu: %zu records, %zu bytes\n",
                 (unsigned long long)p.version, p.records_n, bundle.n);
     YZ_TRY(yzi_home_send_all(c, "anchor.set", p.home.anchor.raw));
-    return yzi_home_send_all(c, "directory.put", yzi_bytes_buf(&bundle));
+    return yzi_home_send_file(c, "directory.put", path);
 }
 
 static const struct cli_option publish_options[] = {

@@ -3,6 +3,9 @@
  * yz directory show: a directory from a home, a file or a running broker, verified, for people and
  * as JSON.
  */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/file.h"
 #include "cli/bundle.h"
 #include "cli/columns.h"
@@ -76,14 +79,26 @@ static int show_bytes(struct cli *c, struct shown *s, yz_bytes bundle, const cha
     return yzi_bundle_verify(c, root, &parts, where, &s->d);
 }
 
+static void close_fd(const int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+}
+
 static int show_admin(struct cli *c, struct shown *s, const char *socket)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf text;
     YZ_AUTO(yzi_buf_fini) yz_buf bundle;
     yzi_buf_init(&text, ADMIN_MESSAGE_MAX);
     yzi_buf_init(&bundle, BUNDLE_MAX);
-    struct home_call call = {.socket = socket, .verb = "directory.get", .fd = -1};
-    YZ_TRY(yzi_home_call(c, &call, &text, &bundle));
+    YZ_AUTO(close_fd) int fd = memfd_create("directory", MFD_CLOEXEC); /* larger than a message */
+    if (fd < 0) {
+        return yzi_fail(yzi_cli_error(c), YZ_ENOMEM, "no memory for the broker's directory");
+    }
+    struct home_call call = {.socket = socket, .verb = "directory.get", .fd = fd};
+    YZ_TRY(yzi_home_call(c, &call, &text, NULL));
+    YZ_TRY(yzi_file_read_fd(fd, socket, &bundle, yzi_cli_error(c)));
     return show_bytes(c, s, yzi_bytes_buf(&bundle), socket);
 }
 

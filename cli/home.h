@@ -98,6 +98,8 @@ YZ_MUST_USE int yzi_home_call(struct cli *c, const struct home_call *call, yz_bu
 YZ_MUST_USE int yzi_home_send(struct cli *c, const char *socket, const char *verb,
                               yz_bytes payload);
 YZ_MUST_USE int yzi_home_send_all(struct cli *c, const char *verb, yz_bytes payload);
+/* The same with the file itself: it may be larger than a message. */
+YZ_MUST_USE int yzi_home_send_file(struct cli *c, const char *verb, const char *path);
 
 uint64_t yzi_home_now(void);
 /* From when a key made or listed now counts: some seconds ago, because clocks differ. */

@@ -99,6 +99,10 @@ size_t yzi_directory_chunks_n(const struct directory *d);
 YZ_MUST_USE int yzi_directory_bundle(const struct directory *d, yz_buf *out);
 /* Concatenated raw records of the member sets lying over the published version; may be empty. */
 YZ_MUST_USE int yzi_directory_overlays(const struct directory *d, yz_buf *out);
+/* Those of the members after `after` in bytewise order (empty: all), whole ones, until `page` bytes
+ * were appended or more, or none is left: at most `page` and one record. */
+YZ_MUST_USE int yzi_directory_overlays_page(const struct directory *d, yz_bytes after, size_t page,
+                                            yz_buf *out);
 size_t yzi_directory_overlays_n(const struct directory *d);
 
 struct directory_node {

@@ -329,10 +329,30 @@ size_t yzi_directory_overlays_n(const struct directory *d)
     return d->overlays_n;
 }
 
+/* The first overlay of a member beyond that one. */
+static size_t first_after(const struct directory *d, yz_bytes member)
+{
+    size_t low = 0, high = d->overlays_n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (yzi_bytes_cmp(d->overlays[middle]->set.member.v, member) <= 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 int yzi_directory_overlays(const struct directory *d, yz_buf *out)
 {
+    return yzi_directory_overlays_page(d, (yz_bytes){0}, SIZE_MAX, out);
+}
+
+int yzi_directory_overlays_page(const struct directory *d, yz_bytes after, size_t page, yz_buf *out)
+{
     size_t before = out->n;
-    for (size_t i = 0; i < d->overlays_n; i++) {
+    for (size_t i = first_after(d, after); i < d->overlays_n && out->n - before < page; i++) {
         int rc = yzi_buf_put(out, d->overlays[i]->raw);
         if (rc < 0) {
             out->n = before;

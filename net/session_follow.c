@@ -70,6 +70,8 @@ void yzi_follow_reset(struct session *s)
     s->push_token = 0;
     s->freshen_at = UINT64_MAX;
     s->statements_due = false;
+    s->statements_token = 0;
+    s->statements_after_n = 0;
     s->freshness_time = s->freshness_version = 0;
 }
 
@@ -83,11 +85,21 @@ static void ask_again_soon(struct session *s)
     s->statements_due = true;
 }
 
-static void ask_or_wait(struct session *s, enum fetch_what what)
+static void ask_freshness(struct session *s)
 {
     uint32_t token;
-    if (yzi_session_ask(s, what, (yz_bytes){0}, &token) < 0) {
+    if (yzi_session_ask(s, FETCH_FRESHNESS, (yz_bytes){0}, &token) < 0) {
         ask_again_soon(s); /* a queue that is full drains */
+    }
+}
+
+/* The next page of member sets. */
+static void ask_statements(struct session *s)
+{
+    yz_bytes after = yzi_bytes(s->statements_after, s->statements_after_n);
+    if (yzi_session_ask(s, FETCH_STATEMENTS, after, &s->statements_token) < 0) {
+        s->statements_token = 0;
+        ask_again_soon(s);
     }
 }
 
@@ -138,13 +150,20 @@ void yzi_follow_heard_version(struct session *s, uint64_t version)
     }
 }
 
-/* What lies beside the directory: asked for whenever it may have changed without our hearing. */
-static void ask_the_rest(struct session *s)
+/* Statements go on after the page that came last. */
+static void ask_what_is_due(struct session *s)
 {
     s->freshen_at = now_ms(s) + FRESHEN_MS;
     s->statements_due = false;
-    ask_or_wait(s, FETCH_STATEMENTS);
-    ask_or_wait(s, FETCH_FRESHNESS);
+    ask_statements(s);
+    ask_freshness(s);
+}
+
+/* What lies beside the directory: asked for whenever it may have changed without our hearing. */
+static void ask_the_rest(struct session *s)
+{
+    s->statements_after_n = 0;
+    ask_what_is_due(s);
 }
 
 void yzi_follow_begin(struct session *s)
@@ -389,15 +408,34 @@ static bool take_member_set(struct session *s, const struct record *r)
         yzi_session_alarm(s, rc, "a member set is refused", &err);
     }
     if (is_ours(rc)) {
+        s->statements_after_n = 0; /* all of them, so that this one is among them */
+        s->statements_token = 0;
         ask_again_soon(s);
     }
     return rc == YZ_OK;
 }
 
-static void take_statements(struct session *s, yz_bytes payload)
+/* Whose set the last of a page is, to go on after it. Each page leads on, or it is none. */
+static int go_on_after(struct session *s, const struct record *last)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, 4 * ARENA_MAX);
+    struct member_set set;
+    YZ_TRY(yzi_member_set_parse(last->body, &arena, &set));
+    yz_bytes before = yzi_bytes(s->statements_after, s->statements_after_n);
+    YZ_ENSURE(set.member.v.n <= sizeof s->statements_after &&
+                  yzi_bytes_cmp(set.member.v, before) > 0,
+              YZ_EMALFORMED);
+    memcpy(s->statements_after, set.member.v.p, set.member.v.n);
+    s->statements_after_n = set.member.v.n;
+    return YZ_OK;
+}
+
+static int take_statements(struct session *s, yz_bytes payload, struct record *last)
 {
     yz_reader r = yzi_reader(payload);
     bool changed = false;
+    int result = YZ_OK;
     while (r.left) {
         struct record record;
         int rc = yzi_record_next(&r, &record);
@@ -406,12 +444,40 @@ static void take_statements(struct session *s, yz_bytes payload)
         }
         if (rc < 0) {
             yzi_session_alarm(s, rc, "the broker's member sets are refused", NULL);
+            result = rc;
             break;
         }
         changed = take_member_set(s, &record) || changed;
+        *last = record;
     }
     if (changed) {
         tell_change(s);
+    }
+    return result;
+}
+
+/* A page that was asked for, of which an empty one is the last; or member sets that were pushed. */
+static void on_statements(struct session *s, const struct object *o, yz_bytes payload)
+{
+    bool page = o->token && o->token == s->statements_token;
+    struct record last;
+    if (page && !o->found) {
+        return; /* the broker is too busy for it: with the next freshness again */
+    }
+    int rc = take_statements(s, payload, &last);
+    if (!page || o->token != s->statements_token) { /* or to be asked for again, from the first */
+        return;
+    }
+    if (rc < 0 || !payload.n) {
+        s->statements_token = 0;
+        return;
+    }
+    rc = go_on_after(s, &last);
+    if (rc == YZ_OK) {
+        ask_statements(s);
+    } else {
+        s->statements_token = 0;
+        yzi_session_alarm(s, rc, "the broker's member sets lead nowhere", NULL);
     }
 }
 
@@ -434,8 +500,8 @@ bool yzi_follow_object(struct session *s, const struct object *o, yz_bytes paylo
         }
         return true;
     case FETCH_STATEMENTS:
-        if (d && o->found) {
-            take_statements(s, payload);
+        if (d) {
+            on_statements(s, o, payload);
         }
         return true;
     case FETCH_SERVICE:
@@ -475,11 +541,11 @@ void yzi_follow_step(struct session *s)
         s->follow_retry_at = UINT64_MAX;
         compare(s);
     }
-    if (now >= s->freshen_at && s->statements_due) {
-        ask_the_rest(s);
+    if (now >= s->freshen_at && (s->statements_due || s->statements_token)) {
+        ask_what_is_due(s);
     } else if (now >= s->freshen_at) {
         s->freshen_at = now + FRESHEN_MS;
-        ask_or_wait(s, FETCH_FRESHNESS);
+        ask_freshness(s);
     }
 }
 
@@ -509,7 +575,7 @@ static int write_object(struct session *s, const struct directory *d, const stru
     case FETCH_FRESHNESS:
         return yzi_buf_put(out, yzi_trust_freshness(s->o.trust));
     case FETCH_STATEMENTS:
-        return yzi_directory_overlays(d, out);
+        return yzi_directory_overlays_page(d, f->name, YZ_STATEMENTS_PAGE, out);
     case FETCH_SERVICE:
     case FETCH_OFFER:
     case FETCH_CATALOGUE:

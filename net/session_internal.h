@@ -61,7 +61,10 @@ struct session {
     uint64_t follow_not_before; /* after trouble */
     uint64_t follow_retry_at;   /* UINT64_MAX: when the broker claims something new */
     uint64_t freshen_at;
-    bool statements_due;     /* to be asked for then too */
+    bool statements_due;              /* to be asked for then too */
+    uint32_t statements_token;        /* of the page that is to come; 0: none */
+    char statements_after[YZ_ID_MAX]; /* the last member of the page before it */
+    size_t statements_after_n;
     uint64_t freshness_time; /* the newest this broker gave for `freshness_version` */
     uint64_t freshness_version;
 

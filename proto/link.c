@@ -193,6 +193,7 @@ static int check_fetch(const struct fetch *f)
 {
     yz_service_id service;
     yz_subsystem_id subsystem;
+    yz_member_id member;
     YZ_TRY(ensure(f->token != 0));
     switch (f->what) {
     case FETCH_CHUNK:
@@ -205,9 +206,10 @@ static int check_fetch(const struct fetch *f)
         return yzi_service_id_parse(f->name, &service);
     case FETCH_OFFER:
         return yzi_subsystem_id_parse(f->name, &subsystem);
+    case FETCH_STATEMENTS:
+        return f->name.n ? yzi_member_id_parse(f->name, &member) : YZ_OK;
     case FETCH_MANIFEST:
     case FETCH_FRESHNESS:
-    case FETCH_STATEMENTS:
     case FETCH_CATALOGUE:
         return ensure(f->name.n == 0);
     }

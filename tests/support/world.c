@@ -361,7 +361,8 @@ void yz_world_put_member(struct world_member *m, yz_buf *out)
 struct set_room {
     struct node_record nodes[LIST_MAX];
     struct key_validity keys[LIST_MAX][2], owner;
-    struct subsystem_record subsystems[WORLD_CODES_MAX];
+    struct subsystem_record subsystems[YZ_SUBSYSTEMS_MAX];
+    char padding[YZ_SUBSYSTEMS_MAX][16];
     yz_bytes codes[LIST_MAX][WORLD_CODES_MAX];
 };
 
@@ -389,19 +390,37 @@ static size_t set_nodes(const struct world_member *m, struct set_room *room)
     return n;
 }
 
+/* The subsystems of the member; how many. */
+static size_t set_subsystems(const struct world_member *m, struct set_room *room)
+{
+    static const char name[YZ_LABEL_MAX + 1] =
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123";
+    size_t n = m->codes_n;
+    YZ_ASSERT(m->padding <= YZ_SUBSYSTEMS_MAX - n);
+    for (size_t i = 0; i < n; i++) {
+        room->subsystems[i].code = yzi_bytes_str(m->codes[i]);
+    }
+    for (size_t i = 0; i < m->padding; i++, n++) {
+        snprintf(room->padding[i], sizeof room->padding[i], "padding%zu", i);
+        room->subsystems[n] = (struct subsystem_record){.code = yzi_bytes_str(room->padding[i]),
+                                                        .name = yzi_bytes_str(name)};
+    }
+    return n;
+}
+
 void yz_world_put_set_by(struct world_member *m, struct key_pair *key, yz_buf *out)
 {
     struct set_room *room = make(sizeof *room);
-    for (size_t i = 0; i < m->codes_n; i++) {
-        room->subsystems[i].code = yzi_bytes_str(m->codes[i]);
-    }
     struct member_set s = {
         .member = m->member,
         .version = m->set_version,
         .issued_at = WORLD_TIME,
         .owner_keys = one_key(&m->owner, 0, m->owner_not_after, &room->owner),
         .subsystems = room->subsystems,
-        .subsystems_n = m->codes_n,
+        .subsystems_n = set_subsystems(m, room),
         .nodes = room->nodes,
         .nodes_n = set_nodes(m, room),
     };

@@ -53,6 +53,7 @@ struct world_member {
     uint64_t key_not_after, owner_not_after; /* 0: no end */
     const char *codes[WORLD_CODES_MAX];
     size_t codes_n;
+    size_t padding;           /* so many more subsystems with long names, to make its set large */
     uint64_t set_version;     /* rises with each change below */
     struct world_node *nodes; /* newest first */
     bool gone;

@@ -199,6 +199,7 @@ link = {
     "fetch_consistency": frame(19, num(1, 11) + num(2, 8)
                                + raw(3, struct.pack(">QQQ", 1732000000000, 1000, 1234))),
     "fetch_receipt": frame(19, num(1, 12) + num(2, 9) + raw(3, MESSAGE_ID + pattern(0x30, 32))),
+    "fetch_statements": frame(19, num(1, 13) + num(2, 6) + raw(3, "CN/GOV/MCA")),
     "object": frame(20, num(1, 9) + num(2, 2) + num(3, 1), b"", pattern(0x00, 64)),
     "object_absent": frame(20, num(1, 9) + num(2, 2) + num(3, 0)),
     "put": frame(21, num(1, 3), b"", pattern(0x00, 64)),

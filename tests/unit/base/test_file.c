@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -154,6 +155,31 @@ static void test_read__says_what_is_wrong(void **state)
     assert_int_equal(yzi_file_read(at("fifo"), &b, &err), YZ_EIO); /* and does not wait */
     assert_int_equal(yzi_file_read("/dev/null", &b, NULL), YZ_EIO);
     assert_int_equal(b.n, 0);
+}
+
+static void
+test_fd__is_read_and_written_from_its_beginning_unless_it_could_make_us_wait(void **state)
+{
+    (void)state;
+    put_file("f", yzi_bytes_str("twelve bytes"), 0644);
+    int fd = open(at("f"), O_RDWR | O_CLOEXEC), ends[2];
+    YZ_AUTO(yzi_buf_fini) yz_buf b;
+    yzi_buf_init(&b, 12);
+    assert_int_equal(lseek(fd, 5, SEEK_SET), 5);
+    assert_int_equal(yzi_file_read_fd(fd, "f", &b, NULL), 0);
+    assert_true(yzi_bytes_eq_str(yzi_bytes_buf(&b), "twelve bytes"));
+    assert_int_equal(yzi_file_read_fd(fd, "f", &b, NULL), YZ_ETOOBIG);
+    assert_int_equal(yzi_file_write_fd(fd, "f", yzi_bytes_str("TWELVE"), NULL), 0);
+    yzi_buf_clear(&b);
+    assert_int_equal(yzi_file_read_fd(fd, "f", &b, NULL), 0);
+    assert_true(yzi_bytes_eq_str(yzi_bytes_buf(&b), "TWELVE bytes"));
+    close(fd);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(yzi_file_read_fd(ends[0], "pipe", &b, NULL), YZ_EIO);
+    assert_int_equal(yzi_file_write_fd(ends[1], "pipe", yzi_bytes_str("x"), NULL), YZ_EIO);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(yzi_file_read_fd(-1, "none", &b, NULL), YZ_EIO);
 }
 
 static void test_private__refuses_what_others_may_touch(void **state)
@@ -402,6 +428,7 @@ int main(void)
         TEST(test_read__appends_the_whole_file_up_to_the_limit),
         TEST(test_read__knows_files_whose_size_is_not_known),
         TEST(test_read__says_what_is_wrong),
+        TEST(test_fd__is_read_and_written_from_its_beginning_unless_it_could_make_us_wait),
         TEST(test_private__refuses_what_others_may_touch),
         TEST(test_private__refuses_a_file_of_another_owner),
         TEST(test_write__replaces_the_whole_and_leaves_nothing_beside),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/data.h"
 #include "net/admin.h"
 #include "tests/unit/cli/fixture.h"
@@ -53,16 +54,23 @@ static void handle(void *ctx, struct admin_call *call, const struct admin_reques
     note_arg(q, "dry_run", a->dry_run, sizeof a->dry_run);
     yzi_buf_init(&a->payload, ADMIN_MESSAGE_MAX);
     YZ_ASSERT(yzi_buf_put(&a->payload, payload) == 0);
-    if (fd >= 0) {
+    bool gets = fd >= 0 && strcmp(a->verb, "directory.get") == 0;
+    if (gets && d->reply) {
+        YZ_ASSERT(yzi_file_write_fd(fd, "reply", yzi_bytes_buf(d->reply), NULL) == 0);
+    } else if (fd >= 0 && strcmp(a->verb, "directory.put") == 0) {
+        YZ_ASSERT(yzi_file_read_fd(fd, "bundle", &a->payload, NULL) == 0);
+    } else if (fd >= 0) {
         ssize_t n = pread(fd, a->file, sizeof a->file - 1, 0);
         YZ_ASSERT(n >= 0);
+    }
+    if (fd >= 0) {
         close(fd);
     }
     if (d->progress) {
         yzi_admin_reply(call, false, 0, yzi_bytes_str(d->progress), (yz_bytes){0});
     }
     yzi_admin_reply(call, true, d->code, yzi_bytes_str(d->text),
-                    d->reply ? yzi_bytes_buf(d->reply) : (yz_bytes){0});
+                    d->reply && !gets ? yzi_bytes_buf(d->reply) : (yz_bytes){0});
 }
 
 static void *serve(void *ctx)

@@ -129,6 +129,24 @@ static void answer_chunk(struct puppet *p, const struct fetch *f)
     }
 }
 
+/* Pages of one member set each. */
+static void next_statement(struct puppet *p, yz_bytes after, yz_buf *out)
+{
+    yz_reader r = yzi_reader(yzi_bytes_buf(&p->statements));
+    while (r.left && !out->n && !p->no_statements) {
+        struct arena a;
+        struct record record;
+        struct member_set set;
+        yzi_arena_init(&a, 4 * 1024 * 1024);
+        assert_int_equal(yzi_record_next(&r, &record), 0);
+        assert_int_equal(yzi_member_set_parse(record.body, &a, &set), 0);
+        if (p->stuck || yzi_bytes_cmp(set.member.v, after) > 0) {
+            assert_int_equal(yzi_buf_put(out, record.raw), 0);
+        }
+        yzi_arena_fini(&a);
+    }
+}
+
 static void answer_fetch(struct puppet *p, const struct fetch *f)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf b;
@@ -146,7 +164,8 @@ static void answer_fetch(struct puppet *p, const struct fetch *f)
         say_object(p, f->token, f->what, true, yzi_bytes_buf(&p->freshness));
         return;
     case FETCH_STATEMENTS:
-        say_object(p, f->token, f->what, true, yzi_bytes_buf(&p->statements));
+        next_statement(p, f->name, &b);
+        say_object(p, f->token, f->what, !p->no_statements, yzi_bytes_buf(&b));
         return;
     case FETCH_CONSISTENCY: {
         bool found = p->log && yz_puppet_prove(p->log, f->name, &b);

@@ -34,6 +34,7 @@ struct puppet {
     bool silent; /* does not answer fetches */
     bool deaf;   /* takes no messages */
     bool no_chunks, wrong_chunks;
+    bool no_statements, stuck; /* says it has none; gives the first page again and again */
     /* what came */
     unsigned got[KINDS];
     yz_buf last[KINDS]; /* the last frame of each kind */

@@ -332,6 +332,70 @@ static void test_follow__bounds_its_alarms(void **state)
 
 /* -- member sets and freshness -- */
 
+/* Newer sets of two members, one a page, in order. */
+static void change_two(struct owner *o)
+{
+    yzi_buf_clear(&o->b1.statements);
+    yz_world_change(yz_world_member(w, "CN/GOV/HB"));
+    yz_world_put_set(yz_world_member(w, "CN/GOV/HB"), &o->b1.statements);
+    yz_world_change(yz_world_member(w, "CN/GOV/MCA"));
+    yz_world_put_set(yz_world_member(w, "CN/GOV/MCA"), &o->b1.statements);
+}
+
+static size_t overlays(struct owner *o)
+{
+    const struct directory *d = yzi_trust_directory(o->trust);
+    size_t n = yzi_directory_overlays_n(d);
+    yzi_directory_unref(d);
+    return n;
+}
+
+static void test_follow__asks_for_member_sets_page_by_page(void **state)
+{
+    struct owner *o = *state;
+    know_directory(o);
+    change_two(o);
+    come_up(o);
+    UNTIL(o, o->b1.fetched[FETCH_STATEMENTS] == 3); /* two and the empty one */
+    settle(o);
+    assert_int_equal(overlays(o), 2);
+    assert_int_equal(o->b1.fetched[FETCH_STATEMENTS], 3);
+    assert_int_equal(o->alarms, 0);
+}
+
+static void test_follow__asks_for_a_page_again_that_a_busy_broker_kept(void **state)
+{
+    struct owner *o = *state;
+    know_directory(o);
+    change_two(o);
+    o->b1.no_statements = true;
+    come_up(o);
+    UNTIL(o, o->b1.fetched[FETCH_STATEMENTS] == 1);
+    settle(o);
+    assert_int_equal(overlays(o), 0);
+    o->b1.no_statements = false;
+    for (unsigned i = 0; i * BEAT_MS <= 60000; i++) {
+        yzi_manual_clock_advance(&w->clock, BEAT_MS);
+        say_heartbeat(&o->b1);
+        settle(o);
+    }
+    UNTIL(o, overlays(o) == 2);
+    assert_int_equal(o->alarms, 0);
+}
+
+static void test_follow__leaves_pages_that_lead_nowhere(void **state)
+{
+    struct owner *o = *state;
+    know_directory(o);
+    change_two(o);
+    o->b1.stuck = true;
+    come_up(o);
+    expect_alarm(o, 1, YZ_EMALFORMED);
+    settle(o);
+    assert_int_equal(o->b1.fetched[FETCH_STATEMENTS], 2);
+    assert_int_equal(overlays(o), 1);
+}
+
 static void test_follow__takes_pushed_member_sets(void **state)
 {
     struct owner *o = *state;
@@ -610,6 +674,9 @@ int main(void)
         TEST(test_follow__raises_alarm_at_a_forged_directory),
         TEST(test_follow__raises_alarm_at_another_chunk),
         TEST(test_follow__bounds_its_alarms),
+        TEST(test_follow__asks_for_member_sets_page_by_page),
+        TEST(test_follow__asks_for_a_page_again_that_a_busy_broker_kept),
+        TEST(test_follow__leaves_pages_that_lead_nowhere),
         TEST(test_follow__takes_pushed_member_sets),
         TEST(test_follow__raises_alarm_at_a_member_set_published_otherwise),
         TEST(test_follow__fetches_member_sets_when_welcomed_and_after_a_directory),

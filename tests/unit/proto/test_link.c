@@ -198,6 +198,9 @@ static void test_log_messages__agree_with_the_vectors(void **state)
     assert_int_equal(yzi_fetch_parse(header_of("fetch_receipt", FRAME_FETCH, 0), &f), 0);
     is_vector(&b, yzi_fetch_write(&f, &b), "fetch_receipt");
     assert_int_equal(f.what, FETCH_RECEIPT);
+    assert_int_equal(yzi_fetch_parse(header_of("fetch_statements", FRAME_FETCH, 0), &f), 0);
+    is_vector(&b, yzi_fetch_write(&f, &b), "fetch_statements");
+    assert_true(f.what == FETCH_STATEMENTS && yzi_bytes_eq_str(f.name, "CN/GOV/MCA"));
 }
 
 static void test_reject_and_bye__agree_with_the_vectors(void **state)
@@ -284,6 +287,7 @@ static const struct {
     {"receipt", FRAME_RECEIPT, 64, {parse_receipt_for, 0, 0, FIELD(1) | FIELD(2), true}},
     {"fetch_consistency", FRAME_FETCH, 0, {parse_fetch, 0, 0, FIELD(3), true}},
     {"fetch_receipt", FRAME_FETCH, 0, {parse_fetch, 0, 0, FIELD(3), true}},
+    {"fetch_statements", FRAME_FETCH, 0, {parse_fetch, FIELD(3), 0, 0, true}},
     {"welcome", FRAME_WELCOME, 0, {parse_welcome, FIELD(6), 0, 0, true}},
     {"heartbeat", FRAME_HEARTBEAT, 0, {parse_heartbeat, FIELD(2) | FIELD(3), 0, 0, true}},
     {"fetch_chunk", FRAME_FETCH, 0, {parse_fetch, 0, 0, FIELD(3), true}},
@@ -415,18 +419,21 @@ static void test_link__holds_its_invariants(void **state)
 static void test_fetch__has_the_name_of_its_kind(void **state)
 {
     (void)state;
-    const yz_bytes names[] = {
-        {0}, counting(1, 32), str("CN/GOV/MCA/civil/marriage/v1"), str("CN/GOV/MCA/civil")};
+    const yz_bytes names[] = {{0},
+                              counting(1, 32),
+                              str("CN/GOV/MCA/civil/marriage/v1"),
+                              str("CN/GOV/MCA/civil"),
+                              str("CN/GOV/MCA")};
     static const int right[] = {-1, 0, 1, 0, 2, 3, 0, 0, -1}; /* by kind; -1: no such kind */
     for (unsigned what = 0; what < 9; what++) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 5; i++) {
             YZ_AUTO(yzi_buf_fini) yz_buf b = buf(), frame = buf();
             wire_num(&b, 1, 1);
             wire_num(&b, 2, what);
             if (names[i].n) {
                 wire_raw(&b, 3, names[i]);
             }
-            bool fits = right[what] == i;
+            bool fits = right[what] == i || (what == FETCH_STATEMENTS && i == 4);
             assert_int_equal(hostile_parse(parse_fetch, yzi_bytes_buf(&b)),
                              fits ? 0 : YZ_EMALFORMED);
             struct fetch m = {1, (enum fetch_what)what, names[i]};
