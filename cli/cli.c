@@ -242,7 +242,7 @@ static void print_help(FILE *to)
     print_verbs(to, NULL);
     fputs("\n`yz NOUN VERB --help` explains one. Reading verbs take --json.\n"
           "Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 unavailable or timeout, "
-          "5 not verified.\n",
+          "5 not verified, 6 indeterminate.\n",
           to);
 }
 
