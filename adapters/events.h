@@ -22,6 +22,7 @@
     X(POLICY_ADOPTED, "policy.adopted", LOG_LEVEL_INFO)                                            \
     X(POLICY_REFUSED, "policy.refused", LOG_LEVEL_ERROR)                                           \
     X(POLICY_WITHDRAWN, "policy.withdrawn", LOG_LEVEL_WARN)                                        \
+    X(POLICY_OUTDATED, "policy.outdated", LOG_LEVEL_ERROR)                                         \
     X(RECORD_REFUSED, "record.refused", LOG_LEVEL_WARN)                                            \
     X(EPOCH_ANNOUNCED, "epoch.announced", LOG_LEVEL_INFO)                                          \
     X(DATASET_OPENED, "dataset.opened", LOG_LEVEL_INFO)                                            \

@@ -17,6 +17,8 @@
 struct policies {
     char *dir;
     struct table by_subsystem; /* -> struct policy, one reference each */
+    /* What an owner said since, which this adapter was not given: -> struct held_offer, likewise */
+    struct table newer;
 };
 
 void yzi_policy_ref(struct policy *p)
@@ -42,6 +44,11 @@ static void drop(void *value)
     yzi_policy_unref(value);
 }
 
+static void drop_offer(void *value)
+{
+    yzi_offer_unref(value);
+}
+
 static void unref_policy(struct policy **p)
 {
     yzi_policy_unref(*p);
@@ -65,14 +72,27 @@ void yzi_policies_close(struct policies *p)
 {
     if (p) {
         yzi_table_fini(&p->by_subsystem, drop);
+        yzi_table_fini(&p->newer, drop_offer);
         free(p->dir);
         free(p);
     }
 }
 
-struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem)
+static struct policy *held_of(const struct policies *p, yz_subsystem_id subsystem)
 {
     return yzi_table_get(&p->by_subsystem, subsystem.v);
+}
+
+static bool is_outdated(const struct policies *book, const struct policy *p)
+{
+    const struct held_offer *newer = yzi_table_get(&book->newer, p->offer->offer.subsystem.v);
+    return newer && newer->offer.version > p->offer->offer.version;
+}
+
+struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem)
+{
+    struct policy *held = held_of(p, subsystem);
+    return held && !is_outdated(p, held) ? held : NULL;
 }
 
 /* -- verifying -- */
@@ -120,12 +140,15 @@ static int open_policy(const struct directory *d, const struct directory_node *s
     return YZ_OK;
 }
 
-/* That it may follow the one in force. */
+/* That it may follow the one in force, and what is known to be in force elsewhere. */
 static int check_order(const struct policies *book, const struct policy *p,
                        const struct directory *d, uint64_t now, yz_error *err)
 {
-    const struct policy *held = yzi_policies_get(book, p->offer->offer.subsystem);
-    return yzi_offer_may_follow(p->offer, held ? held->offer : NULL, d, now, err);
+    const struct policy *held = held_of(book, p->offer->offer.subsystem);
+    YZ_TRY(yzi_offer_may_follow(p->offer, held ? held->offer : NULL, d, now, err));
+    const struct held_offer *newer = yzi_table_get(&book->newer, p->offer->offer.subsystem.v);
+    int rc = yzi_offer_may_follow(p->offer, newer, d, now, err);
+    return rc == YZ_EEXIST ? YZ_OK : rc; /* it is the one that was lacking */
 }
 
 /* -- files -- */
@@ -233,11 +256,51 @@ int yzi_policies_load(struct policies *book, const struct directory *d,
     return result;
 }
 
+int yzi_policies_heard(struct policies *book, const struct directory *d, yz_bytes offer,
+                       uint64_t now, char subsystem[YZ_ID_MAX + 1])
+{
+    const struct held_offer *fresh = NULL;
+    void *old = NULL;
+    YZ_TRY(yzi_offer_open(offer, d, now, &fresh, NULL));
+    const struct policy *held = held_of(book, fresh->offer.subsystem);
+    yz_bytes id = fresh->offer.subsystem.v;
+    memcpy(subsystem, id.p, id.n);
+    subsystem[id.n] = '\0';
+    const struct held_offer *newer = yzi_table_get(&book->newer, fresh->offer.subsystem.v);
+    int rc = held ? yzi_offer_may_follow(fresh, held->offer, d, now, NULL) : YZ_ENOTFOUND;
+    rc = rc < 0 ? rc : yzi_offer_may_follow(fresh, newer, d, now, NULL);
+    if (rc == YZ_OK && fresh->offer.version > held->offer->offer.version) {
+        rc = yzi_table_set(&book->newer, fresh->offer.subsystem.v, (void *)(uintptr_t)fresh, &old);
+        fresh = rc == YZ_OK ? NULL : fresh;
+    } else {
+        rc = YZ_EEXIST;
+    }
+    yzi_offer_unref(old);
+    yzi_offer_unref(fresh);
+    return rc;
+}
+
+/* Nobody stands by them any more: they bind nobody. */
+static void forget_newer(struct policies *book, const struct directory *d, uint64_t now)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&book->newer); i; i = next) {
+        next = yzi_table_next(i);
+        struct held_offer *o = yzi_table_value(i);
+        int rc = yzi_offer_stands(o, d, now);
+        if (rc < 0 && rc != YZ_EEXPIRED) {
+            yzi_table_remove(&book->newer, yzi_table_key(i));
+            yzi_offer_unref(o);
+        }
+    }
+}
+
 size_t yzi_policies_recheck(struct policies *book, const struct directory *d,
                             const struct directory_node *self, uint64_t now)
 {
     size_t withdrawn = 0;
     struct table_item *next;
+    forget_newer(book, d, now);
     for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = next) {
         next = yzi_table_next(i);
         struct policy *p = yzi_table_value(i);
@@ -251,11 +314,21 @@ size_t yzi_policies_recheck(struct policies *book, const struct directory *d,
     return withdrawn;
 }
 
+int yzi_policies_each(const struct policies *book, int (*visit)(void *ctx, yz_subsystem_id id),
+                      void *ctx)
+{
+    for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = yzi_table_next(i)) {
+        const struct policy *p = yzi_table_value(i);
+        YZ_TRY(visit(ctx, p->offer->offer.subsystem));
+    }
+    return YZ_OK;
+}
+
 int yzi_policies_offers(const struct policies *book, yz_buf *out)
 {
     for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = yzi_table_next(i)) {
         const struct policy *p = yzi_table_value(i);
-        YZ_TRY(yzi_buf_put(out, p->offer->raw));
+        YZ_TRY(is_outdated(book, p) ? YZ_OK : yzi_buf_put(out, p->offer->raw));
     }
     return YZ_OK;
 }

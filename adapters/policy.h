@@ -42,7 +42,18 @@ YZ_MUST_USE int yzi_policies_load(struct policies *p, const struct directory *d,
  * directory of another day says so (yzi_policies_load). */
 size_t yzi_policies_recheck(struct policies *p, const struct directory *d,
                             const struct directory_node *self, uint64_t now);
-/* Borrowed until the book changes; NULL when there is none. */
+/* An offer that somebody else has, whoever that is: newer and signed by its owner, it puts ours out
+ * of force until it is given with its terms. So an adapter whose state was restored from a backup
+ * does not serve by what its owner took back. YZ_OK: ours is out of force now; YZ_EEXIST: nothing
+ * changed (there is none of that subsystem, or it is not newer); YZ_ENOMEM and yzi_offer_open's.
+ * `subsystem`: its name, unless that failed. */
+YZ_MUST_USE int yzi_policies_heard(struct policies *p, const struct directory *d, yz_bytes offer,
+                                   uint64_t now, char subsystem[YZ_ID_MAX + 1]);
+/* The subsystems of all that are held, those out of force too; stops at an error, which it returns.
+ */
+YZ_MUST_USE int yzi_policies_each(const struct policies *p,
+                                  int (*visit)(void *ctx, yz_subsystem_id id), void *ctx);
+/* The one in force; borrowed until the book changes; NULL when there is none. */
 struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem);
 /* The raw offers in force, concatenated: what brokers are given. */
 YZ_MUST_USE int yzi_policies_offers(const struct policies *p, yz_buf *out);

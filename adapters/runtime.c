@@ -136,19 +136,45 @@ static void on_frame(void *ctx, struct session *s, const struct frame *f, struct
     }
 }
 
+/* What counts is its owner's signature, not who brings it. */
+static void hear_offer(struct upstream *u, yz_bytes payload)
+{
+    struct adapter *a = u->adapter;
+    char subsystem[YZ_ID_MAX + 1] = "";
+    if (!a->directory ||
+        yzi_policies_heard(a->policies, a->directory, payload, a->wall, subsystem) < 0) {
+        return;
+    }
+    yzi_log(&ADAPTER_POLICY_OUTDATED, (struct log_field[]){log_str("subsystem", subsystem),
+                                                           log_bytes("broker", u->broker.v),
+                                                           {0}});
+}
+
+/* A broker holds an offer that ours may not follow; which of them, it does not say. */
+static int ask_for_offer(void *ctx, yz_subsystem_id id)
+{
+    uint32_t token;
+    return yzi_session_fetch(ctx, FETCH_OFFER, id.v, &token);
+}
+
 static void on_object(void *ctx, struct session *s, const struct object *o, yz_bytes payload)
 {
     struct upstream *u = ctx;
     (void)s;
-    if (o->what == FETCH_RECEIPT) { /* all else the session handles itself */
+    if (o->what == FETCH_RECEIPT) {
         yzi_receipts_on_object(u->adapter, u, o, payload);
+    } else if (o->what == FETCH_OFFER && o->found) { /* all else the session handles itself */
+        hear_offer(u, payload);
     }
 }
 
 static void on_put_result(void *ctx, struct session *s, const struct put_result *r)
 {
     struct upstream *u = ctx;
-    (void)s;
+    if (r->code == YZ_EROLLBACK) {
+        yz_ignore(yzi_policies_each(u->adapter->policies, ask_for_offer, s),
+                  "the next connection asks again");
+    }
     if (r->code < 0) {
         yzi_log(&ADAPTER_RECORD_REFUSED,
                 (struct log_field[]){log_bytes("broker", u->broker.v),

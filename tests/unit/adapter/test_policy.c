@@ -216,6 +216,73 @@ static void test_policy__is_withdrawn_when_the_owners_key_is_revoked(void **stat
     assert_int_equal(version_in_force(f), 2);
 }
 
+static int hear(struct fixture *f, const yz_buf *offer)
+{
+    char subsystem[YZ_ID_MAX + 1];
+    int rc = yzi_policies_heard(f->policies, f->w->directory, yzi_bytes_buf(offer),
+                                yz_world_now(f->w), subsystem);
+    if (rc == YZ_OK) {
+        assert_string_equal(subsystem, "CN/GOV/MCA/civil");
+    }
+    return rc;
+}
+
+/* The state of an older day: what the owner took back since is not served by, as soon as anybody
+ * shows what it says now. */
+static void test_policy__is_out_of_force_when_a_newer_one_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    fixture_publish(f, 3);
+    BUFFER(older);
+    BUFFER(older_terms);
+    BUFFER(newer);
+    BUFFER(newer_terms);
+    make(f, 2, readable, &older, &older_terms);
+    make(f, 5, readable, &newer, &newer_terms);
+    assert_int_equal(hear(f, &older), YZ_EEXIST);
+    assert_int_equal(version_in_force(f), 3);
+    newer.p[newer.n - 1] ^= 1;
+    assert_true(hear(f, &newer) < 0); /* only its owner's word */
+    newer.p[newer.n - 1] ^= 1;
+    assert_int_equal(version_in_force(f), 3);
+    assert_int_equal(hear(f, &newer), YZ_OK);
+    assert_int_equal(hear(f, &newer), YZ_EEXIST);
+    assert_int_equal(version_in_force(f), 0);
+    yz_error err = {0};
+    assert_int_equal(
+        yzi_policies_load(f->policies, f->w->directory, &f->self, yz_world_now(f->w), &err), YZ_OK);
+    assert_int_equal(version_in_force(f), 0);
+    BUFFER(four);
+    BUFFER(four_terms);
+    make(f, 4, readable, &four, &four_terms);
+    assert_int_equal(put(f, &four, &four_terms), YZ_EROLLBACK); /* not the last word either */
+    BUFFER(offers);
+    assert_int_equal(yzi_policies_offers(f->policies, &offers), YZ_OK);
+    assert_int_equal(offers.n, 0);
+    assert_int_equal(put(f, &newer, &newer_terms), YZ_OK);
+    assert_int_equal(version_in_force(f), 5);
+}
+
+/* A thief's offer binds nobody once its key was taken back. */
+static void test_policy__is_in_force_again_when_the_newer_ones_key_was_stolen(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(version_in_force(f), 1);
+    BUFFER(newer);
+    BUFFER(terms);
+    make(f, 900, readable, &newer, &terms);
+    assert_int_equal(hear(f, &newer), YZ_OK);
+    assert_int_equal(version_in_force(f), 0);
+    struct world_member *mca = yz_world_member(f->w, "CN/GOV/MCA");
+    yz_world_revoke_key(f->w, mca->owner.public_key, yz_world_now(f->w));
+    yz_world_new_key(KEY_OWNER, &mca->owner);
+    yz_world_change(mca);
+    yz_world_publish(f->w);
+    recheck(f);
+    fixture_publish(f, 2);
+    assert_int_equal(version_in_force(f), 2);
+}
+
 static void test_policy__is_withdrawn_when_the_owners_key_runs_out(void **state)
 {
     struct fixture *f = *state;
@@ -242,6 +309,8 @@ int main(void)
         TEST(test_policy__kept_file_that_was_changed_is_named_and_left_out),
         TEST(test_policy__of_a_long_name_is_kept_too),
         TEST(test_policy__is_withdrawn_when_the_owners_key_is_revoked),
+        TEST(test_policy__is_out_of_force_when_a_newer_one_is_shown),
+        TEST(test_policy__is_in_force_again_when_the_newer_ones_key_was_stolen),
         TEST(test_policy__is_withdrawn_when_the_owners_key_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
