@@ -31,6 +31,7 @@ static void leave_the_refused(struct broker *b, struct exchange *x)
     if (x->next_refused) {
         x->next_refused->prev_refused = x->prev_refused;
     }
+    b->refused_bytes -= x->message.bytes.n;
 }
 
 void yzi_broker_end(struct broker *b, struct exchange *x)
@@ -48,9 +49,10 @@ bool yzi_broker_consumer_is_live(struct broker *b, const struct exchange *x)
            yzi_directory_speaks_for(&k->peer, x->request.header.consumer);
 }
 
-static void log_refused(struct broker *b, const struct exchange *x, const struct outcome_words *w)
+static void log_refused(struct broker *b, const struct exchange *x, struct node_load *asker,
+                        const struct outcome_words *w)
 {
-    if (yzi_broker_may_log(b, x->asker)) {
+    if (yzi_broker_may_log(b, asker)) {
         yzi_log(&EV_REQUEST_REFUSED,
                 (struct log_field[]){log_bytes("peer", x->request.header.node.v),
                                      log_bytes("service", x->request.header.service.v),
@@ -63,7 +65,7 @@ static void log_refused(struct broker *b, const struct exchange *x, const struct
 
 void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x, const struct outcome_words *w)
 {
-    log_refused(b, x, w);
+    log_refused(b, x, x->asker, w);
     if (yzi_broker_consumer_is_live(b, x)) {
         yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, w);
     }
@@ -72,11 +74,12 @@ void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x, const stru
 
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
 {
+    struct node_load *asker = x->asker; /* which what is held may forget */
     release_adapter(b, x);
     if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, w) ==
             YZ_OK &&
         yzi_broker_hold(b, x, ENTRY_OUTCOME, yzi_bytes_buf(&b->out)) == YZ_OK) {
-        log_refused(b, x, w);
+        log_refused(b, x, asker, w);
         yzi_metric_add(&b->metrics.outcomes[w->status], 1);
         return;
     }

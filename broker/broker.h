@@ -79,6 +79,7 @@ struct broker {
     struct checkpoint_memory shown;
     const struct directory *logged_directory; /* reference: the one last logged; NULL: none yet */
     struct exchange *refused;                 /* held until its refusal is durable */
+    size_t refused_bytes;                     /* of their requests */
     struct parked parked[BROKER_PARKED_MAX];
     size_t parked_n, parked_bytes;
     struct follow follow;

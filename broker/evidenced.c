@@ -52,6 +52,20 @@ int yzi_broker_log_request(struct broker *b, struct exchange *x)
     return append(b, &x->logged);
 }
 
+/* What is held. */
+static int log_answer(struct broker *b, struct exchange *x, enum entry_type type)
+{
+    struct frame f;
+    YZ_TRY(yzi_frame_parse(yzi_bytes_buf(&x->held), YZ_MESSAGE_MAX, &f));
+    YZ_TRY(message_item(x, type, &f, &x->answer));
+    x->answer->wants_receipt = true;
+    if (x->logged) {
+        yzi_evidence_item_ref(x->logged);
+        x->answer->pair = x->logged;
+    }
+    return append(b, &x->answer);
+}
+
 int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry_type type, yz_bytes frame)
 {
     struct frame f;
@@ -59,13 +73,7 @@ int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry_type type, 
     yzi_buf_fini(&x->held);
     yzi_buf_init(&x->held, YZ_MESSAGE_MAX);
     YZ_TRY(yzi_frame_write(f.kind, f.header, f.block, f.payload, (yz_bytes){0}, &x->held));
-    YZ_TRY(message_item(x, type, &f, &x->answer));
-    x->answer->wants_receipt = true;
-    if (x->logged) {
-        yzi_evidence_item_ref(x->logged);
-        x->answer->pair = x->logged;
-    }
-    YZ_TRY(append(b, &x->answer));
+    YZ_TRY(log_answer(b, x, type));
     yzi_deadlines_remove(&b->exchanges.timers, &x->timer); /* the log answers for it now */
     if (!x->tracked) {
         x->asker = NULL; /* it does not count there, so may be forgotten meanwhile */
@@ -131,14 +139,67 @@ static void on_request_logged(struct broker *b, struct exchange *x, int rc)
     }
 }
 
+static void drop_item(struct evidence_item **item)
+{
+    (*item)->ctx = NULL;
+    yzi_evidence_item_unref(*item);
+    *item = NULL;
+}
+
+/* The log was closed between request and answer, so no receipt shows both: they become entries of
+ * the new one, both. */
+static int log_again(struct broker *b, struct exchange *x)
+{
+    enum entry_type type = x->answer->type;
+    drop_item(&x->answer);
+    drop_item(&x->logged);
+    YZ_TRY(yzi_broker_log_request(b, x));
+    return log_answer(b, x, type);
+}
+
 static void on_answer_logged(struct broker *b, struct exchange *x, int rc)
 {
+    bool apart = rc == YZ_OK && x->logged && x->logged->log != x->answer->log;
+    if (apart) {
+        rc = log_again(b, x);
+    }
     if (rc < 0) {
         give_up(b, x);
+    }
+    if (rc < 0 || apart) {
         return;
     }
     deliver(b, x);
     yzi_broker_end(b, x);
+}
+
+/* Counted again. It may have become an entry after all: then it is told twice, which is better than
+ * never. */
+static void count_again(struct broker *b, const struct evidence_item *item)
+{
+    struct refusals r;
+    if (yzi_refusals_parse(yzi_bytes_buf(&item->body), &r) < 0) {
+        return;
+    }
+    struct node_load *load = yzi_connections_load(&b->connections, r.node.v);
+    for (unsigned i = 0; load && i < r.counts_n; i++) {
+        load->refused_from =
+            load->refused_n && load->refused_from < r.from ? load->refused_from : r.from;
+        load->refused_until = load->refused_until > r.until ? load->refused_until : r.until;
+        load->refused_n += r.counts[i].count;
+        load->refused[r.counts[i].status] += r.counts[i].count;
+    }
+}
+
+/* What is logged beside exchanges and has failed is logged again when the log is up. */
+static void log_later(struct broker *b, const struct evidence_item *item)
+{
+    if (item->type == ENTRY_REFUSALS) {
+        count_again(b, item);
+    } else if (item->type == ENTRY_DIRECTORY || item->type == ENTRY_REVOCATION) {
+        yzi_directory_unref(b->logged_directory);
+        b->logged_directory = NULL;
+    }
 }
 
 void yzi_broker_take_logged(struct broker *b)
@@ -150,6 +211,8 @@ void yzi_broker_take_logged(struct broker *b)
             on_request_logged(b, x, item->rc);
         } else if (x && item == x->answer) {
             on_answer_logged(b, x, item->rc);
+        } else if (!x && item->rc < 0) {
+            log_later(b, item);
         }
         yzi_evidence_item_unref(item);
     }
@@ -240,6 +303,7 @@ static void log_directory(struct broker *b)
     const struct directory *d = b->directory;
     if (!d ||
         (b->logged_directory &&
+         yzi_directory_version(d) == yzi_directory_version(b->logged_directory) &&
          yzi_digest_eq(yzi_directory_root_hash(d), yzi_directory_root_hash(b->logged_directory)))) {
         return;
     }

@@ -696,7 +696,8 @@ static void go_on_draining(struct broker *b)
 {
     if (b->said_goodbye) {
         b->stopped = b->mono >= b->drain_until;
-    } else if (yzi_exchanges_count(&b->exchanges) == 0 || b->mono >= b->drain_until) {
+    } else if ((yzi_exchanges_count(&b->exchanges) == 0 && !b->refused) ||
+               b->mono >= b->drain_until) {
         say_goodbye(b);
     }
 }

@@ -10,7 +10,8 @@
 #define RETRY_AFTER_BUSY_MS 100u
 #define PARK_MS 1000u
 #define RULE_FAULTS "faults-per-peer"
-#define PARKED_SHARE 4u /* what is parked may hold this part of the bytes in flight */
+#define PARKED_SHARE 4u  /* what is parked may hold this part of the bytes in flight */
+#define REFUSED_SHARE 4u /* and so may what is refused and waits for the log */
 
 static struct outcome_words words(enum outcome_status status, const char *reason)
 {
@@ -79,10 +80,17 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
 static void refuse_with_evidence(struct broker *b, struct connection *k, struct exchange *x,
                                  const struct outcome_words *w)
 {
+    size_t room = b->exchanges.bytes_max / REFUSED_SHARE;
+    if (b->refused_bytes > room || x->message.bytes.n > room - b->refused_bytes) {
+        struct outcome_words full = busy("in-flight-bytes");
+        refuse(b, k, x, &full);
+        return;
+    }
     if (yzi_broker_log_request(b, x) < 0) {
         refuse(b, k, x, w);
         return;
     }
+    b->refused_bytes += x->message.bytes.n;
     x->asker = k->load;
     x->next_refused = b->refused;
     if (b->refused) {
