@@ -108,6 +108,7 @@ static void offer(struct rig *r, bool strict)
 static void cast_all(struct cast *c)
 {
     c->a1 = rig_join(c->r, "CN/GOV/MCA/@a1");
+    c->a1->wants_receipts = true;
     c->client = rig_join(c->r, "CN/GOV/HB/@w1");
 }
 
