@@ -11,6 +11,8 @@
 #include "proto/payload.h"
 #include "tests/support/world_evidence.h"
 
+#define FRESHEN_MS 60000u
+
 #define OK(call) assert_int_equal((call), 0)
 #define REAL_SECONDS 10u
 #define QUIET_ROUNDS 20u
@@ -51,6 +53,17 @@ void puppet_send(struct puppet *p, yz_bytes frame)
     assert_true(rc == YZ_OK || (rc == YZ_ECLOSED && p->client_may_leave));
 }
 
+/* Signed once a minute, as brokers do: several who ask meanwhile get the same statement. */
+static void put_freshness(struct puppet *p, yz_buf *out)
+{
+    uint64_t now = yz_world_now(p->w);
+    if (p->fresh_version != p->w->version || now < p->fresh_at || now - p->fresh_at >= FRESHEN_MS) {
+        p->fresh_version = p->w->version;
+        p->fresh_at = now;
+    }
+    yz_world_put_freshness(p->w, p->fresh_at, out);
+}
+
 static void send_object(struct puppet *p, uint32_t token, enum fetch_what what, bool found,
                         yz_bytes payload)
 {
@@ -65,7 +78,7 @@ void puppet_push_freshness(struct puppet *p)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf record;
     yz_world_buf(&record);
-    yz_world_put_freshness(p->w, yz_world_now(p->w), &record);
+    put_freshness(p, &record);
     send_object(p, 0, FETCH_FRESHNESS, true, yzi_bytes_buf(&record));
 }
 
@@ -131,7 +144,7 @@ static void serve(struct puppet *p, const struct fetch *f)
         found = p->service_found;
         break;
     case FETCH_FRESHNESS:
-        yz_world_put_freshness(p->w, yz_world_now(p->w), &payload);
+        put_freshness(p, &payload);
         found = !p->no_freshness;
         break;
     case FETCH_OFFER:

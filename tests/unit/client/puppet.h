@@ -36,6 +36,7 @@ struct puppet {
     unsigned hellos, fetches;
     bool no_freshness, no_service_answer, no_directory;
     bool no_receipts, false_receipts;
+    uint64_t fresh_at, fresh_version; /* of the freshness it gives out */
     bool service_found;
     yz_buf service; /* the payload of FETCH_SERVICE */
     yz_buf requests[PUPPET_REQUESTS_MAX];
