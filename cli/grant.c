@@ -232,11 +232,7 @@ static int append(struct cli *c, struct addition *a)
 static int run_add(struct cli *c)
 {
     struct addition a = {0};
-    if (yzi_cli_flag(c, "strict")) {
-        return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
-                        "a strict grant rests on the evidence log, which this version does not "
-                        "have yet");
-    }
+    a.coarse.strict = yzi_cli_flag(c, "strict");
     YZ_TRY(yzi_cli_service_id(c, yzi_cli_option(c, "service"), &a.service));
     YZ_TRY(read_consumer(c, &a));
     YZ_TRY(read_operations(c, &a.fine));
@@ -529,7 +525,7 @@ static const struct cli_option add_options[] = {
     {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
     {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},
     {"until", "TIME", "Until when: 2027-12-31, or from now on: 90d", false, false},
-    {"strict", NULL, "Only with durable evidence; not there yet", false, false},
+    {"strict", NULL, "Only what a broker proves to be in its log is answered", false, false},
     {"admin", "SOCKET", "Give offer and terms to this adapter at once", false, true},
     {0}};
 static const struct cli_option list_options[] = {

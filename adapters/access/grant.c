@@ -146,9 +146,9 @@ static bool is_operation(const struct fine_grant *g, enum query_operation operat
            g->operations & 1u << operation;
 }
 
-/* Masks, row filters, predicates and quotas narrow a grant, and a strict one wants proof that the
- * request's evidence is durable, whatever a broker says; this version has no code for them, so a
- * grant that has any gives nothing. */
+/* A strict grant wants proof that the request's evidence is durable, whatever a broker says. Masks,
+ * row filters, predicates and quotas narrow a grant; this version has no code for them, so one that
+ * has any gives nothing. */
 static bool is_enforceable(const struct coarse_grant *coarse, const struct fine_grant *g,
                            const struct access_question *q)
 {

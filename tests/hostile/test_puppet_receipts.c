@@ -405,6 +405,56 @@ static void test_receipt__is_not_overdue_after_a_pause_of_ours(void **state)
     assert_int_equal(s->r->proved, 1);
 }
 
+/* -- strict grants -- */
+
+static void forward_proved(struct wire *w, const struct frame *f)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf receipt;
+    yz_digest digest;
+    yz_world_buf(&receipt);
+    yzi_frame_digest(f->header, f->block, &digest);
+    const struct receipt_claim claim = {ENTRY_REQUEST, &digest};
+    yz_world_receipt(w->town->w, w->broker, &claim, 1, &receipt);
+    wire_forward_with(w, 0, f, yzi_bytes_buf(&receipt));
+}
+
+static void forward_with_anothers_proof(struct wire *w, const struct frame *f)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf receipt;
+    yz_digest digest;
+    yz_world_buf(&receipt);
+    yzi_frame_digest(f->header, f->block, &digest);
+    const struct receipt_claim claim = {ENTRY_REQUEST, &digest};
+    yz_world_receipt(w->town->w, yz_world_node(w->town->w, "CN/@b2"), &claim, 1, &receipt);
+    wire_forward_with(w, 0, f, yzi_bytes_buf(&receipt));
+}
+
+static void expect_unenforceable(struct scene *s)
+{
+    struct town_call c;
+    town_call(s->t, 1, &c);
+    town_run_until_ended(s->t, &c);
+    OK(c.rc);
+    assert_int_equal(yz_answer_origin(c.answer), YZ_ORIGIN_PROVIDER);
+    assert_int_equal(yz_answer_status(c.answer), YZ_STATUS_DENIED);
+    assert_string_equal(yz_answer_reason(c.answer), "unenforceable");
+    town_call_fini(&c);
+}
+
+static void test_strict__is_answered_with_proof_only(void **state)
+{
+    struct scene *s = *state;
+    s->t->strict = true;
+    town_new_policy(s->t);
+    expect_unenforceable(s);
+    s->w->on_request = forward_with_anothers_proof;
+    expect_unenforceable(s);
+    s->w->on_request = forward_proved;
+    (void)exchange(s);
+    s->w->on_request = NULL;
+    expect_unenforceable(s); /* each one needs its own */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +469,7 @@ int main(void)
         T(test_receipt__is_asked_for_when_the_broker_is_back),
         T(test_receipt__is_overdue_though_the_broker_comes_and_goes),
         T(test_receipt__is_not_overdue_after_a_pause_of_ours),
+        T(test_strict__is_answered_with_proof_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

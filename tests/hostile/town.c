@@ -208,6 +208,7 @@ static void make_policy(struct town *t, yz_buf *offer, yz_buf *terms)
     o.catalogue = &entry;
     o.catalogue_n = 1;
     o.services[0].data_set = entry.data_set;
+    o.grants[0].strict = t->strict;
     yz_world_put_offer(t->w, &o, offer);
 }
 

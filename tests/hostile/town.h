@@ -71,6 +71,7 @@ struct town {
     struct net *net;
     struct engine *engine;
     uint64_t policy_version;
+    bool strict;         /* the grant of policies made from now on */
     uint64_t real_until; /* of the wait under way */
 };
 
