@@ -9,6 +9,10 @@
  * and which may therefore be written in several transactions; at the end it is switched to, or
  * dropped. A replacement loads an empty generation from the start.
  *
+ * A large file whose records are in no order is sorted by key before it is loaded: each page is
+ * written once then. Where something is wrong with it, it is loaded once more as it stands, so that
+ * faults and rejects are told in the order of the file, whichever way it took.
+ *
  * Which keys this file had already is known without keeping them: every record has an ordinal. One
  * at or above the ordinal the import began with was inserted by it; for the others a bit is set
  * when they are met. Only to name the first occurrence is the file read again.
@@ -19,6 +23,7 @@
 #include "adapters/dataset/record_read.h"
 #include "adapters/dataset/record_write.h"
 #include "adapters/dataset/rejects.h"
+#include "adapters/dataset/row_sorter.h"
 #include "adapters/dataset/scan.h"
 #include "base/file.h"
 
@@ -30,7 +35,8 @@
 #define PAGE_BYTES 4160u
 /* So many duplicates are told with the place of the first: each costs a reading of the file. */
 #define LOCATED_MAX 20u
-#define START_OVER YZ_EAGAIN /* of a row: the transaction is full */
+#define START_OVER YZ_EAGAIN /* the transaction is full, or another way is to be taken */
+#define MERGE_PAUSE 8192u    /* records between looks at what was cancelled, and progress */
 
 struct importer {
     struct store *store;
@@ -43,11 +49,16 @@ struct importer {
     struct import_report report;
     uint64_t old_sequence, first_ordinal, next_ordinal;
     uint64_t old_records, met_n;
-    uint8_t *met;      /* a bit per ordinal below first_ordinal */
-    uint64_t jumps;    /* since the last commit: changes that did not follow the one before */
-    yz_buf last;       /* key of the last change */
-    size_t file_bytes; /* of the file at the beginning of the transaction */
-    bool dense;        /* loading into nothing: what comes in order is written to one page */
+    uint8_t *met;         /* a bit per ordinal below first_ordinal */
+    uint64_t jumps;       /* since the last commit: changes that did not follow the one before */
+    yz_buf last;          /* key of the last change */
+    size_t file_bytes;    /* of the file at the beginning of the transaction */
+    bool dense;           /* loading into nothing: what comes in order is written to one page */
+    bool unordered;       /* a record came before the one before it, this time or an earlier one */
+    bool as_it_stands;    /* not to be sorted: somebody is told about each record, or of a fault */
+    bool merging, faulty; /* sorting: records come from the sorter; something was wrong */
+    struct row_sorter *sorter; /* NULL: records are written as they come */
+    yz_buf previous;           /* key of the last record, while they are in order */
     unsigned located;
     uint64_t told, tell_from; /* faults; after starting over those before were told */
     struct plain_record before;
@@ -98,6 +109,7 @@ static int look_for_key(void *ctx, const struct scan_place *at, const struct que
 static int refuse_duplicate(struct importer *im, const struct scan_place *at,
                             char reason[SCAN_REASON_MAX])
 {
+    YZ_ENSURE(!im->merging, YZ_EDATA); /* to be told when the file is read as it stands */
     struct first_place f = {
         .store = im->store, .key = yzi_writer_target(im->w)->key, .before = *at};
     snprintf(reason, SCAN_REASON_MAX, "has the key of an earlier record again");
@@ -363,12 +375,26 @@ static int tell_removed(struct importer *im)
     return rc == YZ_ENOTFOUND ? 0 : rc;
 }
 
-static int import_row(void *ctx, const struct scan_place *at, const struct query_value *values,
-                      char reason[SCAN_REASON_MAX])
+/* Whether records come in the order of their keys; a large import that is to be sorted begins
+ * again at the first that does not. */
+static int note_order(struct importer *im)
 {
-    struct importer *im = ctx;
+    yz_bytes key = yzi_writer_target(im->w)->key;
+    if (im->unordered || im->merging) {
+        return 0;
+    }
+    im->unordered = yzi_bytes_cmp(key, yzi_bytes_buf(&im->previous)) < 0;
+    YZ_ENSURE(!im->unordered || !im->loading || im->as_it_stands, START_OVER);
+    yzi_buf_clear(&im->previous);
+    return yzi_buf_put(&im->previous, key);
+}
+
+static int write_row(struct importer *im, const struct scan_place *at,
+                     const struct query_value *values, char reason[SCAN_REASON_MAX])
+{
     YZ_TRY(make_room(im));
     YZ_TRY(yzi_writer_seek(im->w, values));
+    YZ_TRY(note_order(im));
     switch (im->src->mode) {
     case IMPORT_UPSERT:
     case IMPORT_INSERT:
@@ -379,6 +405,54 @@ static int import_row(void *ctx, const struct scan_place *at, const struct query
         return delete (im);
     }
     return YZ_EINVAL;
+}
+
+static int import_row(void *ctx, const struct scan_place *at, const struct query_value *values,
+                      char reason[SCAN_REASON_MAX])
+{
+    struct importer *im = ctx;
+    if (!im->sorter) {
+        return write_row(im, at, values, reason);
+    }
+    YZ_ENSURE(!im->faulty, START_OVER);
+    return yzi_row_sorter_add(im->sorter, at, values);
+}
+
+/* -- sorted records -- */
+
+static int pause_merging(struct importer *im, uint64_t rows, uint64_t file_bytes)
+{
+    const struct import_source *src = im->src;
+    if (rows % MERGE_PAUSE != 0) {
+        return 0;
+    }
+    if (src->cancel && atomic_load(src->cancel)) {
+        return yzi_fail(im->err, YZ_ECANCELLED, "%s: the import was cancelled, nothing was changed",
+                        src->name);
+    }
+    if (src->progress) {
+        src->progress(src->ctx, im->report.rows, file_bytes, file_bytes);
+    }
+    return 0;
+}
+
+static int merge(struct importer *im)
+{
+    struct scan_place at;
+    const struct query_value *values;
+    char reason[SCAN_REASON_MAX];
+    struct stat st;
+    int rc;
+    YZ_ENSURE(fstat(im->src->fd, &st) == 0, YZ_EIO);
+    im->merging = true;
+    for (uint64_t rows = 1; (rc = yzi_row_sorter_next(im->sorter, &at, &values)) == 0; rows++) {
+        rc = write_row(im, &at, values, reason);
+        im->faulty = rc == YZ_EDATA;
+        YZ_ENSURE(!im->faulty, START_OVER);
+        YZ_TRY(rc);
+        YZ_TRY(pause_merging(im, rows, (uint64_t)st.st_size));
+    }
+    return rc == YZ_ENOTFOUND ? 0 : rc;
 }
 
 /* -- beginning and ending -- */
@@ -415,11 +489,16 @@ static int begin(struct importer *im, bool large)
                                 &im->loading, im->err));
     YZ_TRY(im->dense ? yzi_generation_defer_indexes(im->loading) : 0);
     YZ_TRY(measure(im, im->loading));
+    if (im->unordered && !im->as_it_stands) {
+        YZ_TRY(yzi_row_sorter_new(&im->loading->layout, im->loading->dir, &im->sorter));
+    }
     return yzi_writer_begin_in(im->loading, &im->w);
 }
 
 static void end(struct importer *im)
 {
+    yzi_row_sorter_free(im->sorter);
+    im->sorter = NULL;
     yzi_writer_end(&im->w);
     yzi_db_abort(&im->old_txn);
     yzi_generation_drop(&im->loading);
@@ -470,6 +549,10 @@ static int commit(struct importer *im)
 static void on_fault(void *ctx, const struct import_fault *f)
 {
     struct importer *im = ctx;
+    if (im->sorter) { /* not in the order of the file yet */
+        im->faulty = true;
+        return;
+    }
     if (im->told++ >= im->tell_from && im->src->fault) {
         im->src->fault(im->src->ctx, f);
     }
@@ -501,19 +584,26 @@ static int scan(struct importer *im)
 static int attempt(struct importer *im, bool large)
 {
     YZ_TRY(begin(im, large));
-    YZ_TRY(scan(im));
+    int rc = scan(im);
+    YZ_ENSURE(!im->faulty, START_OVER);
+    YZ_TRY(rc);
+    YZ_TRY(im->sorter ? merge(im) : 0);
     YZ_TRY(im->src->rejects ? yzi_rejects_flush(im->src->rejects) : 0);
     return commit(im);
 }
 
-/* The transaction was full: once more, into a new generation. */
+/* Once more, into a new generation. */
 static int start_over(struct importer *im)
 {
     end(im);
+    im->as_it_stands = im->as_it_stands || im->faulty;
+    im->merging = im->faulty = false;
+    yzi_buf_clear(&im->previous);
+    *im->err = (yz_error){0};
     im->report = (struct import_report){0};
     im->jumps = im->met_n = 0;
     im->located = 0;
-    im->tell_from = im->told;
+    im->tell_from = im->told > im->tell_from ? im->told : im->tell_from;
     im->told = 0;
     yzi_buf_clear(&im->last);
     YZ_TRY(im->src->rejects ? yzi_rejects_restart(im->src->rejects) : 0);
@@ -524,7 +614,9 @@ static int start_over(struct importer *im)
 static int run(struct importer *im)
 {
     int rc = attempt(im, im->src->mode == IMPORT_REPLACE);
-    rc = rc == START_OVER ? start_over(im) : rc;
+    while (rc == START_OVER) { /* at most for the room, for the order, and for a fault */
+        rc = start_over(im);
+    }
     end(im);
     if (rc < 0) { /* nothing of it will be */
         im->report.inserted = im->report.updated = im->report.unchanged = 0;
@@ -563,11 +655,14 @@ int yzi_store_import(struct store *s, const struct import_source *src, struct im
     yzi_plain_init(&im->before);
     yzi_buf_init(&im->plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&im->last, YZ_DB_KEY_MAX);
+    yzi_buf_init(&im->previous, YZ_DB_KEY_MAX);
+    im->as_it_stands = src->change != NULL;
     int rc = run(im);
     yzi_generation_unpin(&im->old);
     yzi_plain_fini(&im->before);
     yzi_buf_wipe(&im->plain);
     yzi_buf_wipe(&im->last);
+    yzi_buf_wipe(&im->previous);
     free(im->met);
     if (rc == 0 || rc == YZ_EDATA) {
         *out = im->report;

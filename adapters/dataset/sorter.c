@@ -69,8 +69,7 @@ static int compare_offsets(const void *a, const void *b, void *block)
 
 /* -- gathering -- */
 
-/* A file without a name; where the file system has no such thing, one whose name goes at once. */
-static int open_file(const char *dir, int *out)
+int yzi_sorter_file(const char *dir, int *out)
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
     *out = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -89,7 +88,7 @@ int yzi_sorter_new(const char *dir, size_t memory, struct sorter **out)
     YZ_ENSURE(memory >= MEMORY_MIN && memory <= UINT32_MAX, YZ_EINVAL);
     YZ_TRY(yzi_alloc(1, sizeof *s, &s));
     s->memory = memory;
-    int rc = open_file(dir, &s->fd);
+    int rc = yzi_sorter_file(dir, &s->fd);
     rc = rc == 0 ? yzi_alloc(memory, 1, &s->block) : rc;
     if (rc < 0) {
         yzi_sorter_free(s);

@@ -20,6 +20,9 @@ void yzi_sorter_free(struct sorter *s); /* NULL allowed */
 /* Key and value at most 65,535 bytes each, together less than a quarter of the memory (YZ_ELIMIT).
  * YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Not after the first yzi_sorter_next. */
 YZ_MUST_USE int yzi_sorter_add(struct sorter *s, yz_bytes key, yz_bytes value);
+/* A new file of the folder without a name; where the file system has no such thing, one whose name
+ * goes at once. *out is the caller's. YZ_ENOTFOUND, YZ_EIO. */
+YZ_MUST_USE int yzi_sorter_file(const char *dir, int *out);
 /* The next pair, valid until the next call; YZ_ENOTFOUND at the end. YZ_EIO, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_sorter_next(struct sorter *s, yz_bytes *key, yz_bytes *value);
 

@@ -154,8 +154,8 @@ static void test_import__replace_keeps_what_did_not_change(void **state)
     assert_int_equal(generation(w), before + 1);
     expect_all(w, HEADER "2,B,,\n3,c,,m\n4,d,,\n");
     assert_int_equal(sequence_of(w, "3"), 3);
-    assert_int_equal(sequence_of(w, "4"), 4);
-    assert_int_equal(sequence_of(w, "2"), 5);
+    assert_int_equal(sequence_of(w, "2"), 4); /* sorted by key, as the file is in no order */
+    assert_int_equal(sequence_of(w, "4"), 5);
     /* again: nothing, not even a new generation */
     assert_int_equal(import(w, IMPORT_REPLACE, "3,c,,m\n4,d,,\n2,B,,\n"), 0);
     expect_report(w, 0, 0, 3, 0, 6);
@@ -408,6 +408,37 @@ static void test_import__large_with_faults_changes_nothing(void **state)
     yzi_buf_fini(&file);
 }
 
+/* A replacement in no order is sorted; what is wrong with it is told by the order of the file, and
+ * the first of two records with one key is the one that stays. */
+static void test_import__unordered_with_faults_tells_them_in_order(void **state)
+{
+    struct world *w = *state;
+    static const char rows[] = HEADER "5,e,,\n3,c,,\n9,i,,same\n3,again,,\n1,a,never,\n5,more,,\n"
+                                      "2,b,,same\n";
+    char text[1000];
+    struct import_source src = {.mode = IMPORT_REPLACE, .fault = count_fault, .ctx = w};
+    assert_int_equal(import(w, IMPORT_UPSERT, "7,g,,\n"), 0);
+    w->heap = 0;
+    assert_int_equal(import_source(w, &src, yzi_bytes_str(rows)), YZ_EDATA);
+    assert_string_equal(w->err.text, "f:5: has the key of line 3 again");
+    assert_int_equal(w->heap, 4);
+    expect_all(w, HEADER "7,g,,\n");
+    src = (struct import_source){.mode = IMPORT_REPLACE};
+    assert_int_equal(yzi_rejects_new(w->out, &src.rejects), 0);
+    assert_int_equal(import_source(w, &src, yzi_bytes_str(rows)), 0);
+    yzi_rejects_free(src.rejects);
+    expect_report(w, 3, 0, 0, 1, 5);
+    assert_int_equal(w->r.rejected, 4);
+    read_out(w, text, sizeof text);
+    assert_string_equal(
+        text, "line,record,reason,id,name,born,mail\n"
+              "5,,has the key of line 3 again,3,again,,\n"
+              "6,,born: is not a date (YYYY-MM-DD),1,a,never,\n"
+              "7,,has the key of line 2 again,5,more,,\n"
+              "8,,has the same values as another record in the unique index 'by_mail',2,b,,same\n");
+    expect_all(w, HEADER "3,c,,\n5,e,,\n9,i,,same\n");
+}
+
 static void test_import__cancelled_leaves_what_was(void **state)
 {
     struct world *w = *state;
@@ -492,6 +523,7 @@ int main(void)
         CASE(test_import__tells_what_it_would_change),
         CASE(test_import__large_ones_keep_memory_bounded),
         CASE(test_import__large_with_faults_changes_nothing),
+        CASE(test_import__unordered_with_faults_tells_them_in_order),
         CASE(test_import__cancelled_leaves_what_was),
         CASE(test_export__formats),
         CASE(test_show__refuses),
