@@ -65,12 +65,15 @@ struct db_env {
     pthread_mutex_t gate; /* nobody enters while it is opened again */
     _Atomic bool broken;
     _Atomic unsigned open_txns; /* or being begun; raised behind the gate */
+    struct db_txn *idle;        /* read transactions that ended, each with its reader's slot: to
+                                   begin one anew costs more than a lookup. Behind the gate */
 };
 
 struct db_txn {
     MDB_txn *txn;
     struct db_env *env;
     struct db_cursor *cursors;
+    struct db_txn *next; /* idle */
     bool write;
     int failed; /* the first hard error of a write transaction */
 };
@@ -158,8 +161,20 @@ static int map_txn(struct db_txn *t, int rc)
 
 /* ---- opening ---- */
 
+/* Before the library closes it. */
+static void free_idle(struct db_env *env)
+{
+    while (env->idle) {
+        struct db_txn *t = env->idle;
+        env->idle = t->next;
+        mdb_txn_abort(t->txn);
+        free(t);
+    }
+}
+
 static void env_free(struct db_env *env)
 {
+    free_idle(env);
     if (env->env) {
         mdb_env_close(env->env);
     }
@@ -406,6 +421,7 @@ static int open_names_again(struct db_env *env)
 static int open_again(struct db_env *env)
 {
     YZ_ENSURE(atomic_load(&env->open_txns) == 0, YZ_EIO);
+    free_idle(env);
     if (env->env) {
         mdb_env_close(env->env);
         env->env = NULL;
@@ -417,14 +433,19 @@ static int open_again(struct db_env *env)
     return YZ_OK;
 }
 
-/* From here until leave() the environment is not taken from under the caller's feet. */
-static int enter(struct db_env *env)
+/* From here until leave() the environment is not taken from under the caller's feet. Where `idle` is
+ * asked for, it becomes the caller's, or NULL when there is none. */
+static int enter(struct db_env *env, struct db_txn **idle)
 {
     YZ_ENSURE(env->pid == getpid(), YZ_EINVAL); /* a child after fork */
     pthread_mutex_lock(&env->gate);
     int rc = atomic_load(&env->broken) ? open_again(env) : YZ_OK;
     if (rc == YZ_OK) {
         atomic_fetch_add(&env->open_txns, 1);
+    }
+    if (rc == YZ_OK && idle) {
+        *idle = env->idle;
+        env->idle = env->idle ? env->idle->next : NULL;
     }
     pthread_mutex_unlock(&env->gate);
     return rc;
@@ -437,7 +458,7 @@ static void leave(struct db_env *env)
 
 int yzi_db_copy(struct db_env *env, const char *dir)
 {
-    YZ_TRY(enter(env));
+    YZ_TRY(enter(env, NULL));
     int rc = mdb_env_copy2(env->env, dir, MDB_CP_COMPACT);
     rc = rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
     leave(env);
@@ -464,7 +485,7 @@ static int look_at_file(struct db_env *env, struct db_file *out)
 
 int yzi_db_file(struct db_env *env, struct db_file *out)
 {
-    YZ_TRY(enter(env));
+    YZ_TRY(enter(env, NULL));
     int rc = look_at_file(env, out);
     leave(env);
     return rc;
@@ -528,7 +549,7 @@ static unsigned flags_of(const struct db_txn *t, db_handle h)
 
 static int begin_once(struct db_env *env, struct db_txn *t)
 {
-    YZ_TRY(enter(env));
+    YZ_TRY(enter(env, NULL));
     int rc = mdb_txn_begin(env->env, NULL, t->write ? 0 : MDB_RDONLY, &t->txn);
     if (rc == 0) {
         return YZ_OK;
@@ -561,6 +582,18 @@ static int begin(struct db_env *env, bool write, struct db_txn **out)
 
 int yzi_db_begin_read(struct db_env *env, struct db_txn **out)
 {
+    struct db_txn *t = NULL;
+    if (enter(env, &t) == YZ_OK) {
+        if (t && mdb_txn_renew(t->txn) == 0) {
+            *out = t;
+            return YZ_OK;
+        }
+        if (t) { /* the environment is broken: whoever begins one anew finds out */
+            mdb_txn_abort(t->txn);
+            free(t);
+        }
+        leave(env);
+    }
     return begin(env, false, out);
 }
 
@@ -617,14 +650,31 @@ int yzi_db_commit(struct db_txn **txn)
     return rc;
 }
 
+/* Ended and kept, for the next that is begun: it holds its reader's slot, and no page. */
+static void keep_idle(struct db_txn *t)
+{
+    struct db_env *env = t->env;
+    mdb_txn_reset(t->txn);
+    pthread_mutex_lock(&env->gate);
+    t->next = env->idle;
+    env->idle = t;
+    pthread_mutex_unlock(&env->gate);
+    leave(env); /* from here t may be gone */
+}
+
 void yzi_db_abort(struct db_txn **txn)
 {
     struct db_txn *t = *txn;
     *txn = NULL;
-    if (t) {
-        before_end(t);
+    if (!t) {
+        return;
+    }
+    before_end(t);
+    if (t->write) {
         mdb_txn_abort(t->txn);
         txn_free(t);
+    } else {
+        keep_idle(t);
     }
 }
 
