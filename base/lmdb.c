@@ -50,7 +50,7 @@ struct db_env {
     struct db_env *next; /* in the registry */
     dev_t dev;           /* the folder, whatever path names it */
     ino_t ino;
-    pid_t pid;
+    unsigned forks; /* when it was opened */
     int lock_fd;
     bool read_only;
     unsigned databases;
@@ -87,6 +87,21 @@ struct db_cursor {
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* guards registry, LMDB opens */
 static struct db_env *registry;
+
+/* How many forks this process comes from since the first environment was opened: asking the system
+ * who we are, each time a transaction begins, would cost as much as a lookup. */
+static _Atomic unsigned forks;
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    YZ_ASSERT(pthread_atfork(NULL, NULL, count_fork) == 0);
+}
 
 /* Its address names the running thread. */
 static _Thread_local char this_thread;
@@ -326,7 +341,8 @@ static int open_locked(const struct db_options *o, struct db_env **out, yz_error
         return yzi_fail(err, YZ_ENOMEM, "%s: not enough memory", o->path);
     }
     env->lock_fd = -1;
-    env->pid = getpid();
+    yz_ignore(pthread_once(&watching, watch_forks), "its arguments are right");
+    env->forks = atomic_load(&forks);
     env->read_only = o->read_only;
     env->databases = o->databases;
     env->readers = o->readers;
@@ -433,11 +449,11 @@ static int open_again(struct db_env *env)
     return YZ_OK;
 }
 
-/* From here until leave() the environment is not taken from under the caller's feet. Where `idle` is
- * asked for, it becomes the caller's, or NULL when there is none. */
+/* From here until leave() the environment is not taken from under the caller's feet. Where `idle`
+ * is asked for, it becomes the caller's, or NULL when there is none. */
 static int enter(struct db_env *env, struct db_txn **idle)
 {
-    YZ_ENSURE(env->pid == getpid(), YZ_EINVAL); /* a child after fork */
+    YZ_ENSURE(env->forks == atomic_load(&forks), YZ_EINVAL); /* a child after fork */
     pthread_mutex_lock(&env->gate);
     int rc = atomic_load(&env->broken) ? open_again(env) : YZ_OK;
     if (rc == YZ_OK) {
