@@ -56,7 +56,7 @@ struct answering {
     struct query_limits limits; /* without the deadline */
     uint64_t query_ms;
     bool executes; /* the writer thread's: does what others hand over to it */
-    uint8_t cursor_key[CURSOR_KEY_BYTES]; /* of all workers; made at the start, kept nowhere */
+    uint8_t cursor_key[CURSOR_KEY_BYTES]; /* of all workers; from the storage key */
     uint64_t cursor_ms;                   /* how long a cursor is good */
     struct arena arena;
     yz_buf plain, rows, head, sealed, position, cursor; /* scratch; wiped after each job */

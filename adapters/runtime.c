@@ -276,6 +276,18 @@ static int open_kept(struct adapter *a, yz_error *err)
     return yzi_kept_open(&o, &a->kept, err);
 }
 
+/* From the storage key: the cursors given out before a restart are good behind it, and those of
+ * another adapter are not. */
+static int derive_cursor_key(struct adapter *a, uint8_t out[CURSOR_KEY_BYTES])
+{
+    static const char context[crypto_kdf_CONTEXTBYTES] = {'y', 'z', 'c', 'u', 'r', 's', 'o', 'r'};
+    yz_secret *key = &a->storage.secret;
+    YZ_ENSURE(key->n == crypto_kdf_KEYBYTES, YZ_EINVAL);
+    int rc = crypto_kdf_derive_from_key(out, CURSOR_KEY_BYTES, 1, context, yzi_secret_open(key));
+    yzi_secret_close(key);
+    return rc == 0 ? YZ_OK : YZ_EINTERNAL;
+}
+
 static int start_workers(struct adapter *a)
 {
     const struct adapter_limits *limits = &a->config->limits;
@@ -296,8 +308,8 @@ static int start_workers(struct adapter *a)
     for (size_t i = 0; i < a->datasets_n && i < BUILDS_MAX; i++) {
         o.builds.stores[o.builds.n++] = a->datasets[i].store;
     }
-    randombytes_buf(o.answering.cursor_key, sizeof o.answering.cursor_key);
-    int rc = yzi_workers_start(&o, &a->workers);
+    int rc = derive_cursor_key(a, o.answering.cursor_key);
+    rc = rc == YZ_OK ? yzi_workers_start(&o, &a->workers) : rc;
     sodium_memzero(&o, sizeof o);
     return rc;
 }

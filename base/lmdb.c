@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
+ * Over 800 lines: all that knows the library's types is in one file, so that no other has to.
+ *
  * The only caller of LMDB [0.9.24]. What it adds to the library:
  *
  * - Safe opening. LMDB must not have one file open twice in a process (closing one of the two drops

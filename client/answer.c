@@ -178,11 +178,18 @@ static enum yz_status status_of_code(enum answer_code code)
     }
 }
 
+/* With the adapter in front that can go on (request_find.c, split_cursor). */
 static int take_cursor(yz_answer *a, yz_bytes cursor)
 {
-    YZ_AUTO(yzi_buf_fini) yz_buf base64 = {0};
-    yzi_buf_init(&base64, YZ_CURSOR_MAX / 3 * 4 + 8);
-    YZ_TRY(yzi_base64_encode(cursor, &base64));
+    YZ_AUTO(yzi_buf_fini) yz_buf base64 = {0}, whole = {0};
+    yz_bytes node = yzi_bytes_str(a->node);
+    YZ_ENSURE(node.n > 0 && node.n <= YZ_ID_MAX, YZ_EINTERNAL);
+    yzi_buf_init(&whole, 2 + YZ_ID_MAX + YZ_CURSOR_MAX);
+    yzi_buf_init(&base64, (2 + YZ_ID_MAX + YZ_CURSOR_MAX) / 3 * 4 + 8);
+    YZ_TRY(yzi_buf_put_u16(&whole, (uint16_t)node.n));
+    YZ_TRY(yzi_buf_put(&whole, node));
+    YZ_TRY(yzi_buf_put(&whole, cursor));
+    YZ_TRY(yzi_base64_encode(yzi_bytes_buf(&whole), &base64));
     return text(a, yzi_bytes_buf(&base64), &a->cursor);
 }
 

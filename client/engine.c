@@ -272,7 +272,11 @@ static void make_and_send(struct engine *e, struct call *c, struct service *s)
         return;
     case YZ_EUNAVAILABLE:
         s->stale = true;
-        yzi_call_fail(e, c, rc, "no adapter of the service has announced a key that is valid now");
+        yzi_call_fail(e, c, rc, "%s",
+                      c->ask.node.n ? "the adapter that gave the cursor is away; try again later, "
+                                      "or ask from the start"
+                                    : "no adapter of the service has announced a key that is valid "
+                                      "now");
         return;
     case YZ_ETOOBIG:
         yzi_call_fail(e, c, rc, "the request is larger than a message may be");

@@ -141,12 +141,15 @@ int yz_request_set_timeout(yz_request *request, uint32_t timeout_ms)
 static int copy_texts(const yz_request *r, struct ask *a)
 {
     yz_bytes service = yzi_bytes_str(r->service), purpose = yzi_bytes_str(r->purpose);
-    yzi_buf_init(&a->texts, sizeof r->service + sizeof r->purpose);
-    YZ_TRY(yzi_buf_reserve(&a->texts, service.n + purpose.n));
+    yz_bytes node = r->cursor_node;
+    yzi_buf_init(&a->texts, sizeof r->service + sizeof r->purpose + YZ_ID_MAX);
+    YZ_TRY(yzi_buf_reserve(&a->texts, service.n + purpose.n + node.n));
     YZ_TRY(yzi_buf_put(&a->texts, service));
     YZ_TRY(yzi_buf_put(&a->texts, purpose));
+    YZ_TRY(yzi_buf_put(&a->texts, node));
     a->service.v = yzi_bytes(a->texts.p, service.n);
     a->purpose = purpose.n ? yzi_bytes(a->texts.p + service.n, purpose.n) : (yz_bytes){0};
+    a->node = node.n ? yzi_bytes(a->texts.p + service.n + purpose.n, node.n) : (yz_bytes){0};
     return YZ_OK;
 }
 

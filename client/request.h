@@ -33,6 +33,7 @@ struct yz_request {
     size_t order_n;
     uint32_t limit;
     yz_bytes cursor;
+    yz_bytes cursor_node; /* the adapter that gave it */
     /* request_write.c */
     yz_buf rows; /* as they travel; wiped */
     uint32_t rows_n;
@@ -50,6 +51,7 @@ YZ_MUST_USE int yzi_request_query(yz_request *r, struct query *out, yz_error *er
 struct ask {
     yz_service_id service; /* views into `texts` */
     yz_bytes purpose;
+    yz_bytes node; /* the one adapter that can answer; empty: any */
     yz_buf texts;
     yz_buf head, body;   /* the encoded request head and the rows it brings; plaintext, wiped */
     uint32_t timeout_ms; /* 0: the configuration's */

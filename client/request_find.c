@@ -77,19 +77,36 @@ int yz_request_set_limit(yz_request *request, uint32_t rows)
     return YZ_OK;
 }
 
+/* A cursor as the library gives it out: node length u16 ‖ node ‖ what the adapter gave, in base64.
+ */
+static int split_cursor(yz_bytes text, yz_bytes *node, yz_bytes *cursor)
+{
+    yz_reader r = yzi_reader(text);
+    uint16_t n;
+    YZ_ENSURE(yzi_read_u16(&r, &n) == 0 && n > 0 && n <= YZ_ID_MAX, YZ_EINVAL);
+    YZ_ENSURE(yzi_read_bytes(&r, n, node) == 0, YZ_EINVAL);
+    YZ_ENSURE(r.left > 0 && r.left <= YZ_CURSOR_MAX, YZ_EINVAL);
+    return yzi_read_bytes(&r, r.left, cursor);
+}
+
 int yz_request_set_cursor(yz_request *request, const char *cursor)
 {
     YZ_ENSURE(request && cursor, YZ_EINVAL);
     YZ_AUTO(yzi_buf_fini) yz_buf bytes = {0};
-    yzi_buf_init(&bytes, YZ_CURSOR_MAX);
+    yz_bytes node, sealed;
+    yzi_buf_init(&bytes, 2 + YZ_ID_MAX + YZ_CURSOR_MAX);
     int rc = yzi_base64_decode(yzi_bytes_str(cursor), &bytes);
     YZ_ENSURE(rc != YZ_EMALFORMED && rc != YZ_ELIMIT, YZ_EINVAL);
     YZ_TRY(rc);
     if (bytes.n == 0) {
-        request->cursor = (yz_bytes){0};
+        request->cursor = request->cursor_node = (yz_bytes){0};
         return YZ_OK;
     }
-    return yzi_arena_dup(&request->arena, yzi_bytes_buf(&bytes), &request->cursor);
+    YZ_TRY(split_cursor(yzi_bytes_buf(&bytes), &node, &sealed));
+    YZ_TRY(yzi_arena_dup(&request->arena, node, &node));
+    YZ_TRY(yzi_arena_dup(&request->arena, sealed, &request->cursor));
+    request->cursor_node = node;
+    return YZ_OK;
 }
 
 /* -- for the engine -- */

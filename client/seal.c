@@ -178,12 +178,20 @@ static void fill_header(const struct sealer *s, const struct ask *ask, uint64_t 
     h->brokers_n = s->o.brokers_n;
 }
 
-static void fill_slots(const struct service *to, struct request_header *h, struct envelope *e)
+/* A page is continued by the adapter that began it: its cursor means nothing to another. */
+static bool may_answer(const struct provider *p, const struct ask *ask)
+{
+    return ask->node.n == 0 || yzi_bytes_eq(ask->node, yzi_provider_node(p).v);
+}
+
+static void fill_slots(const struct service *to, const struct ask *ask, struct request_header *h,
+                       struct envelope *e)
 {
     unsigned most = to->mode == SERVICE_READ ? YZ_SLOTS_MAX : 1;
     for (unsigned i = 0; i < to->providers_n && h->slots_n < most; i++) {
         const struct provider *p = &to->providers[i];
-        if (h->issued_at + YZ_SKEW_MS < p->not_before || h->issued_at >= p->not_after) {
+        if (h->issued_at + YZ_SKEW_MS < p->not_before || h->issued_at >= p->not_after ||
+            !may_answer(p, ask)) {
             continue;
         }
         struct announcement a = {.not_after = p->not_after};
@@ -271,7 +279,7 @@ static int make(struct sealer *s, const struct ask *ask, const struct service *t
     YZ_TRY(current_epoch(s, &e->epoch));
     e->epoch->users++;
     memcpy(d->h.epoch_key, e->epoch->key.public_key, sizeof d->h.epoch_key);
-    fill_slots(to, &d->h, e);
+    fill_slots(to, ask, &d->h, e);
     YZ_ENSURE(d->h.slots_n > 0, YZ_EUNAVAILABLE);
     YZ_TRY(seal_body(ask, d));
     YZ_TRY(wrap_for_all(s, e, d));

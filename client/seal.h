@@ -44,10 +44,11 @@ struct envelope {
     uint64_t slot_ends[YZ_SLOTS_MAX];
     struct own_epoch *epoch;
 };
-/* Make the message of an ask: sealed to the service's providers (one, when the service writes),
+/* Make the message of an ask: sealed to the service's providers (one, when the service
+ * writes, and the one that gave the cursor, where there is one),
  * signed, good for life_ms from now. The conversation id is taken, or made when it is all zero.
- * YZ_EUNAVAILABLE (no provider's announcement is valid now), YZ_ETOOBIG, YZ_ENOMEM, and those of
- * keys/seal.h and keys/sign.h. */
+ * YZ_EUNAVAILABLE (no provider's announcement is valid now, or not that one's), YZ_ETOOBIG,
+ * YZ_ENOMEM, and those of keys/seal.h and keys/sign.h. */
 YZ_MUST_USE int yzi_envelope_make(struct sealer *s, const struct ask *ask, const struct service *to,
                                   uint64_t directory_version, uint32_t life_ms,
                                   yz_uuid *conversation, struct envelope *out);

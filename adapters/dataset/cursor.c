@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A cursor is nonce 24 ‖ XChaCha20-Poly1305 of the plaintext below, padded to a multiple of 128
- * (ISO/IEC 7816-4), under a key the adapter makes when it starts and never stores. Associated data:
+ * (ISO/IEC 7816-4), under a key the adapter derives from its storage key. Associated data:
  * "yz cursor 1" 00 adapter 00 consumer 00 service. Plaintext:
  *
  *     version u8 = 1 ‖ expires u64 ‖ generation u64 ‖ policy version u64 ‖ question 32 ‖

@@ -32,7 +32,7 @@ YZ_MUST_USE int yzi_cursor_question(const struct query *q, yz_digest *out);
 YZ_MUST_USE int yzi_cursor_seal(const uint8_t key[CURSOR_KEY_BYTES], const struct cursor_binding *b,
                                 uint64_t expires, yz_bytes position, yz_buf *out);
 /* The position of a cursor, appended. YZ_EINVAL with *reason: "bad-cursor" (not made by this
- * adapter since it started, for this consumer and service; or changed), "cursor-query" (another
+ * adapter, for this consumer and service; or changed), "cursor-query" (another
  * question), "cursor-policy" (grant or offer are others now), "cursor-data" (the data set was
  * replaced), "cursor-expired". YZ_ELIMIT, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_cursor_open(const uint8_t key[CURSOR_KEY_BYTES], const struct cursor_binding *b,

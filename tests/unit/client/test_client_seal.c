@@ -133,6 +133,24 @@ static void test_make__the_broker_admits_and_both_adapters_open(void **state)
     yzi_envelope_fini(f->sealer, &e);
 }
 
+/* The next page is asked of the adapter that gave the cursor, and of no other in its place. */
+static void test_make__a_page_goes_to_whoever_gave_the_cursor(void **state)
+{
+    struct fixture *f = *state;
+    struct envelope e;
+    f->ask.node = f->a2->node.v;
+    e = make(f);
+    assert_int_equal(e.header.slots_n, 1);
+    assert_true(yzi_bytes_eq(e.header.slots[0].adapter.v, f->a2->node.v));
+    yzi_envelope_fini(f->sealer, &e);
+    f->service.providers_n = 1; /* it is away */
+    assert_int_equal(try_make(f, &e), YZ_EUNAVAILABLE);
+    f->ask.node = (yz_bytes){0};
+    e = make(f);
+    assert_true(yzi_bytes_eq(e.header.slots[0].adapter.v, f->a1->node.v));
+    yzi_envelope_fini(f->sealer, &e);
+}
+
 static void test_make__two_messages_share_nothing_but_the_epoch(void **state)
 {
     struct fixture *f = *state;
@@ -316,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_make__the_broker_admits_and_both_adapters_open),
+        TEST(test_make__a_page_goes_to_whoever_gave_the_cursor),
         TEST(test_make__two_messages_share_nothing_but_the_epoch),
         TEST(test_make__a_service_that_writes_gets_one_slot),
         TEST(test_make__adapters_whose_key_is_over_are_left_out),
