@@ -27,10 +27,12 @@ static void test_strict__is_answered(void **state)
               "--adapter", "CN/GOV/STATS/@a1", "--admin", HERE("statistics/admin.sock"));
     EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
               "--consumer", WINDOW, "--strict", "--admin", HERE("statistics/admin.sock"));
+    EXPECT_YZ(0, "data", "import", "--admin", HERE("statistics/admin.sock"), "areas",
+              YZ_TEST_DATA "/china-division/areas.csv");
     assert_says(EXPECT_YZ(0, "grant", "list", "--home", HERE("statistics/member"), "--service",
                           TOWNS, "--json"),
                 "\"strict\": true");
-    assert_says(EXPECT_YZ(0, "call", "--config", sandbox.client, "--key", "110101", TOWNS),
+    assert_says(EXPECT_YZ(0, "call", "--config", sandbox.client, "--key", "310115", TOWNS),
                 "records: 1");
     assert_says(EXPECT_YZ(0, "status", "--admin", HERE("statistics/admin.sock"), "--json"),
                 "\"receipts\": \"ok\"");
