@@ -236,7 +236,7 @@ static const uint8_t seal_key[32] = {1}, hash_key[32] = {2}, other_key[32] = {3}
 
 static void seal_one(struct sealed *s, const char *key, struct query_value value)
 {
-    *s = (struct sealed){.keys = {seal_key, hash_key}};
+    *s = (struct sealed){.keys = {.seal = seal_key, .hash = hash_key}};
     s->d = fixture_dataset(HEAD("d") "key: [id]\nfields:\n" ID
                                      "  - {name: s, type: text, classification: secret}\n");
     s->layout = (struct row_layout){

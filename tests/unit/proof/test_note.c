@@ -109,8 +109,8 @@ static void test_verify__a_public_log_and_its_witnesses(void **state)
     (void)state;
     static const char *const witnesses[] = {
         "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2",
-        "transparency.dev/DEV:witness-little-garden+d8042a87+"
-        "BCtusOxINQNUTN5Oj8HObRkh2yHf/MwYaGX4CPdiVEPM",
+        ("transparency.dev/DEV:witness-little-garden+d8042a87+"
+         "BCtusOxINQNUTN5Oj8HObRkh2yHf/MwYaGX4CPdiVEPM"),
         "witness1.smartit.nu/witness1+a48c820f+BPSFWg9G6KPiO7QPryYO5Xq4oYJJ+kAvLKLSimDhoxMO",
         "witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv",
     };
