@@ -39,7 +39,7 @@ int yzi_evidence_bundle_parse(yz_bytes bytes, struct evidence_bundle *out)
         YZ_TRY(yzi_read_bytes(&r, n, sections[tag]));
     }
     YZ_TRY(yzi_kept_record_parse(kept, &b.kept));
-    YZ_ENSURE(!b.kept.is_receipt, YZ_EMALFORMED);
+    YZ_ENSURE(!b.kept.is_receipt && !b.kept.exchange.receipt.n, YZ_EMALFORMED);
     *out = b;
     return YZ_OK;
 }
@@ -65,7 +65,9 @@ static int take_exchange(struct search *s, const struct kept_record *r)
     s->found = true;
     s->request_digest = r->request_digest;
     yzi_buf_clear(&s->kept);
-    YZ_TRY(yzi_kept_record_write(&r->exchange, &s->kept));
+    struct kept_exchange x = r->exchange;
+    x.receipt = (yz_bytes){0}; /* in a section of its own, whenever it came */
+    YZ_TRY(yzi_kept_record_write(&x, &s->kept));
     if (r->exchange.receipt.n) {
         yzi_buf_clear(&s->receipt);
         YZ_TRY(yzi_buf_put(&s->receipt, r->exchange.receipt));

@@ -5,8 +5,9 @@
  * (docs/evidence.md, "Bundles"). Made from what is kept (evidence/kept.h).
  *
  * Bytes: "YZBNDL1" 00, then sections: tag u8 ‖ length u32 ‖ bytes, each tag at most once, rising:
- * 1 the kept exchange (always) · 2 the receipt · 3, 4 the directory records of the node that asked
- * and of the node that signed the answer · 5 those of the broker. Any thread.
+ * 1 the kept exchange (always), its receipt left out · 2 the receipt · 3, 4 the directory records
+ * of the node that asked and of the node that signed the answer · 5 those of the broker. Any
+ * thread.
  */
 #ifndef YZ_EVIDENCE_BUNDLE_H
 #define YZ_EVIDENCE_BUNDLE_H

@@ -65,6 +65,16 @@ static uint64_t answered_at(const struct checking *c)
     return c->is_response ? c->response.issued_at : c->outcome.issued_at;
 }
 
+static bool names_broker(const struct request_header *h, yz_bytes broker)
+{
+    for (unsigned i = 0; i < h->brokers_n; i++) {
+        if (yzi_bytes_eq(h->brokers[i].node.v, broker)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int check_binding(struct checking *c)
 {
     const yz_digest *names =
@@ -80,6 +90,10 @@ static int check_binding(struct checking *c)
     }
     if (!c->is_response && !yzi_bytes_eq(c->outcome.node.v, c->b.kept.exchange.broker)) {
         return yzi_fail(c->err, YZ_EDENIED, "the outcome is another broker's");
+    }
+    if (!names_broker(&c->request, c->b.kept.exchange.broker)) {
+        return yzi_fail(c->err, YZ_EDENIED, "the request was not meant for the broker %.*s",
+                        V(c->b.kept.exchange.broker));
     }
     return say(c, "the answer names the request by its digest");
 }

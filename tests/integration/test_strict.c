@@ -33,9 +33,16 @@ static void test_strict__is_answered(void **state)
                           TOWNS, "--json"),
                 "\"strict\": true");
     assert_says(EXPECT_YZ(0, "call", "--config", sandbox.client, "--key", "310115", TOWNS),
-                "records: 1");
+                "浦东新区");
     assert_says(EXPECT_YZ(0, "status", "--admin", HERE("statistics/admin.sock"), "--json"),
                 "\"receipts\": \"ok\"");
+    /* what both keep of it cannot be read there */
+    assert_true(folder_holds(HERE("statistics/kept"), "YZKEPT1"));
+    assert_false(folder_holds(HERE("statistics/kept"), "浦东新区"));
+    assert_false(folder_holds(HERE("statistics/kept"), "310115"));
+    assert_true(folder_holds(HERE("client/kept"), "YZKEPT1"));
+    assert_false(folder_holds(HERE("client/kept"), "浦东新区"));
+    assert_false(folder_holds(HERE("client/kept"), "310115"));
 }
 
 int main(void)
