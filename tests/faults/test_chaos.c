@@ -3,6 +3,8 @@
  * Real daemons with a chaos proxy between the client and the broker: whatever the network does,
  * each call ends exactly once, with the right record or with an honest failure, and when the
  * network is well again so are the calls.
+ *
+ * A trial is a call of each of the callers (soak.h).
  */
 // clang-format off
 #include <setjmp.h>
@@ -22,10 +24,12 @@
 #include <yizhan/client.h>
 
 #include "tests/faults/proxy.h"
+#include "tests/faults/soak.h"
 #include "tests/integration/harness.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define CALLERS 8
+#define PATIENCE_MS 120000u
 
 static struct sandbox sandbox;
 static struct proxy *proxy;
@@ -56,7 +60,7 @@ static int up(void **state)
               "areas", YZ_TEST_DATA "/china-division/areas.csv");
     unsigned port;
     assert_int_equal(sscanf(sandbox.endpoint, "tcp://127.0.0.1:%u", &port), 1);
-    proxy = proxy_start((uint16_t)port, 20261122);
+    proxy = proxy_start((uint16_t)port, soak_seed());
     write_client_config();
     return 0;
 }
@@ -72,8 +76,10 @@ static int down(void **state)
 struct tally {
     yz_client *client;
     uint32_t timeout_ms;
-    unsigned calls; /* by each caller */
-    _Atomic unsigned right, wrong, refused, failed;
+    unsigned calls; /* by each caller, and more until so many connections were hurt */
+    unsigned harmed;
+    bool counted; /* as trials, and no more when time is over */
+    _Atomic unsigned right, wrong, refused, failed, ended;
 };
 
 static void count_answer(struct tally *t, const yz_answer *a, const char *code)
@@ -90,11 +96,17 @@ static void count_answer(struct tally *t, const yz_answer *a, const char *code)
     }
 }
 
+static bool is_to_go_on(const struct tally *t, unsigned ended)
+{
+    bool more = ended < t->calls && (!t->counted || soak_goes_on());
+    return more || proxy_harmed(proxy) < t->harmed;
+}
+
 static void *call_many(void *arg)
 {
     struct tally *t = arg;
     static const char *const codes[] = {"110101", "310115", "440103", "510104"};
-    for (unsigned i = 0; i < t->calls; i++) {
+    for (unsigned i = 0; is_to_go_on(t, i); i++) {
         const char *code = codes[i % 4];
         yz_request *request = NULL;
         yz_answer *answer = NULL;
@@ -108,6 +120,7 @@ static void *call_many(void *arg)
         }
         yz_answer_free(answer);
         yz_request_free(request);
+        t->ended++;
     }
     return NULL;
 }
@@ -128,52 +141,59 @@ static void endure(const struct proxy_harm *harm, unsigned calls, uint32_t timeo
                    unsigned least_harmed)
 {
     static const struct proxy_harm none;
-    struct tally t = {.timeout_ms = timeout_ms, .calls = calls};
+    unsigned before = proxy_harmed(proxy);
+    struct tally t = {.timeout_ms = timeout_ms,
+                      .calls = soak_trials(calls),
+                      .counted = true,
+                      .harmed = before + least_harmed};
     yz_error err = {0};
     assert_int_equal(yz_client_open(client_path, &t.client, &err), YZ_OK);
-    assert_int_equal(yz_client_wait_ready(t.client, 20000, &err), YZ_OK);
-    unsigned before = proxy_harmed(proxy);
+    assert_int_equal(yz_client_wait_ready(t.client, PATIENCE_MS, &err), YZ_OK);
     proxy_set(proxy, harm);
     run_callers(&t);
     unsigned harmed = proxy_harmed(proxy) - before;
     proxy_set(proxy, &none);
+    soak_did(t.ended / CALLERS);
     print_message("right %u, refused %u, failed %u, wrong %u; connections harmed %u\n", t.right,
                   t.refused, t.failed, t.wrong, harmed);
     assert_int_equal(t.wrong, 0);
-    assert_int_equal(t.right + t.refused + t.failed, CALLERS * calls);
+    assert_int_equal(t.right + t.refused + t.failed, t.ended);
     /* a stalled connection is only noticed by its silence: the very first may be the last */
     assert_true(t.right > 0 || harm->stall_per_1000 > 0);
-    assert_true(harmed >= least_harmed);
     proxy_cut_all(proxy); /* what was stalled would only be noticed by silence */
-    assert_int_equal(yz_client_wait_ready(t.client, 60000, &err), YZ_OK);
-    struct tally well = {.client = t.client, .timeout_ms = 20000, .calls = calls};
+    assert_int_equal(yz_client_wait_ready(t.client, PATIENCE_MS, &err), YZ_OK);
+    struct tally well = {.client = t.client, .timeout_ms = PATIENCE_MS, .calls = 10};
     run_callers(&well);
-    assert_int_equal(well.right, CALLERS * calls);
+    assert_int_equal(well.right, CALLERS * 10);
     yz_client_close(t.client);
 }
 
 static void test_chaos__torn_and_delayed_pieces_change_nothing(void **state)
 {
     (void)state;
-    endure(&(struct proxy_harm){.delay_ms = 3, .piece_max = 100}, 30, 20000, 0);
+    soak_begin(5);
+    endure(&(struct proxy_harm){.delay_ms = 3, .piece_max = 100}, 8, PATIENCE_MS, 0);
 }
 
 static void test_chaos__cut_connections_end_each_call_once(void **state)
 {
     (void)state;
-    endure(&(struct proxy_harm){.cut_per_1000 = 10}, 60, 20000, 1);
+    soak_begin(4);
+    endure(&(struct proxy_harm){.cut_per_1000 = 10, .piece_max = 400}, 12, PATIENCE_MS, 1);
 }
 
 static void test_chaos__reset_connections_end_each_call_once(void **state)
 {
     (void)state;
-    endure(&(struct proxy_harm){.reset_per_1000 = 10, .piece_max = 400}, 60, 20000, 1);
+    soak_begin(3);
+    endure(&(struct proxy_harm){.reset_per_1000 = 10, .piece_max = 400}, 12, PATIENCE_MS, 1);
 }
 
 static void test_chaos__stalled_connections_end_each_call_once(void **state)
 {
     (void)state;
-    endure(&(struct proxy_harm){.stall_per_1000 = 30}, 40, 200, 1);
+    soak_begin(2);
+    endure(&(struct proxy_harm){.stall_per_1000 = 100, .piece_max = 400}, 10, 200, 1);
 }
 
 /* Far less than the calls would take: they are answered late, and rightly. */
@@ -182,7 +202,9 @@ static void test_chaos__throttled_connections_change_nothing(void **state)
     (void)state;
     struct timespec began, ended;
     clock_gettime(CLOCK_MONOTONIC, &began);
-    endure(&(struct proxy_harm){.bytes_per_s = 20000}, 8, 20000, 0); /* 64 of 700 bytes or more */
+    soak_begin(1);
+    endure(&(struct proxy_harm){.bytes_per_s = 20000}, 8, PATIENCE_MS,
+           0); /* 64 of 700 bytes or more */
     clock_gettime(CLOCK_MONOTONIC, &ended);
     assert_true(ended.tv_sec - began.tv_sec >= 2);
 }
@@ -192,12 +214,13 @@ static void test_chaos__connections_overtaking_each_other_change_nothing(void **
 {
     (void)state;
     static const struct proxy_harm none, holding = {.hold_per_1000 = 500, .hold_ms = 100};
-    struct tally t[2] = {{.timeout_ms = 20000, .calls = 40}, {.timeout_ms = 20000, .calls = 40}};
+    struct tally t[2] = {{.timeout_ms = PATIENCE_MS, .calls = 15},
+                         {.timeout_ms = PATIENCE_MS, .calls = 15}};
     pthread_t threads[2][CALLERS / 2];
     yz_error err = {0};
     for (unsigned k = 0; k < 2; k++) {
         assert_int_equal(yz_client_open(client_path, &t[k].client, &err), YZ_OK);
-        assert_int_equal(yz_client_wait_ready(t[k].client, 20000, &err), YZ_OK);
+        assert_int_equal(yz_client_wait_ready(t[k].client, PATIENCE_MS, &err), YZ_OK);
     }
     unsigned before = proxy_reordered(proxy);
     proxy_set(proxy, &holding);
@@ -210,14 +233,18 @@ static void test_chaos__connections_overtaking_each_other_change_nothing(void **
     proxy_set(proxy, &none);
     for (unsigned k = 0; k < 2; k++) {
         yz_client_close(t[k].client);
-        assert_int_equal(t[k].right, CALLERS / 2 * 40);
+        assert_int_equal(t[k].right, CALLERS / 2 * 15);
     }
     print_message("%u pieces overtaken\n", proxy_reordered(proxy) - before);
     assert_true(proxy_reordered(proxy) > before);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int code;
+    if (!soak_wanted(argc, argv, "chaos", &code)) {
+        return code;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chaos__torn_and_delayed_pieces_change_nothing),
         cmocka_unit_test(test_chaos__cut_connections_end_each_call_once),
@@ -226,5 +253,7 @@ int main(void)
         cmocka_unit_test(test_chaos__throttled_connections_change_nothing),
         cmocka_unit_test(test_chaos__connections_overtaking_each_other_change_nothing),
     };
-    return cmocka_run_group_tests(tests, up, down);
+    code = cmocka_run_group_tests(tests, up, down);
+    soak_end("chaos");
+    return code;
 }

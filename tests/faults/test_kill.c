@@ -5,7 +5,7 @@
  * once, within its deadline, with the right record or with an honest failure; what was killed
  * serves again when it is started, with the state it left, and nobody has to do anything else.
  *
- * YZ_SOAK_TRIALS is the number of rounds, YZ_SOAK_SEED repeats a run.
+ * A trial is a round: something killed or stopped, and served again (soak.h).
  */
 // clang-format off
 #include <setjmp.h>
@@ -28,14 +28,15 @@
 
 #include <yizhan/client.h>
 
+#include "tests/faults/soak.h"
 #include "tests/integration/second_broker.h"
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
 #define CALLERS 4u
 #define TIMEOUT_MS 2000u
-#define GRACE_MS 3000u /* beyond it, for a machine under load */
-#define PATIENCE_MS 60000u
+#define GRACE_MS 20000u /* beyond it, for a machine under load */
+#define PATIENCE_MS 120000u
 #define VICTIMS 3u
 
 static struct sandbox sandbox;
@@ -57,12 +58,6 @@ static unsigned draw(unsigned below)
 {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (unsigned)((random_state >> 33) % below);
-}
-
-static unsigned from_environment(const char *name, unsigned otherwise)
-{
-    const char *text = getenv(name);
-    return text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
 static void write_configs(const char *second)
@@ -99,9 +94,7 @@ static int up(void **state)
     kill_daemon(adapter_pid(&sandbox, "civil"), SIGTERM);
     write_configs(second);
     victims[2].pid = start_again(&sandbox, "civil");
-    uint64_t seed = from_environment("YZ_SOAK_SEED", (unsigned)time(NULL));
-    random_state = seed;
-    print_message("YZ_SOAK_SEED=%llu\n", (unsigned long long)seed);
+    random_state = soak_seed();
     return 0;
 }
 
@@ -264,9 +257,10 @@ static void kill_a_client(void)
 static void test_kill__at_random_under_load(void **state)
 {
     (void)state;
-    unsigned rounds = from_environment("YZ_SOAK_TRIALS", 8);
+    unsigned rounds = soak_trials(2 * VICTIMS + 1);
     load_up();
-    for (unsigned i = 0; i < rounds; i++) {
+    soak_begin(1); /* the other tests are done once */
+    for (unsigned i = 0; i < rounds && soak_goes_on(); i++) {
         lap("recovered");
         unsigned what = i < 2 * VICTIMS + 1 ? i : draw(2 * VICTIMS + 1); /* each at least once */
         if (what < VICTIMS) {
@@ -281,6 +275,7 @@ static void test_kill__at_random_under_load(void **state)
                                             "kill a client"};
         lap(names[what]);
         wait_for_service();
+        soak_did(1);
     }
     load_down();
 }
@@ -401,12 +396,18 @@ static void test_async__thousands_end_once_while_brokers_die(void **state)
     assert_true(many.right > 0 && many.cancelled > 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int code;
+    if (!soak_wanted(argc, argv, "kill", &code)) {
+        return code;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kill__at_random_under_load),
         cmocka_unit_test(test_restart__in_any_order),
         cmocka_unit_test(test_async__thousands_end_once_while_brokers_die),
     };
-    return cmocka_run_group_tests(tests, up, down);
+    code = cmocka_run_group_tests(tests, up, down);
+    soak_end("kill");
+    return code;
 }

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define WORDS_MAX 48
-#define END_WAIT_MS 30000
+#define END_WAIT_MS 120000
 
 /* Daemons started again, which sandbox.json does not know. */
 static pid_t restarted[16];
