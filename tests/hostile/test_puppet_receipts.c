@@ -166,10 +166,11 @@ static void await_asked(struct scene *s, unsigned times)
 static bool bring_when_asked(struct wire *w, const struct fetch *f, yz_buf *payload)
 {
     struct scene *s = w->ctx;
-    const struct exchanged *x = &s->x[s->n - 1];
     if (f->what != FETCH_RECEIPT) {
         return false;
     }
+    assert_true(s->n > 0);
+    const struct exchanged *x = &s->x[s->n - 1];
     assert_int_equal(f->name.n, sizeof x->id.b + sizeof x->response.b);
     assert_memory_equal(f->name.p, x->id.b, sizeof x->id.b);
     assert_memory_equal(f->name.p + sizeof x->id.b, x->response.b, sizeof x->response.b);
