@@ -195,9 +195,33 @@ static int add_entry(struct receipt *out, const struct wanted *w, const struct t
     return YZ_OK;
 }
 
+/* Which request an answer names, by its body; NULL: that is gone, or no message. Ids are their
+ * makers' choice, so two nodes may have used one: the newest with it need not be the one. */
+static const yz_digest *request_named(struct reading *r, const struct wanted *answer,
+                                      yz_digest *out)
+{
+    yz_bytes body, header, block;
+    struct response_header response;
+    struct outcome_header outcome;
+    if (yzi_ledger_body(r->store, r->txn, answer->index, &body) < 0 ||
+        yzi_entry_message_parse(body, &header, &block) < 0) {
+        return NULL;
+    }
+    if (answer->entry.type == ENTRY_RESPONSE && yzi_response_header_parse(header, &response) == 0) {
+        *out = response.request_digest;
+        return out;
+    }
+    if (answer->entry.type == ENTRY_OUTCOME && yzi_outcome_header_parse(header, &outcome) == 0) {
+        *out = outcome.request_digest;
+        return out;
+    }
+    return NULL;
+}
+
 static int receipt_of(struct reading *r, const yz_uuid *id, const yz_digest *digest,
                       struct receipt *out)
 {
+    yz_digest named;
     struct wanted answer = {.r = r, .digest = digest, .below = r->now.size};
     struct wanted request = {.r = r};
     struct store_tree tree;
@@ -213,6 +237,7 @@ static int receipt_of(struct reading *r, const yz_uuid *id, const yz_digest *dig
     out->entries_n = 0;
     request.below = answer.index;
     if (!alone) {
+        request.digest = request_named(r, &answer, &named);
         rc = find(&request, id, ENTRY_REQUEST);
         rc = rc == YZ_OK ? add_entry(out, &request, &source, &edge) : rc;
         YZ_ENSURE(rc == YZ_OK || rc == YZ_ENOTFOUND, rc);

@@ -370,6 +370,40 @@ static void test_answer__whose_adapter_is_gone(void **state)
     nothing_is_left(c);
 }
 
+static void use_id(struct request_header *h, void *ctx)
+{
+    h->message_id = *(const yz_uuid *)ctx;
+}
+
+/* Two nodes chose the same message id: the receipt that is fetched is of the right request. */
+static void test_answer__under_an_id_that_another_used(void **state)
+{
+    struct cast *c = *state;
+    MESSAGE(q) = ask(c);
+    MESSAGE(a);
+    struct request_header h;
+    offer(c->r, false);
+    cast_all(c);
+    struct puppet *w2 = rig_join(c->r, "CN/GOV/HB/@w2");
+    OK(yzi_request_header_parse(q.frame.header, &h));
+    struct world_request same = {.client = w2->node,
+                                 .slots = {yz_world_node(c->r->w, "CN/GOV/MCA/@a1")},
+                                 .spoil = use_id,
+                                 .ctx = &h.message_id};
+    MESSAGE(other) = make_request(c->r, &same);
+    puppet_send(c->client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c->a1, &q);
+    puppet_send(w2, yzi_bytes_buf(&other.raw));
+    puppet_expect_request(c->a1, &other);
+    puppet_answer(c->a1, &q, &a);
+    puppet_expect_response(c->client, &a);
+    YZ_AUTO(yzi_buf_fini) yz_buf receipt;
+    yz_world_buf(&receipt);
+    const struct receipt_claim claims[] = {{ENTRY_RESPONSE, &a.digest}, {ENTRY_REQUEST, &q.digest}};
+    OK(yzi_evidence_receipt(c->r->b->evidence, &h.message_id, &a.digest, &receipt));
+    expect_receipt(c, yzi_bytes_buf(&receipt), claims, 2);
+}
+
 /* The log is closed between request and answer: the receipt shows both all the same. */
 static void test_answer__in_another_log_than_its_request(void **state)
 {
@@ -724,6 +758,7 @@ int main(void)
         T(test_answer__whose_consumer_is_gone),
         T(test_answer__whose_consumer_was_revoked),
         T(test_answer__whose_adapter_is_gone),
+        T(test_answer__under_an_id_that_another_used),
         T(test_answer__in_another_log_than_its_request),
         T(test_broker__freed_while_answers_are_held),
         T(test_request__under_a_strict_grant_waits),
