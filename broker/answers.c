@@ -158,6 +158,21 @@ static void log_done(const struct broker *b, const struct exchange *x, const str
                                  {0}});
 }
 
+/* The answer cannot wait for the log here. Asked again, the adapter gives the same. */
+static void refuse_to_hold(struct broker *b, struct exchange *x, int rc)
+{
+    static const uint32_t retry_after_ms = 100;
+    struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
+                              .reason = yzi_bytes_str("evidence-log")};
+    if (rc == YZ_ELIMIT) {
+        w = (struct outcome_words){.status = OUTCOME_BUSY,
+                                   .reason = yzi_bytes_str("limit"),
+                                   .rule = yzi_bytes_str("in-flight-bytes"),
+                                   .retry_after_ms = retry_after_ms};
+    }
+    yzi_broker_finish_unlogged(b, x, &w);
+}
+
 void yzi_broker_on_response(struct broker *b, struct connection *k, const struct frame *f)
 {
     struct response_header h;
@@ -191,10 +206,9 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
         yzi_broker_shown(b, &h.broker.checkpoint);
     }
     release_adapter(b, x);
-    if (yzi_broker_hold(b, x, ENTRY_RESPONSE, f->raw) < 0) {
-        struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
-                                  .reason = yzi_bytes_str("evidence-log")};
-        yzi_broker_finish_unlogged(b, x, &w);
+    rc = yzi_broker_hold(b, x, ENTRY_RESPONSE, f->raw);
+    if (rc < 0) {
+        refuse_to_hold(b, x, rc);
     }
 }
 

@@ -168,7 +168,7 @@ bool yzi_broker_consumer_is_live(struct broker *b, const struct exchange *x);
 /* Append the request's entry. YZ_EBUSY, YZ_EUNAVAILABLE, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_broker_log_request(struct broker *b, struct exchange *x);
 /* Append the entry of this answer or outcome and hold it: on YZ_OK the exchange ends when the log
- * hands it back. Errors as above. */
+ * hands it back. Errors as above; YZ_ELIMIT: too much is held. */
 YZ_MUST_USE int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry_type type,
                                 yz_bytes frame);
 void yzi_broker_take_logged(struct broker *b); /* what became durable */

@@ -73,6 +73,7 @@ int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry_type type, 
     yzi_buf_fini(&x->held);
     yzi_buf_init(&x->held, YZ_MESSAGE_MAX);
     YZ_TRY(yzi_frame_write(f.kind, f.header, f.block, f.payload, (yz_bytes){0}, &x->held));
+    YZ_TRY(yzi_exchange_hold(&b->exchanges, x));
     YZ_TRY(log_answer(b, x, type));
     yzi_deadlines_remove(&b->exchanges.timers, &x->timer); /* the log answers for it now */
     if (!x->tracked) {

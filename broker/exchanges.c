@@ -134,6 +134,16 @@ int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load
     return YZ_OK;
 }
 
+int yzi_exchange_hold(struct exchanges *e, struct exchange *x)
+{
+    size_t n = x->held.n + (x->tracked ? 0 : x->message.bytes.n);
+    size_t others = e->held_bytes - x->held_bytes;
+    YZ_ENSURE(!others || fits(others, n, e->bytes_max), YZ_ELIMIT);
+    x->held_bytes = n;
+    e->held_bytes = others + n;
+    return YZ_OK;
+}
+
 struct exchange *yzi_exchange_find(const struct exchanges *e, const yz_digest *request_digest)
 {
     return yzi_table_get(&e->by_digest, yzi_bytes_digest(request_digest));
@@ -151,6 +161,7 @@ void yzi_exchange_end(struct exchanges *e, struct exchange *x)
         x->asker->in_flight_bytes -= x->message.bytes.n;
         e->bytes -= x->message.bytes.n;
     }
+    e->held_bytes -= x->held_bytes;
     free_exchange(x);
 }
 

@@ -40,6 +40,7 @@ struct exchange {
     struct evidence_item *logged; /* the request's entry; NULL: not appended */
     struct evidence_item *answer; /* that of the answer or outcome held */
     yz_buf held;                  /* its frame, without hop */
+    size_t held_bytes;            /* counted for it */
     struct exchange *next_refused, *prev_refused; /* refused and held, but never tracked */
     struct exchange *next_stranded;
 };
@@ -49,6 +50,8 @@ struct exchanges {
     struct table loads; /* service id -> struct service_load */
     struct deadlines timers;
     size_t bytes, bytes_max, per_service_max;
+    size_t
+        held_bytes; /* of answers held; at most bytes_max too, so that requests leave them room */
     size_t bytes_per_service_max, bytes_per_peer_max; /* 0: no limit */
 };
 
@@ -64,6 +67,9 @@ YZ_MUST_USE int yzi_exchange_may_track(const struct exchanges *e, const struct e
  * reached; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,
                                    const char **out_limit);
+/* The answer in x->held waits for the log: its bytes count, and with them the request's where it is
+ * not tracked. YZ_ELIMIT: with those of others it is too much. */
+YZ_MUST_USE int yzi_exchange_hold(struct exchanges *e, struct exchange *x);
 struct exchange *yzi_exchange_find(const struct exchanges *e, const yz_digest *request_digest);
 /* Forget and free it. */
 void yzi_exchange_end(struct exchanges *e, struct exchange *x);

@@ -1,357 +1,502 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * More than a broker can take: several client nodes, each with the real library, first keep a
- * number of calls in flight between them (the peak), then submit calls at a multiple of the rate
- * that gave, whatever becomes of those before. What the broker delivers then, beside the peak, is
- * the goodput; every call ends once, and is counted by how. Where the senders are too slow to
- * verify what they get, as on a machine they share with the rest, their calls end in local
- * time-outs.
+ * More than the broker can take: several client nodes, of which each sends messages that were
+ * sealed and signed before the time is taken. First a number of them is kept in flight (the peak is
+ * the best of three such), then they leave at a multiple of the rate that gave, whatever becomes of
+ * those before. What arrives at the consumers then, beside the peak, is the goodput. Frames that
+ * arrive are counted by kind; a sample of them is verified and opened afterwards, because verifying
+ * each would cost the senders more than the broker, with which they share a machine here.
  *
- *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID OPS_PORT
- *                 CLIENT.YAML...
+ *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID CLIENT.YAML...
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <yizhan/client.h>
-
+#include "base/file.h"
+#include "client/config.h"
+#include "client/seal.h"
+#include "keys/trust.h"
+#include "net/session.h"
 #include "tests/bench/bench.h"
 
-#define CLIENTS_MAX 16u
+#define NODES_MAX 16u
 #define KINDS_MAX 32u
-#define TICK_MS 2u
-#define TIMEOUT_MS 5000u
-#define WARM_UP_S 3.0 /* for queues to fill, before anything is counted */
-#define NS_PER_S 1000000000ull
+#define SAMPLES_MAX 256u
+#define SAMPLE_EVERY 64u
+#define MADE_MAX 400000u
+#define LIFE_MS 60000u
+#define READY_S 20.0
+#define WARM_UP_S 1.0 /* for queues to fill, before anything is counted */
+#define DRAIN_S 8.0   /* for what is still under way; the broker times nothing out before LIFE_MS */
+#define BURST 64u     /* sent before the sessions are looked at again */
+#define PEAK_GUESS 3000.0
+#define NS 1e9
 
-struct kind { /* of an end: "ok", "busy in-flight-per-service", "YZ_ETIMEOUT" */
-    char name[96];
-    uint64_t n;
+struct node {
+    struct client_config config;
+    struct key_pair signing, transport;
+    struct session *session;
+    struct sealer *sealer;
+    struct envelope *made;
+    size_t made_n, sent;
 };
 
-struct phase {
-    double seconds;
-    unsigned in_flight; /* closed loop: kept up; 0: open loop */
-    double rate;        /* open loop: calls a second */
+struct tally {
+    uint64_t sent, answered, good, ended; /* good: answered within the window */
+    struct {
+        char name[96];
+        uint64_t n;
+    } kinds[KINDS_MAX];
+    struct message samples[SAMPLES_MAX];
+    size_t samples_n;
+    double right;
 };
 
-struct driver {
-    yz_client *client;
-    yz_request *request;
-    pthread_t thread;
-    struct phase phase;
-    uint64_t begun, counted, end;
-    uint64_t submitted, held_back, ended, answered; /* answered: within the phase */
-    struct kind kinds[KINDS_MAX];
-    struct bench_samples samples;
-};
-
-static struct driver drivers[CLIENTS_MAX];
-static unsigned drivers_n;
+static struct node nodes[NODES_MAX];
+static unsigned nodes_n;
+static struct net *net;
+static struct trust *trust;
+static struct services services;
+static struct service *service;
+static struct ask question;
+static struct tally tally;
+static uint64_t window_from, window_to;
 static pid_t broker;
-static unsigned ops_port;
-static _Atomic long rss_most;
-static _Atomic bool watching;
+static long rss_most;
 
-static void count(struct driver *d, const char *name)
+static double now_s(void)
+{
+    return (double)bench_now_ns() / NS;
+}
+
+/* -- what comes in -- */
+
+static void count(const char *name)
 {
     for (size_t i = 0; i < KINDS_MAX; i++) {
-        struct kind *k = &d->kinds[i];
-        if (k->n == 0) {
-            snprintf(k->name, sizeof k->name, "%s", name);
+        if (!tally.kinds[i].n) {
+            snprintf(tally.kinds[i].name, sizeof tally.kinds[i].name, "%s", name);
         }
-        if (strcmp(k->name, name) == 0) {
-            k->n++;
+        if (strcmp(tally.kinds[i].name, name) == 0) {
+            tally.kinds[i].n++;
             return;
         }
     }
 }
 
-static bool submit(struct driver *d)
+static void count_outcome(const struct frame *f)
 {
+    struct outcome_header h;
+    char name[96] = "an outcome that does not parse";
+    if (yzi_outcome_header_parse(f->header, &h) == YZ_OK) {
+        yz_bytes why = h.rule.n ? h.rule : h.reason;
+        snprintf(name, sizeof name, "%s %.*s", yzi_outcome_status_name(h.status), (int)why.n,
+                 why.n ? (const char *)why.p : "");
+    }
+    count(name);
+}
+
+static void on_frame(void *ctx, struct session *s, const struct frame *f, struct message *m)
+{
+    (void)ctx;
+    (void)s;
+    uint64_t now = bench_now_ns();
+    if (f->kind == FRAME_RESPONSE) {
+        tally.answered++;
+        tally.good += now >= window_from && now < window_to;
+        count("answered");
+    } else if (f->kind == FRAME_OUTCOME) {
+        count_outcome(f);
+    } else {
+        return;
+    }
+    if (tally.ended++ % SAMPLE_EVERY == 0 && tally.samples_n < SAMPLES_MAX) {
+        yzi_message_move(&tally.samples[tally.samples_n++], m);
+    }
+}
+
+static void on_object(void *ctx, struct session *s, const struct object *o, yz_bytes payload)
+{
+    (void)ctx;
+    (void)s;
+    YZ_AUTO(yzi_directory_unref_ptr) const struct directory *d = yzi_trust_directory(trust);
+    struct judge judge = {d, yzi_wall_ms(&yzi_clock_system), YZ_SKEW_MS};
     yz_error err = {0};
-    /* the context is the time it was sent */
-    void *ctx = (void *)(uintptr_t)bench_now_ns();
-    int rc = yz_submit(d->client, d->request, ctx, NULL, &err);
-    d->submitted += rc == YZ_OK;
-    d->held_back += rc == YZ_EBUSY;
-    if (rc < 0 && rc != YZ_EBUSY) {
-        fprintf(stderr, "bench_flood: submit: %s\n", err.text);
+    if (o->what == FETCH_SERVICE && o->found &&
+        yzi_service_load(service, payload, &judge, yzi_mono_ms(&yzi_clock_system), &err) < 0) {
+        fprintf(stderr, "bench_flood: the service: %s\n", err.text);
+    }
+}
+
+static void on_nothing(void *ctx, struct session *s)
+{
+    (void)ctx;
+    (void)s;
+}
+
+static void on_up(void *ctx, struct session *s, const struct welcome *w)
+{
+    (void)w;
+    on_nothing(ctx, s);
+}
+
+static void on_down(void *ctx, struct session *s, const char *reason)
+{
+    fprintf(stderr, "bench_flood: down: %s\n", reason);
+    on_nothing(ctx, s);
+}
+
+static void on_alarm(void *ctx, struct session *s, const yz_error *err)
+{
+    fprintf(stderr, "bench_flood: alarm: %s\n", err->text);
+    on_nothing(ctx, s);
+}
+
+static void look(bool wait)
+{
+    struct poll_entry entries[NODES_MAX * LINK_POLL_ENTRIES];
+    for (unsigned i = 0; i < nodes_n; i++) {
+        yzi_session_poll_entries(nodes[i].session, entries + (size_t)i * LINK_POLL_ENTRIES);
+    }
+    if (wait && yzi_poll(entries, (size_t)nodes_n * LINK_POLL_ENTRIES, 1) < 0) {
+        bench_die("poll");
+    }
+    for (unsigned i = 0; i < nodes_n; i++) {
+        if (yzi_session_step(nodes[i].session, NULL) < 0) {
+            bench_die("session");
+        }
+    }
+}
+
+/* -- getting ready -- */
+
+static void check(int rc, const char *what, const yz_error *err)
+{
+    if (rc < 0) {
+        fprintf(stderr, "bench_flood: %s: %s %s\n", what, yz_err_name(rc), err ? err->text : "");
         exit(1);
     }
-    return rc == YZ_OK;
 }
 
-static void note(struct driver *d, yz_completion *c)
+static void open_trust(const struct client_config *c)
 {
-    uint64_t now = bench_now_ns();
-    char name[96];
-    if (!c->answer) {
-        snprintf(name, sizeof name, "%s", yz_err_name(c->error.code));
-    } else {
-        const char *rule = yz_answer_rule(c->answer), *reason = yz_answer_reason(c->answer);
-        bool good = yz_answer_status(c->answer) == YZ_STATUS_OK;
-        snprintf(name, sizeof name, "%s%s%s", yz_status_name(yz_answer_status(c->answer)),
-                 good ? "" : " ",
-                 good      ? ""
-                 : rule[0] ? rule
-                           : reason);
-        if (good && now >= d->counted && now < d->end) {
-            d->answered++;
-            bench_add(&d->samples, now - (uint64_t)(uintptr_t)c->ctx);
-        }
-    }
-    count(d, name);
-    d->ended++;
-    yz_answer_free(c->answer);
-}
-
-/* Take what ended; waits for the first of it. */
-static void take(struct driver *d, uint32_t wait_ms)
-{
-    yz_completion done;
     yz_error err = {0};
-    while (yz_poll(d->client, wait_ms, &done, &err) == YZ_OK) {
-        note(d, &done);
-        wait_ms = 0;
+    char *dir = NULL;
+    check(yzi_path_join(c->home, "bench-state", &dir), "home", NULL);
+    struct trust_options o = {
+        .anchor = c->anchor, .dir = dir, .clock = &yzi_clock_system, .stop_ms = c->directory.stop};
+    check(yzi_trust_open(&o, &trust, &err), "trust", &err);
+    free(dir);
+}
+
+static void open_node(struct node *n, const char *path)
+{
+    yz_error err = {0};
+    check(yzi_client_config_load(path, &n->config, &err), path, &err);
+    const struct client_config *c = &n->config;
+    check(yzi_keyfile_load_held(c->home, "signing", KEY_SIGNING, &n->signing, &err), path, &err);
+    check(yzi_keyfile_load_held(c->home, "transport", KEY_TRANSPORT, &n->transport, &err), path,
+          &err);
+    if (!trust) {
+        open_trust(c);
+    }
+    struct sealer_options so = {.node = c->node_id,
+                                .subsystem = c->subsystem_id,
+                                .brokers = {c->peers[0].node},
+                                .brokers_n = 1,
+                                .signing = &n->signing,
+                                .clock = &yzi_clock_system,
+                                .message_max = c->message};
+    check(yzi_sealer_new(&so, &n->sealer), "sealer", NULL);
+    struct session_options o = {.link = {.net = net,
+                                         .endpoint = c->peers[0].endpoint,
+                                         .transport = &n->transport,
+                                         .clock = &yzi_clock_system,
+                                         .message_max = c->message,
+                                         .high_water = 20000},
+                                .node = c->node_id,
+                                .role = ROLE_CLIENT,
+                                .broker = c->peers[0].node,
+                                .trust = trust,
+                                .handler = {.up = on_up,
+                                            .down = on_down,
+                                            .frame = on_frame,
+                                            .object = on_object,
+                                            .alarm = on_alarm}};
+    memcpy(o.link.server_key, c->peers[0].key, sizeof o.link.server_key);
+    check(yzi_session_new(&o, &n->session, &err), "session", &err);
+}
+
+static bool is_ready(void)
+{
+    bool up = yzi_trust_state(trust, NULL) == TRUST_FRESH;
+    for (unsigned i = 0; i < nodes_n; i++) {
+        up = up && yzi_session_is_up(nodes[i].session);
+    }
+    return up;
+}
+
+static void get_ready(const char *name)
+{
+    uint32_t token = 0;
+    yz_service_id id;
+    check(yzi_service_id_parse(yzi_bytes_str(name), &id), "service", NULL);
+    check(yzi_services_get(&services, id, &service), "service", NULL);
+    double end = now_s() + READY_S;
+    while (!service->offer && now_s() < end) {
+        if (!token && is_ready()) {
+            check(yzi_session_fetch(nodes[0].session, FETCH_SERVICE, id.v, &token), "fetch", NULL);
+        }
+        look(true);
+    }
+    if (!service->offer) {
+        bench_die("not ready");
     }
 }
 
-static void drive_open(struct driver *d)
+static void make_question(const char *name, const char *keys)
 {
-    uint64_t due = 0, now;
-    while ((now = bench_now_ns()) < d->end) {
-        uint64_t should = (uint64_t)((double)(now - d->begun) / (double)NS_PER_S * d->phase.rate);
-        for (; due < should && bench_now_ns() < d->end; due++) {
-            submit(d);
-            if (due % 64 == 63) {
-                take(d, 0);
+    yz_request *r = NULL;
+    yz_error err = {0};
+    char *text = strdup(keys), *at = text, *key;
+    check(text ? yz_request_new(name, &r) : YZ_ENOMEM, "request", NULL);
+    while ((key = strsep(&at, ",")) != NULL) {
+        const char *part = key;
+        check(yz_request_add_key(r, &part, 1), "key", NULL);
+    }
+    check(yzi_ask_make(r, &question, &err), "request", &err);
+    yz_request_free(r);
+    free(text);
+}
+
+static void forget_made(struct node *n)
+{
+    for (size_t i = 0; i < n->made_n; i++) {
+        yzi_envelope_fini(n->sealer, &n->made[i]);
+    }
+    free(n->made);
+    n->made = NULL;
+    n->made_n = n->sent = 0;
+}
+
+/* So many messages in all, by all nodes. */
+static void make(double wanted)
+{
+    size_t each = (size_t)(wanted < MADE_MAX ? wanted : MADE_MAX) / nodes_n + 1;
+    YZ_AUTO(yzi_directory_unref_ptr) const struct directory *d = yzi_trust_directory(trust);
+    for (unsigned i = 0; i < nodes_n; i++) {
+        struct node *n = &nodes[i];
+        forget_made(n);
+        check(yzi_alloc(each, sizeof *n->made, &n->made), "memory", NULL);
+        for (; n->made_n < each; n->made_n++) {
+            yz_uuid conversation = {{0}};
+            check(yzi_envelope_make(n->sealer, &question, service, yzi_directory_version(d),
+                                    LIFE_MS, &conversation, &n->made[n->made_n]),
+                  "a message", NULL);
+            if (n->made_n % BURST == 0) {
+                look(false);
             }
         }
-        take(d, TICK_MS);
     }
 }
 
-static void drive_closed(struct driver *d)
+/* -- sending -- */
+
+/* The next message, of the node whose turn it is. False: none is left, or there is no room now. */
+static bool send_one(void)
 {
-    while (bench_now_ns() < d->end) {
-        while (d->submitted - d->ended < d->phase.in_flight && submit(d)) {
+    struct node *n = &nodes[tally.sent % nodes_n];
+    if (n->sent == n->made_n ||
+        yzi_session_send(n->session, yzi_bytes_buf(&n->made[n->sent].frame)) < 0) {
+        return false;
+    }
+    n->sent++;
+    tally.sent++;
+    return true;
+}
+
+static void send_some(uint64_t due)
+{
+    for (unsigned i = 0; i < BURST && tally.sent < due && send_one(); i++) {
+    }
+}
+
+static void begin_tally(void)
+{
+    for (size_t i = 0; i < tally.samples_n; i++) {
+        yzi_message_fini(&tally.samples[i]);
+    }
+    tally = (struct tally){0};
+}
+
+/* -- judging a sample -- */
+
+static const struct envelope *envelope_of(const yz_uuid *id, struct node **out)
+{
+    for (unsigned i = 0; i < nodes_n; i++) {
+        for (size_t k = 0; k < nodes[i].sent; k++) {
+            if (yzi_uuid_eq(&nodes[i].made[k].header.message_id, id)) {
+                *out = &nodes[i];
+                return &nodes[i].made[k];
+            }
         }
-        take(d, TICK_MS);
-    }
-}
-
-static void *drive(void *arg)
-{
-    struct driver *d = arg;
-    d->begun = bench_now_ns();
-    d->counted = d->begun + (uint64_t)(WARM_UP_S * (double)NS_PER_S);
-    d->end = d->counted + (uint64_t)(d->phase.seconds * (double)NS_PER_S);
-    if (d->phase.in_flight) {
-        drive_closed(d);
-    } else {
-        drive_open(d);
-    }
-    uint64_t give_up = bench_now_ns() + 3 * TIMEOUT_MS * 1000000ull;
-    while (d->ended < d->submitted && bench_now_ns() < give_up) {
-        take(d, 100);
     }
     return NULL;
 }
 
-/* While others work. */
-static void let_pass(double seconds)
+static bool response_is_right(const struct judge *j, const struct frame *f)
 {
-    poll(NULL, 0, (int)(seconds * 1000));
+    struct response_header h;
+    struct node *n = NULL;
+    const struct envelope *e =
+        yzi_response_header_parse(f->header, &h) == YZ_OK ? envelope_of(&h.message_id, &n) : NULL;
+    struct root_memory memory = {0};
+    struct verified_response v;
+    struct plain plain;
+    yz_error err = {0};
+    YZ_AUTO(yzi_buf_wipe) yz_buf text;
+    yzi_buf_init(&text, YZ_PLAIN_MAX);
+    return e && yzi_response_verify(j, &memory, f, &e->header, &e->digest, NULL, &v) == YZ_OK &&
+           yzi_envelope_open(n->sealer, e, &v.header, f->payload, &text, &plain, &err) == YZ_OK;
 }
 
-/* What the broker counts: requests that reached it, answers handed to consumers. */
-static void read_metrics(double *out_arrived, double *out_delivered)
+static bool outcome_is_right(const struct judge *j, const struct frame *f)
 {
-    static const char ask[] = "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    static const char requests[] = "\nyizhan_broker_requests_total ";
-    static const char responses[] = "\nyizhan_broker_responses_total ";
-    static char text[65536];
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)ops_port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    size_t n = 0;
-    ssize_t got = 0;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
-        send(fd, ask, sizeof ask - 1, MSG_NOSIGNAL) != (ssize_t)sizeof ask - 1) {
-        bench_die("metrics");
-    }
-    while ((got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0) {
-        n += (size_t)got;
-    }
-    close(fd);
-    text[n] = '\0';
-    char *at = strstr(text, requests);
-    *out_arrived = at ? atof(at + sizeof requests - 1) : 0;
-    at = strstr(text, responses);
-    *out_delivered = at ? atof(at + sizeof responses - 1) : 0;
+    struct outcome_header h;
+    struct node *n = NULL;
+    const struct envelope *e =
+        yzi_outcome_header_parse(f->header, &h) == YZ_OK ? envelope_of(&h.message_id, &n) : NULL;
+    struct verified_outcome v;
+    return e && yzi_outcome_verify(j, f, &e->header, &e->digest, &v) == YZ_OK;
 }
 
-static void *watch(void *arg)
+/* The part of the sample that is a genuine answer, or refusal, to what was asked. */
+static double judge_sample(void)
 {
-    while (watching) {
-        long now = bench_rss_kib(broker);
-        rss_most = now > rss_most ? now : rss_most;
-        let_pass(0.02);
+    size_t right = 0;
+    YZ_AUTO(yzi_directory_unref_ptr) const struct directory *d = yzi_trust_directory(trust);
+    struct judge judge = {d, yzi_wall_ms(&yzi_clock_system), YZ_SKEW_MS};
+    for (size_t i = 0; i < tally.samples_n; i++) {
+        struct frame f;
+        if (yzi_frame_parse(tally.samples[i].bytes, YZ_MESSAGE_MAX, &f) == YZ_OK) {
+            right += f.kind == FRAME_RESPONSE ? response_is_right(&judge, &f)
+                                              : outcome_is_right(&judge, &f);
+        }
     }
-    return arg;
+    return tally.samples_n ? (double)right / (double)tally.samples_n : 0;
 }
 
-/* All drivers through one phase; the answers a second that the broker delivered. */
-static double run(const struct phase *phase, const char *what)
+/* -- a phase -- */
+
+static void emit(const char *phase, const char *name, double value, const char *unit)
 {
-    uint64_t answered = 0, begun = bench_now_ns();
-    double before[2], after[2];
+    char full[160];
+    snprintf(full, sizeof full, "%s.%s", phase, name);
+    bench_emit(full, value, unit);
+}
+
+/* in_flight > 0: closed loop; else open loop, `rate` a second. Until it is over, or nothing is left
+ * to be sent. */
+static void drive(double from, double to, unsigned in_flight, double rate)
+{
+    size_t all = 0;
+    for (unsigned i = 0; i < nodes_n; i++) {
+        all += nodes[i].made_n;
+    }
+    for (double now = from; now < to && tally.sent + nodes_n <= all; now = now_s()) {
+        uint64_t due = in_flight ? tally.ended + in_flight : (uint64_t)((now - from) * rate);
+        send_some(due);
+        look(tally.sent >= due);
+        long rss = bench_rss_kib(broker);
+        rss_most = rss > rss_most ? rss : rss_most;
+    }
+}
+
+/* Returns the answers a second that arrived. */
+static double run(const char *phase, double seconds, unsigned in_flight, double rate)
+{
+    begin_tally();
+    rss_most = 0;
+    double from = now_s(), to = from + WARM_UP_S + seconds;
+    window_from = (uint64_t)((from + WARM_UP_S) * NS);
+    window_to = (uint64_t)(to * NS);
     uint64_t cpu = bench_cpu_ns(broker), own = bench_cpu_ns(getpid());
-    for (unsigned i = 0; i < drivers_n; i++) {
-        struct driver *d = &drivers[i];
-        bench_free(&d->samples);
-        *d = (struct driver){.client = d->client, .request = d->request, .phase = *phase};
-        if (pthread_create(&d->thread, NULL, drive, d) != 0) {
-            bench_die("thread");
-        }
+    drive(from, to, in_flight, rate);
+    double ended = now_s(), took = ended - from;
+    double window = (ended < to ? ended : to) - from - WARM_UP_S;
+    uint64_t sent = tally.sent;
+    emit(phase, "broker_cpu", (double)(bench_cpu_ns(broker) - cpu) / NS / took, "processors");
+    emit(phase, "senders_cpu", (double)(bench_cpu_ns(getpid()) - own) / NS / took, "processors");
+    double good = window > 0 ? (double)tally.good / window : 0;
+    for (double end = ended + DRAIN_S; tally.ended < sent && now_s() < end;) {
+        look(true);
     }
-    let_pass(WARM_UP_S);
-    read_metrics(&before[0], &before[1]);
-    let_pass(phase->seconds);
-    read_metrics(&after[0], &after[1]);
-    for (unsigned i = 0; i < drivers_n; i++) {
-        pthread_join(drivers[i].thread, NULL);
-        answered += drivers[i].answered;
+    emit(phase, "sent", (double)sent / took, "requests/s");
+    emit(phase, "unanswered", (double)(sent - tally.ended), "requests");
+    emit(phase, "sample_right", judge_sample(), "of the sample, verified and opened");
+    emit(phase, "broker_rss", (double)rss_most / 1024.0, "MiB at most");
+    for (size_t k = 0; k < KINDS_MAX && tally.kinds[k].n; k++) {
+        char name[120];
+        snprintf(name, sizeof name, "ended: %s", tally.kinds[k].name);
+        emit(phase, name, (double)tally.kinds[k].n, "requests");
     }
-    double wall = (double)(bench_now_ns() - begun);
-    char name[64];
-    snprintf(name, sizeof name, "%s.broker_cpu", what);
-    bench_emit(name, (double)(bench_cpu_ns(broker) - cpu) / wall, "processors");
-    snprintf(name, sizeof name, "%s.senders_cpu", what);
-    bench_emit(name, (double)(bench_cpu_ns(getpid()) - own) / wall, "processors");
-    snprintf(name, sizeof name, "%s.verified", what);
-    bench_emit(name, (double)answered / phase->seconds, "answers/s at the consumers");
-    snprintf(name, sizeof name, "%s.arrived", what);
-    bench_emit(name, (after[0] - before[0]) / phase->seconds, "requests/s at the broker");
-    return (after[1] - before[1]) / phase->seconds;
+    emit(phase, "rate", good, "answers/s");
+    return good;
 }
 
-static void report(const char *phase)
+/* The most that comes through, with so many in flight, a quarter and four times as many. */
+static double find_peak(double seconds, unsigned in_flight)
 {
-    struct driver sum = {0};
-    char name[160];
-    uint64_t lost = 0;
-    for (unsigned i = 0; i < drivers_n; i++) {
-        struct driver *d = &drivers[i];
-        sum.submitted += d->submitted;
-        sum.held_back += d->held_back;
-        lost += d->submitted - d->ended;
-        for (size_t k = 0; k < KINDS_MAX && d->kinds[k].n; k++) {
-            for (uint64_t n = 0; n < d->kinds[k].n; n++) {
-                count(&sum, d->kinds[k].name);
-            }
-        }
-        for (size_t s = 0; s < d->samples.n; s++) {
-            bench_add(&sum.samples, d->samples.ns[s]);
-        }
+    const unsigned tried[] = {in_flight / 4 ? in_flight / 4 : 1, in_flight, in_flight * 4};
+    double best = 0;
+    for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
+        char phase[32];
+        snprintf(phase, sizeof phase, "peak.%u", tried[i]);
+        make((best > PEAK_GUESS ? 2 * best : PEAK_GUESS) * (seconds + WARM_UP_S));
+        double rate = run(phase, seconds, tried[i], 0);
+        best = rate > best ? rate : best;
     }
-    snprintf(name, sizeof name, "%s.offered", phase);
-    bench_emit(name, (double)sum.submitted / (WARM_UP_S + drivers[0].phase.seconds), "calls/s");
-    snprintf(name, sizeof name, "%s.p50", phase);
-    bench_emit(name, bench_percentile_us(&sum.samples, 50), "us");
-    snprintf(name, sizeof name, "%s.p99", phase);
-    bench_emit(name, bench_percentile_us(&sum.samples, 99), "us");
-    snprintf(name, sizeof name, "%s.held_back", phase);
-    bench_emit(name, (double)sum.held_back, "calls not taken by the library");
-    snprintf(name, sizeof name, "%s.never_ended", phase);
-    bench_emit(name, (double)lost, "calls");
-    for (size_t k = 0; k < KINDS_MAX && sum.kinds[k].n; k++) {
-        snprintf(name, sizeof name, "%s.ended: %s", phase, sum.kinds[k].name);
-        bench_emit(name, (double)sum.kinds[k].n, "calls");
-    }
-    bench_free(&sum.samples);
-}
-
-static int make_request(const char *service, const char *keys, yz_request **out)
-{
-    char text[16384];
-    snprintf(text, sizeof text, "%s", keys);
-    int rc = yz_request_new(service, out);
-    for (char *at = text, *key; rc == YZ_OK && (key = strsep(&at, ",")) != NULL;) {
-        const char *parts[] = {key};
-        rc = yz_request_add_key(*out, parts, 1);
-    }
-    return rc == YZ_OK ? yz_request_set_timeout(*out, TIMEOUT_MS) : rc;
-}
-
-static int open_clients(char **paths, unsigned n, const char *service, const char *keys)
-{
-    for (unsigned i = 0; i < n; i++, drivers_n++) {
-        struct driver *d = &drivers[i];
-        yz_error err = {0};
-        if (yz_client_open(paths[i], &d->client, &err) < 0 ||
-            yz_client_wait_ready(d->client, 10000, &err) < 0) {
-            fprintf(stderr, "bench_flood: %s: %s\n", paths[i], err.text);
-            return 1;
-        }
-        if (make_request(service, keys, &d->request) < 0) {
-            fputs("bench_flood: not a request\n", stderr);
-            return 2;
-        }
-    }
-    return 0;
+    bench_emit("peak.best", best, "answers/s");
+    return best;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 9 || (unsigned)(argc - 8) > CLIENTS_MAX) {
+    if (argc < 8 || (unsigned)(argc - 7) > NODES_MAX) {
         fputs("usage: bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID "
-              "OPS_PORT CLIENT.YAML...\n",
+              "CLIENT.YAML...\n",
               stderr);
         return 2;
     }
-    unsigned n = (unsigned)(argc - 8);
+    double seconds = atof(argv[1]), factor = atof(argv[3]);
+    unsigned in_flight = (unsigned)atoi(argv[2]);
     broker = atoi(argv[6]);
-    ops_port = (unsigned)atoi(argv[7]);
-    int rc = open_clients(argv + 8, n, argv[4], argv[5]);
-    if (rc) {
-        return rc;
+    yzi_secret_require_lock(false);
+    check(yzi_net_new(1, &net), "net", NULL);
+    for (int i = 7; i < argc; i++) {
+        open_node(&nodes[nodes_n++], argv[i]);
     }
-    double seconds = atof(argv[1]);
-    unsigned each = (unsigned)atoi(argv[2]) / n;
-    struct phase peak = {.seconds = seconds, .in_flight = each ? each : 1};
-    double most = run(&peak, "peak");
-    report("peak");
-    bench_emit("peak.rate", most, "answers/s");
-    pthread_t watcher;
-    watching = true;
-    rss_most = 0;
-    if (pthread_create(&watcher, NULL, watch, NULL) != 0) {
-        bench_die("thread");
+    get_ready(argv[4]);
+    make_question(argv[4], argv[5]);
+    double peak = find_peak(seconds, in_flight);
+    make(peak * factor * (seconds + WARM_UP_S));
+    double good = run("flood", seconds, 0, peak * factor);
+    bench_emit("flood.goodput", peak > 0 ? good / peak : 0, "of the peak");
+    for (unsigned i = 0; i < nodes_n; i++) {
+        forget_made(&nodes[i]);
+        yzi_session_close(nodes[i].session);
+        yzi_sealer_free(nodes[i].sealer);
+        yzi_client_config_fini(&nodes[i].config);
+        yzi_key_pair_fini(&nodes[i].signing);
+        yzi_key_pair_fini(&nodes[i].transport);
     }
-    struct phase flood = {.seconds = seconds, .rate = most * atof(argv[3]) / n};
-    double good = run(&flood, "flood");
-    watching = false;
-    pthread_join(watcher, NULL);
-    report("flood");
-    bench_emit("flood.rate", good, "answers/s");
-    bench_emit("flood.goodput", good / most, "of the peak");
-    bench_emit("flood.broker_rss", (double)rss_most / 1024.0, "MiB at most");
-    for (unsigned i = 0; i < drivers_n; i++) {
-        yz_request_free(drivers[i].request);
-        yz_client_close(drivers[i].client);
-        bench_free(&drivers[i].samples);
-    }
+    begin_tally();
+    yzi_ask_fini(&question);
+    yzi_services_fini(&services);
+    yzi_trust_close(trust);
+    yzi_net_free(net);
     return 0;
 }

@@ -38,6 +38,7 @@ static void nothing_is_left(struct rig *r)
 {
     assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 0);
     assert_int_equal(r->b->exchanges.bytes, 0);
+    assert_int_equal(r->b->exchanges.held_bytes, 0);
     assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
     for (struct table_item *i = yzi_table_first(&r->b->connections.loads); i;
          i = yzi_table_next(i)) {
@@ -63,6 +64,34 @@ static void test_forward__goes_to_the_least_outstanding(void **state)
     assert_int_equal(to_a1, 3);
     assert_int_equal(outstanding(r, c.a1), 3);
     assert_int_equal(outstanding(r, c.a2), 3);
+}
+
+/* Answers wait for the log within a limit; what does not fit beside others is refused, and can be
+ * asked for again. */
+static void test_response__finds_no_room_until_the_log_has_it(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    static uint8_t body[200000];
+    r->b->exchanges.bytes_max = 200000;
+    r->b->exchanges.held_bytes = 1; /* another one */
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    const struct world_response large = {.adapter = c.a1->node,
+                                         .body = yzi_bytes(body, sizeof body)};
+    MESSAGE(a) = {0};
+    yz_world_response(r->w, &large, &q.frame, &a);
+    puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+    puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, "limit");
+    assert_int_equal(r->b->exchanges.held_bytes, 1);
+    r->b->exchanges.held_bytes = 0;
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+    puppet_expect_response(c.client, &a);
+    assert_true(puppet_is_heard(c.client));
+    nothing_is_left(r);
 }
 
 static void test_forward__goes_only_to_adapters_the_owner_named_and_the_request_lists(void **state)
@@ -371,6 +400,7 @@ int main(void)
         TEST(test_reject__says_busy_also_when_the_other_slot_is_not_there),
         TEST(test_response__of_another_adapter_is_not_heard),
         TEST(test_response__that_does_not_verify_lets_the_other_slot_answer),
+        TEST(test_response__finds_no_room_until_the_log_has_it),
         TEST(test_response__with_a_stale_key_reaches_the_consumer),
         TEST(test_response__reaches_nobody_when_the_consumer_was_revoked),
         TEST(test_adapters__lost_have_their_requests_go_elsewhere),

@@ -68,6 +68,48 @@ static void test_exchange__counts_from_tracking_to_its_end(void **state)
     yzi_exchanges_fini(&e);
 }
 
+/* An answer as long as that is held. */
+static void hold(struct exchange *x, size_t n)
+{
+    yzi_buf_fini(&x->held);
+    yzi_buf_init(&x->held, n);
+    assert_int_equal(yzi_buf_put_zero(&x->held, n), 0);
+}
+
+static void test_exchange__counts_the_answer_it_holds(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 1000, 10);
+    struct exchange *x = make(1, "CN/A/B/c/s/v1", 50);
+    assert_int_equal(track(&e, x, &limit), 0);
+    hold(x, 500);
+    assert_int_equal(yzi_exchange_hold(&e, x), 0);
+    hold(x, 700); /* in its place */
+    assert_int_equal(yzi_exchange_hold(&e, x), 0);
+    assert_int_equal(e.held_bytes, 700);
+    assert_int_equal(e.bytes, BYTES);
+    /* of one that was refused, and is not tracked, the request too */
+    struct exchange *refused = make(2, "CN/A/B/c/s/v1", 50);
+    hold(refused, 300 - BYTES + 1);
+    assert_int_equal(yzi_exchange_hold(&e, refused), YZ_ELIMIT);
+    assert_int_equal(e.held_bytes, 700);
+    hold(refused, 300 - BYTES);
+    assert_int_equal(yzi_exchange_hold(&e, refused), 0);
+    assert_int_equal(e.held_bytes, 1000);
+    yzi_exchange_end(&e, refused);
+    yzi_exchange_end(&e, x);
+    assert_int_equal(e.held_bytes, 0);
+    empty(&e);
+    struct exchange *large = make(3, "CN/A/B/c/s/v1", 50); /* alone, any is held */
+    hold(large, 5000);
+    assert_int_equal(yzi_exchange_hold(&e, large), 0);
+    yzi_exchange_end(&e, large);
+    assert_int_equal(e.held_bytes, 0);
+    yzi_exchanges_fini(&e);
+}
+
 static void test_exchange__limits_hold_per_service_and_in_bytes(void **state)
 {
     (void)state;
@@ -197,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange__counts_from_tracking_to_its_end),
+        cmocka_unit_test(test_exchange__counts_the_answer_it_holds),
         cmocka_unit_test(test_exchange__limits_hold_per_service_and_in_bytes),
         cmocka_unit_test(test_exchange__limits_hold_in_bytes_per_service_and_node),
         cmocka_unit_test(test_exchange__of_the_same_request_is_not_tracked_twice),
