@@ -256,6 +256,65 @@ static void test_data__an_import_ends_with_whoever_asked(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static int progress_fd;
+
+static void tell_progress(void *ctx, yz_bytes text, yz_bytes payload)
+{
+    (void)ctx;
+    (void)text;
+    (void)payload;
+    if (progress_fd >= 0) {
+        yz_ignore(write(progress_fd, "p", 1), "the test waits for it and fails");
+        close(progress_fd);
+        progress_fd = -1;
+    }
+}
+
+/* In a child: an import to its end, which is an error; fails when it succeeds. Returns when it has
+ * made progress. */
+static pid_t import_under_way(const char *path)
+{
+    const char *admin = socket_path();
+    int fds[2];
+    char byte;
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct admin_arg args[] = {{yzi_bytes_str("dataset"), yzi_bytes_str("areas")},
+                                   {yzi_bytes_str("name"), yzi_bytes_str("many.csv")},
+                                   {yzi_bytes_str("mode"), yzi_bytes_str("replace")}};
+        const struct admin_request q = {
+            .verb = yzi_bytes_str("data.import"), .args = args, .args_n = 3};
+        progress_fd = fds[1];
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int rc =
+            yzi_admin_call(admin, &q, (yz_bytes){0}, fd, 0, tell_progress, NULL, NULL, NULL, NULL);
+        _exit(rc < 0 ? 0 : 1);
+    }
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    close(fds[0]);
+    return pid;
+}
+
+static void test_data__cancel_ends_what_is_under_way(void **state)
+{
+    (void)state;
+    const char *path = many();
+    int status;
+    begin_with("1,x,11,11\n");
+    pid_t pid = import_under_way(path);
+    EXPECT_YZ(0, "data", "cancel", "--admin", socket_path(), "areas");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_count("1\n");
+    assert_says(import(0, "upsert", file("e.csv", "2,y,11,11\n")), "1 new");
+    expect_count("2\n");
+    EXPECT_YZ(1, "data", "cancel", "--admin", socket_path(), "nothing");
+    assert_int_equal(unlink(path), 0);
+}
+
 static void test_data__kill_9_leaves_what_was_and_the_start_says_so(void **state)
 {
     (void)state;
@@ -282,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_data__show_and_list),
         cmocka_unit_test(test_data__sensitive_values_only_when_asked),
         cmocka_unit_test(test_data__an_import_ends_with_whoever_asked),
+        cmocka_unit_test(test_data__cancel_ends_what_is_under_way),
         cmocka_unit_test(test_data__kill_9_leaves_what_was_and_the_start_says_so),
     };
     return cmocka_run_group_tests(tests, up, down);
