@@ -247,6 +247,15 @@ int yzi_generation_open_current(struct store *s, yz_error *err)
     return s->read_only ? 0 : remove_leftovers(s, number);
 }
 
+/* Any thread: a retired one is not the writer's any more, whose members of the store are not looked
+ * at. */
+static void remove_generation(struct generation *g)
+{
+    YZ_AUTO(yzi_free_ptr) char *dir = YZ_TAKE(g->dir);
+    yzi_generation_close(g);
+    remove_folder(dir);
+}
+
 struct generation *yzi_generation_pin(struct store *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -268,7 +277,7 @@ void yzi_generation_unpin(struct generation **g)
     bool last = --mine->refs == 0;
     pthread_mutex_unlock(&s->lock);
     if (last && mine->retired) { /* only the switch retires, before its reference goes */
-        yzi_generation_drop(&mine);
+        remove_generation(mine);
     }
 }
 
