@@ -362,7 +362,7 @@ struct set_room {
     struct node_record nodes[LIST_MAX];
     struct key_validity keys[LIST_MAX][2], owner;
     struct subsystem_record subsystems[YZ_SUBSYSTEMS_MAX];
-    char padding[YZ_SUBSYSTEMS_MAX][16];
+    char padding[YZ_SUBSYSTEMS_MAX][32];
     yz_bytes codes[LIST_MAX][WORLD_CODES_MAX];
 };
 
