@@ -24,16 +24,18 @@ struct scene {
 
 /* -- the wire -- */
 
-/* A receipt of a log with one entry: the request of this digest. */
+/* A receipt of a log with one entry: the request of this digest. Each of a log of its own and an
+ * earlier one each time, as two trees of one log would be two histories, and the broker convicted. */
 static void make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
                          struct receipt *r)
 {
+    static uint64_t made;
     uint8_t bytes[YZ_ENTRY_BYTES];
     struct entry e = {ENTRY_REQUEST, yz_world_now(w->town->w), *digest};
     YZ_AUTO(yzi_buf_fini) yz_buf text;
     yz_world_buf(&text);
     yzi_entry_write(&e, bytes);
-    *r = (struct receipt){.log = WORLD_TIME, .size = 1, .entries_n = 1};
+    *r = (struct receipt){.log = WORLD_TIME - made++, .size = 1, .entries_n = 1};
     r->entries[0] = (struct receipt_entry){.type = e.type, .time = e.time};
     yzi_merkle_leaf(yzi_bytes(bytes, sizeof bytes), &r->root);
     memcpy(r->key, log->public_key, sizeof r->key);
