@@ -25,7 +25,8 @@ struct scene {
 /* -- the wire -- */
 
 /* A receipt of a log with one entry: the request of this digest. Each of a log of its own and an
- * earlier one each time, as two trees of one log would be two histories, and the broker convicted. */
+ * earlier one each time, as two trees of one log would be two histories, and the broker convicted.
+ */
 static void make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
                          struct receipt *r)
 {
