@@ -26,9 +26,17 @@ struct access_decision {
                            "field", "purpose", "unenforceable"; when the query itself is wrong:
                            "unknown-field" (with bad_query set) */
     bool bad_query;
-    yz_bytes grant; /* id of the grant that decided; empty when none matched */
-    yz_bytes field; /* the field that was refused, when reason is about one */
-    unsigned projection[DATASET_FIELDS_MAX]; /* read; with insert and put: brought */
+    const char *clause; /* which clause of the grant said no, static; NULL when allowed: "consumer",
+                           "service", "not-before", "not-after", "terms", "operation", "readable",
+                           "writable", "filterable", "sortable", "predicate", "purpose", "strict",
+                           "row-filter", "mask", "quota" */
+    yz_bytes grant;     /* id of the grant that decided; empty when none matched */
+    yz_bytes field;     /* the field that was refused, when reason is about one */
+    /* The two halves of that grant, borrowed from offer and terms; NULL when there is none. */
+    const struct coarse_grant *coarse;
+    const struct fine_grant *fine;
+    unsigned projection[DATASET_FIELDS_MAX];   /* read; with insert and put: brought */
+    enum field_mask masks[DATASET_FIELDS_MAX]; /* of what is read, parallel to the projection */
     size_t projection_n;
 };
 

@@ -352,6 +352,9 @@ static void check_case(const struct grant_case *c, struct dataset *d)
     if (!out.allowed) {
         assert_int_equal(out.projection_n, 0);
     }
+    if ((out.clause == NULL) != out.allowed || (out.coarse == NULL) != (out.grant.n == 0)) {
+        fail_msg("%s: clause %s", c->name, out.clause ? out.clause : "-");
+    }
 }
 
 static int setup(void **state)
