@@ -165,8 +165,8 @@ static void run_get(struct answering *a, struct job *j, const struct query *q,
 {
     struct query_result result = {0};
     const char *reason = "failed";
-    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, limits, &a->rows, &result,
-                           &reason);
+    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, NULL, limits, &a->rows,
+                           &result, &reason);
     if (rc < 0) {
         yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : reason,
                           limits->deadline_mono_ms == j->deadline_mono);

@@ -57,7 +57,7 @@ static int run(struct adapter *a, struct store *s, const struct query *q, yz_buf
                                   .entries = limits->entries,
                                   .deadline_mono_ms = yzi_mono_ms(a->clock) + EXPLAIN_MS};
     static const unsigned key_only[] = {0};
-    struct find_question question = {q, key_only, q->operation == QUERY_FIND, &bounds, {0}};
+    struct find_question question = {q, key_only, q->operation == QUERY_FIND, &bounds, {0}, NULL};
     struct find_result result;
     struct query_fault fault = {0};
     YZ_AUTO(yzi_buf_wipe) yz_buf rows = {0};

@@ -122,24 +122,24 @@ static int read_condition(const struct dataset *d, const struct query_condition 
     return 0;
 }
 
-int yzi_conditions_read(const struct dataset *d, const struct query *q, struct arena *arena,
-                        struct conditions *out, struct query_fault *fault)
+int yzi_conditions_read(const struct dataset *d, const struct query_condition *from, size_t n,
+                        struct arena *arena, struct conditions *out, struct query_fault *fault)
 {
-    YZ_ASSERT(q->filter_n <= YZ_QUERY_CONDITIONS_MAX);
+    YZ_ASSERT(n <= YZ_QUERY_CONDITIONS_MAX);
     YZ_AUTO(yzi_buf_wipe) yz_buf scratch = {0};
     yzi_buf_init(&scratch, CODED_MAX);
     YZ_TRY(yzi_buf_reserve(&scratch, 1)); /* a view of nothing needs a pointer, too */
-    *out = (struct conditions){.dataset = d, .n = q->filter_n};
-    YZ_TRY(yzi_arena_new(arena, q->filter_n, sizeof *out->of, &out->of));
-    for (size_t i = 0; i < q->filter_n; i++) {
-        YZ_TRY(read_condition(d, &q->filter[i], arena, &scratch, &out->of[i], fault));
+    *out = (struct conditions){.dataset = d, .n = n};
+    YZ_TRY(yzi_arena_new(arena, n, sizeof *out->of, &out->of));
+    for (size_t i = 0; i < n; i++) {
+        YZ_TRY(read_condition(d, &from[i], arena, &scratch, &out->of[i], fault));
     }
     return 0;
 }
 
 /* -- trying -- */
 
-static bool compare(enum query_op op, yz_bytes value, yz_bytes with)
+bool yzi_condition_compare(enum query_op op, yz_bytes value, yz_bytes with)
 {
     int c = yzi_bytes_cmp(value, with);
     switch (op) {
@@ -168,16 +168,16 @@ static int holds(const struct condition *c, const struct dataset_field *f,
         return 0;
     }
     *out = false;
-    if (v->null) {
+    if (v->null || c->values_n == 0) {
         return 0;
     }
     yzi_buf_clear(coded);
     YZ_TRY(yzi_key_put_plain(f, v->v, coded));
-    *out = compare(c->op, yzi_bytes_buf(coded), c->coded[0]);
+    *out = yzi_condition_compare(c->op, yzi_bytes_buf(coded), c->coded[0]);
     return 0;
 }
 
-int yzi_conditions_hold(const struct conditions *c, uint32_t which, const struct row_layout *l,
+int yzi_conditions_hold(const struct conditions *c, uint64_t which, const struct row_layout *l,
                         yz_bytes key, const struct query_value split[DATASET_FIELDS_MAX],
                         yz_buf *plain, yz_buf *coded, bool *out)
 {
@@ -186,7 +186,7 @@ int yzi_conditions_hold(const struct conditions *c, uint32_t which, const struct
         const struct condition *one = &c->of[i];
         const struct dataset_field *f = &c->dataset->fields[one->field];
         struct query_value v = split[one->field];
-        if (!(which & UINT32_C(1) << i)) {
+        if (!(which & UINT64_C(1) << i)) {
             continue;
         }
         if (!v.null && yzi_field_is_sealed(f)) {

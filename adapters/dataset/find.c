@@ -30,8 +30,9 @@ struct finder {
     struct plan plan;
     bool resumes;
     struct position resume;
-    uint32_t tried; /* conditions to be tried on records, in ranges that are not loose */
-    uint32_t all;
+    uint64_t tried; /* conditions to be tried on records, in ranges that are not loose */
+    uint64_t all;
+    struct regroup regroup; /* when the plan says so */
     uint32_t rows_max;
     uint64_t entries_max;
     struct db_txn *txn;
@@ -99,19 +100,36 @@ static int find_record(struct finder *f, yz_bytes key, yz_bytes value, yz_bytes 
     return rc == YZ_ENOTFOUND ? YZ_ECORRUPT : rc; /* an entry without its record */
 }
 
+/* What comes first and what comes later would tell of what is hidden. */
+static int refuse_part(struct finder *f)
+{
+    yz_ignore(yzi_query_refuse(f->fault, "limit",
+                               "the grant hides what the records are in the order of, so they are "
+                               "given all at once or not at all, and there are more than fit: ask "
+                               "for less of them"),
+              "it is too large, not wrong");
+    return YZ_ETOOBIG;
+}
+
 /* A page that is full ends with the next record: then there is more. */
 static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
 {
     const struct find_question *q = f->question;
     size_t before = f->rows->n;
+    if (f->result.rows == f->rows_max && f->plan.regroups) {
+        return refuse_part(f);
+    }
     if (f->result.rows == f->rows_max) {
         f->result.more = f->done = true;
         return 0;
     }
     int rc = yzi_row_project(&f->generation->layout, key, f->split, q->projection, q->projection_n,
-                             &f->plain, f->rows);
+                             q->view, &f->plain, f->rows);
     if (rc == 0 && f->rows->n - f->rows_start > q->limits->bytes) {
         rc = YZ_ETOOBIG;
+    }
+    if (rc == YZ_ETOOBIG && f->plan.regroups) {
+        return refuse_part(f);
     }
     if (rc == YZ_ETOOBIG && f->result.rows > 0) {
         f->rows->n = before;
@@ -121,7 +139,9 @@ static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
     f->fault->reason = rc == YZ_ETOOBIG ? "limit" : f->fault->reason;
     YZ_TRY(rc);
     f->result.rows++;
-    return write_position(f, entry, key);
+    return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->store->dataset, q->query, f->split,
+                                              f->rows, before)
+                            : write_position(f, entry, key);
 }
 
 static int refuse_entries(struct finder *f)
@@ -140,12 +160,12 @@ static int look_at(struct finder *f, const struct plan_range *range, yz_bytes en
 {
     YZ_ENSURE(!is_late(f), YZ_ETIMEOUT);
     if (f->result.note.entries == f->entries_max) {
-        bool full = f->result.rows == f->rows_max && f->rows_max > 0;
+        bool full = !f->plan.regroups && f->result.rows == f->rows_max && f->rows_max > 0;
         f->result.more = f->done = full; /* whether there is more the next page tells */
         return full ? 0 : refuse_entries(f);
     }
     f->result.note.entries++;
-    uint32_t which = range->loose ? f->all : f->tried;
+    uint64_t which = range->loose ? f->all : f->tried;
     bool counts = f->question->query->operation == QUERY_COUNT, holds = true;
     if (!counts || which) {
         yz_bytes stored;
@@ -265,12 +285,19 @@ static bool is_whole_count(const struct finder *f)
     return f->question->query->operation == QUERY_COUNT && f->conditions.n == 0;
 }
 
+static int walk_and_sort(struct finder *f)
+{
+    YZ_TRY(walk(f));
+    return f->plan.regroups ? yzi_regroup_sort(&f->regroup, f->rows, f->rows_start) : 0;
+}
+
 static int read_all(struct finder *f)
 {
     struct generation *g = f->generation;
     YZ_TRY(yzi_db_begin_read(g->env, &f->txn));
     YZ_TRY(yzi_generation_sequence(g, f->txn, &f->result.sequence));
-    return is_whole_count(f) ? yzi_db_count(f->txn, g->records, &f->result.total) : walk(f);
+    return is_whole_count(f) ? yzi_db_count(f->txn, g->records, &f->result.total)
+                             : walk_and_sort(f);
 }
 
 /* -- preparing -- */
@@ -296,9 +323,20 @@ static int check_form(const struct query *q, struct query_fault *fault)
     return 0;
 }
 
-static uint32_t bits(size_t n)
+static uint64_t bits(size_t n)
 {
-    return n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1;
+    return n >= CONDITIONS_MAX ? CONDITIONS_ALL : (UINT64_C(1) << n) - 1;
+}
+
+/* What is asked for among the records that there are for the question. */
+static int read_conditions(struct finder *f)
+{
+    const struct query *q = f->question->query;
+    struct conditions filter, row_filter;
+    YZ_TRY(yzi_conditions_read(f->store->dataset, q->filter, q->filter_n, &f->arena, &filter,
+                               f->fault));
+    YZ_TRY(yzi_row_filter_read(f->store->dataset, f->question->view, &f->arena, &row_filter));
+    return yzi_conditions_narrow(&row_filter, &filter, &f->arena, &f->conditions);
 }
 
 static int prepare(struct finder *f)
@@ -309,12 +347,18 @@ static int prepare(struct finder *f)
     if (read_position(f, &force) < 0) {
         return yzi_query_refuse(f->fault, "bad-cursor", "the cursor is not of this query");
     }
-    YZ_TRY(yzi_conditions_read(f->store->dataset, q, &f->arena, &f->conditions, f->fault));
+    YZ_TRY(read_conditions(f));
     if (is_whole_count(f)) {
         f->plan.index = PLAN_KEY;
         return 0;
     }
-    YZ_TRY(yzi_plan_choose(f->generation, &f->conditions, q, force, &f->arena, &f->plan, f->fault));
+    const struct query_view *view = f->question->view;
+    YZ_TRY(yzi_plan_choose(f->generation, &f->conditions, q, view ? view->hidden : NULL, force,
+                           &f->arena, &f->plan, f->fault));
+    f->plan.regroups = f->plan.regroups && q->operation == QUERY_FIND;
+    if (f->plan.regroups && f->resumes) { /* no cursor is given for these */
+        return yzi_query_refuse(f->fault, "bad-cursor", "the cursor is not of this query");
+    }
     f->all = bits(f->conditions.n);
     f->tried = f->all & ~f->plan.served;
     return 0;
@@ -325,7 +369,7 @@ static void note_plan(struct finder *f)
     struct query_plan_note *note = &f->result.note;
     int index = f->plan.index;
     note->index = index == PLAN_KEY ? NULL : f->store->dataset->indexes[index].name;
-    note->served = (unsigned)__builtin_popcount(f->plan.served);
+    note->served = (unsigned)__builtin_popcountll(f->plan.served);
     note->ranges = (unsigned)f->plan.ranges_n;
     note->backward = f->plan.backward;
     f->result.generation = f->generation->number;
@@ -361,12 +405,14 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
     yzi_arena_init(&f->arena, ARENA_MAX);
     yzi_buf_init(&f->plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&f->coded, CODED_MAX);
+    yzi_regroup_init(&f->regroup);
     f->generation = yzi_generation_pin(s);
     int rc = run(f);
     yzi_generation_unpin(&f->generation);
     yzi_arena_fini(&f->arena);
     yzi_buf_wipe(&f->plain);
     yzi_buf_wipe(&f->coded);
+    yzi_regroup_fini(&f->regroup);
     if (rc == 0) {
         *out = f->result;
     } else {

@@ -46,13 +46,15 @@ struct find_result {
  * YZ_EINVAL: fault says why: "unknown-field", "bad-value", "bad-operator", "no-filter", "no-index",
  * "no-order", "index-building", "bad-cursor", "bad-query". YZ_ETOOBIG: "limit" (one row beyond
  * limits->bytes), or "entries" (more than limits->entries would have to be looked at).
- * YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM. On failure `rows` is as it was. */
+ * YZ_EDENIED: the view's row filter does not fit the definition. YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO,
+ * YZ_ENOMEM. On failure `rows` is as it was. */
 struct find_question {
     const struct query *query;
     const unsigned *projection;
     size_t projection_n;
     const struct query_limits *limits;
     yz_bytes resume;
+    const struct query_view *view; /* NULL: everything */
 };
 YZ_MUST_USE int yzi_store_find(struct store *s, const struct find_question *question, yz_buf *rows,
                                yz_buf *position, struct find_result *out,

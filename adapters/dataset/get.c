@@ -7,18 +7,24 @@
 #include "adapters/dataset/query_impl.h"
 #include "base/clock.h"
 
+#define CODED_MAX (2u * YZ_VALUE_MAX + 8u)
+#define ARENA_MAX (16u * 1024u * 1024u)
+
 struct getter {
     struct store *store;
     struct generation *generation; /* pinned */
     const struct query *query;
     const unsigned *projection;
     size_t projection_n;
+    const struct query_view *view;
     const struct query_limits *limits;
     uint32_t rows_max;
     yz_buf *rows;
     size_t rows_start;
-    yz_buf keys;  /* u16 length ‖ key, for each key of the query */
-    yz_buf plain; /* an opened value; wiped */
+    yz_buf keys;         /* u16 length ‖ key, for each key of the query */
+    yz_buf plain, coded; /* an opened value; wiped */
+    struct arena arena;
+    struct conditions row_filter;
 };
 
 /* -- keys -- */
@@ -68,28 +74,40 @@ static int encode_keys(struct getter *g, yz_buf *canonical, const char **reason)
 
 int yzi_row_project(const struct row_layout *l, yz_bytes key,
                     const struct query_value split[DATASET_FIELDS_MAX], const unsigned *projection,
-                    size_t projection_n, yz_buf *plain, yz_buf *rows)
+                    size_t projection_n, const struct query_view *view, yz_buf *plain, yz_buf *rows)
 {
+    uint8_t room[QUERY_MASKED_MAX];
     for (size_t i = 0; i < projection_n; i++) {
         unsigned field = projection[i];
         struct query_value v = split[field];
         if (!v.null && yzi_field_is_sealed(&l->dataset->fields[field])) {
             YZ_TRY(yzi_row_open(l, key, field, v.v, plain, &v));
         }
+        YZ_TRY(view && view->mask ? view->mask(view->mask_ctx, i, &v, room, &v) : 0);
         int rc = yzi_row_put(rows, &v);
         YZ_TRY(rc == YZ_ELIMIT ? YZ_ETOOBIG : rc);
     }
     return 0;
 }
 
-static int put_row(struct getter *g, yz_bytes key, yz_bytes stored)
+/* A record that the row filter hides is as one that does not exist. */
+static int put_row(struct getter *g, yz_bytes key, yz_bytes stored, uint32_t *rows)
 {
     const struct row_layout *l = &g->generation->layout;
     struct query_value values[DATASET_FIELDS_MAX];
     struct stored_row row;
+    bool visible;
     YZ_TRY(yzi_row_decode(stored, &row));
     YZ_TRY(yzi_row_split(l, &row, values));
-    YZ_TRY(yzi_row_project(l, key, values, g->projection, g->projection_n, &g->plain, g->rows));
+    YZ_TRY(yzi_conditions_hold(&g->row_filter, CONDITIONS_ALL, l, key, values, &g->plain, &g->coded,
+                               &visible));
+    if (!visible) {
+        return 0;
+    }
+    YZ_ENSURE(*rows < g->rows_max, YZ_ETOOBIG);
+    YZ_TRY(yzi_row_project(l, key, values, g->projection, g->projection_n, g->view, &g->plain,
+                           g->rows));
+    ++*rows;
     return g->rows->n - g->rows_start <= g->limits->bytes ? 0 : YZ_ETOOBIG;
 }
 
@@ -113,9 +131,7 @@ static int put_rows(struct getter *g, struct db_txn *t, uint32_t *out_rows)
             continue;
         }
         YZ_TRY(rc);
-        YZ_ENSURE(rows < g->rows_max, YZ_ETOOBIG);
-        YZ_TRY(put_row(g, key, stored));
-        rows++;
+        YZ_TRY(put_row(g, key, stored, &rows));
     }
     *out_rows = rows;
     return 0;
@@ -138,6 +154,7 @@ static int run(struct getter *g, struct query_result *out, const char **reason)
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
     YZ_TRY(encode_keys(g, &canonical, reason));
+    YZ_TRY(yzi_row_filter_read(g->store->dataset, g->view, &g->arena, &g->row_filter));
     g->generation = yzi_generation_pin(g->store);
     int rc = read_rows(g, out);
     yzi_generation_unpin(&g->generation);
@@ -162,8 +179,9 @@ static int check_query(const struct query *q, const char **reason)
 }
 
 int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
-                  size_t projection_n, const struct query_limits *limits, yz_buf *rows,
-                  struct query_result *out, const char **reason)
+                  size_t projection_n, const struct query_view *view,
+                  const struct query_limits *limits, yz_buf *rows, struct query_result *out,
+                  const char **reason)
 {
     YZ_TRY(check_query(q, reason));
     for (size_t i = 0; i < projection_n; i++) {
@@ -173,15 +191,20 @@ int yzi_store_get(struct store *s, const struct query *q, const unsigned *projec
                        .query = q,
                        .projection = projection,
                        .projection_n = projection_n,
+                       .view = view,
                        .limits = limits,
                        .rows_max = q->limit && q->limit < limits->rows ? q->limit : limits->rows,
                        .rows = rows,
                        .rows_start = rows->n};
     yzi_buf_init(&g.keys, (size_t)YZ_QUERY_KEYS_MAX * (2 + YZ_DB_KEY_MAX));
     yzi_buf_init(&g.plain, YZ_VALUE_MAX + 64u);
+    yzi_buf_init(&g.coded, CODED_MAX);
+    yzi_arena_init(&g.arena, ARENA_MAX);
     int rc = run(&g, out, reason);
     yzi_buf_fini(&g.keys);
     yzi_buf_wipe(&g.plain);
+    yzi_buf_wipe(&g.coded);
+    yzi_arena_fini(&g.arena);
     if (rc < 0) {
         rows->n = g.rows_start;
     }

@@ -17,6 +17,7 @@ struct candidate {
     const struct generation *g;
     const struct dataset *d;
     const struct conditions *c;
+    const bool *hidden; /* may be NULL */
     struct arena *arena;
     int index;
     const unsigned *fields;
@@ -29,15 +30,18 @@ struct candidate {
 
 /* -- what conditions say of a field -- */
 
-/* The first condition on the field with one of the operators (a bit each), or -1. */
+/* The first condition on the field with one of the operators (a bit each), or -1; one of a row
+ * filter goes before the others. */
 static int find_condition(const struct conditions *c, unsigned field, unsigned operators)
 {
+    int found = -1;
     for (size_t i = 0; i < c->n; i++) {
-        if (c->of[i].field == field && (operators & 1u << c->of[i].op)) {
-            return (int)i;
+        if (c->of[i].field == field && (operators & 1u << c->of[i].op) &&
+            (found < 0 || (c->of[i].must && !c->of[found].must))) {
+            found = (int)i;
         }
     }
-    return -1;
+    return found;
 }
 
 static int find_binding(const struct conditions *c, unsigned field)
@@ -50,7 +54,7 @@ static int find_binding(const struct conditions *c, unsigned field)
 static bool is_constant(const struct conditions *c, unsigned field)
 {
     int i = find_binding(c, field);
-    return i >= 0 && c->of[i].values_n == 1;
+    return i >= 0 && c->of[i].values_n <= 1;
 }
 
 /* -- bounds -- */
@@ -151,7 +155,7 @@ static int bind_fields(struct candidate *x)
             return 0;
         }
         YZ_TRY(bind_field(x, x->fields[x->bound], &x->c->of[i]));
-        x->plan.served |= UINT32_C(1) << i;
+        x->plan.served |= UINT64_C(1) << i;
     }
     return 0;
 }
@@ -162,15 +166,25 @@ struct limits {
     int low, high, prefix; /* conditions, -1: none */
 };
 
+static bool is_must(const struct conditions *c, int condition)
+{
+    return condition >= 0 && c->of[condition].must;
+}
+
+/* A prefix or a range; which of them when there are both, the row filter says. */
 static struct limits find_limits(const struct candidate *x)
 {
     struct limits l = {-1, -1, -1};
     if (x->bound < x->fields_n) {
         unsigned field = x->fields[x->bound];
         l.prefix = find_condition(x->c, field, 1u << OP_PREFIX);
-        if (l.prefix < 0) {
-            l.low = find_condition(x->c, field, 1u << OP_GE | 1u << OP_GT);
-            l.high = find_condition(x->c, field, 1u << OP_LE | 1u << OP_LT);
+        l.low = find_condition(x->c, field, 1u << OP_GE | 1u << OP_GT);
+        l.high = find_condition(x->c, field, 1u << OP_LE | 1u << OP_LT);
+        bool range = is_must(x->c, l.low) || is_must(x->c, l.high);
+        if (l.prefix >= 0 && range && !is_must(x->c, l.prefix)) {
+            l.prefix = -1;
+        } else if (l.prefix >= 0) {
+            l.low = l.high = -1;
         }
     }
     return l;
@@ -217,7 +231,7 @@ static int close_ranges(struct candidate *x)
     const int used[] = {l.low, l.high, l.prefix};
     for (size_t i = 0; i < 3; i++) {
         if (used[i] >= 0) {
-            x->plan.served |= UINT32_C(1) << used[i];
+            x->plan.served |= UINT64_C(1) << used[i];
             x->has_range = true;
         }
     }
@@ -245,10 +259,32 @@ static int follow(struct candidate *x)
 
 /* -- order -- */
 
-/* Cut entries have no order among themselves; sealed fields have none at all. */
+/* Whether an entry of the index may be of records or values that are hidden from the question. */
+static bool is_narrowed(const struct candidate *x)
+{
+    for (size_t i = 0; i < x->c->n; i++) {
+        if (x->c->of[i].must) {
+            return true;
+        }
+    }
+    for (size_t i = 0; x->hidden && i < x->fields_n; i++) {
+        if (x->hidden[x->fields[i]]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Cut entries have no order among themselves; sealed fields have none at all. Whether an index
+ * holds a cut entry must not tell of records that are hidden: then what the definition allows
+ * decides. */
 static bool has_order(const struct candidate *x)
 {
-    return x->index == PLAN_KEY || !atomic_load(&x->g->indexes[x->index].cut);
+    if (x->index == PLAN_KEY) {
+        return true;
+    }
+    return is_narrowed(x) ? yzi_index_entry_max(x->d, &x->d->indexes[x->index]) <= INDEX_WHOLE_MAX
+                          : !atomic_load(&x->g->indexes[x->index].cut);
 }
 
 static bool gives_order(struct candidate *x, const struct query *q)
@@ -277,7 +313,8 @@ static bool gives_order(struct candidate *x, const struct query *q)
 
 /* -- choosing -- */
 
-/* More fields bound, then a range behind them, then fewer ranges, then the shorter index. */
+/* More fields bound, then a range behind them, then an order that may be shown, then fewer ranges,
+ * then the shorter index. */
 static bool is_better(const struct candidate *a, const struct candidate *b)
 {
     if (a->bound != b->bound) {
@@ -285,6 +322,9 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     }
     if (a->has_range != b->has_range) {
         return a->has_range;
+    }
+    if (a->plan.regroups != b->plan.regroups) {
+        return b->plan.regroups;
     }
     if (a->plan.ranges_n != b->plan.ranges_n) {
         return a->plan.ranges_n < b->plan.ranges_n;
@@ -299,15 +339,48 @@ struct choice {
     bool building; /* one that is not whole yet might */
 };
 
+/* Whether the ranges stand for something of the filter, and for all of the row filter: then no
+ * record is looked at that this hides. A range of cut values leads to others than are meant. */
+static bool serves(const struct candidate *x)
+{
+    bool narrow = false;
+    for (size_t i = 0; i < x->c->n; i++) {
+        if (x->c->of[i].must && !(x->plan.served & UINT64_C(1) << i)) {
+            return false;
+        }
+        narrow = narrow || x->c->of[i].must;
+    }
+    for (size_t i = 0; narrow && i < x->plan.ranges_n; i++) {
+        if (x->plan.ranges[i].loose) {
+            return false;
+        }
+    }
+    return x->c->n == 0 || x->plan.served != 0;
+}
+
+/* Whether records would come in an order of what is hidden: of the fields of the index, or of the
+ * key, that are not the same for all of them. */
+static bool follows_hidden(const struct candidate *x)
+{
+    bool any = false;
+    for (size_t i = 0; x->hidden && i < x->fields_n; i++) {
+        any = any || (x->hidden[x->fields[i]] && !is_constant(x->c, x->fields[i]));
+    }
+    for (size_t i = 0; x->hidden && i < x->d->key_n; i++) {
+        any = any || (x->hidden[x->d->key[i]] && !is_constant(x->c, x->d->key[i]));
+    }
+    return any;
+}
+
 static int try_candidate(struct candidate *x, const struct query *q, struct choice *out)
 {
     int rc = follow(x);
     yzi_buf_wipe(&x->scratch);
     YZ_TRY(rc);
-    bool serves = q->filter_n == 0 || x->plan.served != 0;
-    bool ordered = gives_order(x, q);
-    out->served = out->served || serves;
-    if (serves && ordered && (!out->found || is_better(x, &out->best))) {
+    bool served = serves(x), ordered = gives_order(x, q);
+    x->plan.regroups = follows_hidden(x);
+    out->served = out->served || served;
+    if (served && ordered && (!out->found || is_better(x, &out->best))) {
         out->best = *x;
         out->found = true;
     }
@@ -315,10 +388,10 @@ static int try_candidate(struct candidate *x, const struct query *q, struct choi
 }
 
 static int try_index(const struct generation *g, const struct conditions *c, const struct query *q,
-                     int index, struct arena *arena, struct choice *out)
+                     const bool *hidden, int index, struct arena *arena, struct choice *out)
 {
     const struct dataset *d = g->layout.dataset;
-    struct candidate x = {.g = g, .d = d, .c = c, .arena = arena, .index = index};
+    struct candidate x = {.g = g, .d = d, .c = c, .hidden = hidden, .arena = arena, .index = index};
     x.plan.index = index;
     x.fields = index == PLAN_KEY ? d->key : d->indexes[index].fields;
     x.fields_n = index == PLAN_KEY ? d->key_n : d->indexes[index].fields_n;
@@ -373,7 +446,7 @@ static int refuse(const struct conditions *c, const struct query *q, const struc
                                 "no index serves this yet, one that may is being built; try again "
                                 "later");
     }
-    if (q->order_n && (made->served || q->filter_n == 0)) {
+    if (q->order_n && (made->served || c->n == 0)) {
         return yzi_query_refuse(fault, "no-order",
                                 "no index gives this order; one on (%s) would, its texts with a "
                                 "max_length; the owner of the data can add it",
@@ -404,13 +477,14 @@ static int check_order(const struct conditions *c, const struct query *q, struct
 }
 
 int yzi_plan_choose(const struct generation *g, const struct conditions *c, const struct query *q,
-                    int force, struct arena *arena, struct plan *out, struct query_fault *fault)
+                    const bool *hidden, int force, struct arena *arena, struct plan *out,
+                    struct query_fault *fault)
 {
     struct choice made = {0};
     YZ_TRY(check_order(c, q, fault));
     for (int i = PLAN_KEY; i < (int)g->layout.dataset->indexes_n; i++) {
         if (force == INT_MIN || force == i) {
-            YZ_TRY(try_index(g, c, q, i, arena, &made));
+            YZ_TRY(try_index(g, c, q, hidden, i, arena, &made));
         }
     }
     if (!made.found) {

@@ -137,14 +137,34 @@ struct query_result {
     uint32_t rows;
     uint64_t sequence; /* the data set's, as seen by the transaction */
 };
+
+/* What of the records a question may see. A grant decides it (adapters/access); here it is kept to.
+ * Records that do not meet the row filter are, for the question, not there: neither given nor
+ * counted, and by find and count not even looked at, so that no limit and no time tells of them.
+ * What a field holds that is `hidden` shows in nothing, the order of the records included: where
+ * the walk through an index would follow such values, the records are put into an order of what is
+ * shown, and given all at once or not at all. */
+#define QUERY_MASKED_MAX 64u
+struct query_view {
+    const struct query_condition *row_filter; /* every one holds; fields and values as in a query */
+    size_t row_filter_n;                      /* at most YZ_QUERY_CONDITIONS_MAX */
+    const bool *hidden; /* by field: not shown as it is; NULL: none is hidden */
+    /* Brings a value of projection[column] into the form in which it is shown, in *out: the value
+     * itself, or what was written to `room`. NULL: all are shown as they are. */
+    int (*mask)(const void *ctx, size_t column, const struct query_value *v,
+                uint8_t room[QUERY_MASKED_MAX], struct query_value *out);
+    const void *mask_ctx;
+};
 /* Serve QUERY_GET: the records with q->keys, in the order of the keys (absent ones are left out),
  * `projection` (indexes into fields) in that order, appended to `rows` as proto/payload.h lays them
  * out. On YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
  * YZ_ETOOBIG beyond limits or, when set, q->limit; YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM.
  * YZ_EUNSUPPORTED for any other operation, and for a get with a filter, order, cursor or predicate:
- * left out, they would make it another question. On failure `rows` is as it was. */
+ * left out, they would make it another question. `view` NULL: everything. YZ_EDENIED: its row
+ * filter does not fit the definition. On failure `rows` is as it was. */
 YZ_MUST_USE int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
-                              size_t projection_n, const struct query_limits *limits, yz_buf *rows,
+                              size_t projection_n, const struct query_view *view,
+                              const struct query_limits *limits, yz_buf *rows,
                               struct query_result *out, const char **reason);
 
 #endif

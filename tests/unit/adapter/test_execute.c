@@ -151,7 +151,7 @@ static bool exists(struct scene *s, const char *id)
     unsigned projection[] = {0};
     YZ_AUTO(yzi_buf_fini) yz_buf rows;
     yzi_buf_init(&rows, 1000);
-    OK(yzi_store_get(s->store, &q, projection, 1, &limits, &rows, &r, &reason));
+    OK(yzi_store_get(s->store, &q, projection, 1, NULL, &limits, &rows, &r, &reason));
     return r.rows == 1;
 }
 

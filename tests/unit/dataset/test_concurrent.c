@@ -77,7 +77,7 @@ static void *read_all(void *ctx)
         struct query_result result = {0};
         const char *reason;
         yzi_buf_clear(&rows);
-        int rc = yzi_store_get(sh->s, &q, projection, 1, &limits, &rows, &result, &reason);
+        int rc = yzi_store_get(sh->s, &q, projection, 1, NULL, &limits, &rows, &result, &reason);
         if (rc < 0 || !is_one_state(yzi_bytes_buf(&rows), &result)) {
             atomic_fetch_add(&sh->wrong, 1);
         }

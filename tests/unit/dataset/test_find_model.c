@@ -403,7 +403,8 @@ static int ask(struct model *m, const struct wire *w, yz_bytes resume, yz_buf *r
     static const unsigned projection[] = {0, 1, 2, 3, 4, 5};
     struct query_limits limits = {.rows = 1000, .bytes = 1u << 20};
     struct find_question question = {
-        &w->query, projection, w->query.operation == QUERY_FIND ? m->fields_n : 0, &limits, resume};
+        &w->query, projection, w->query.operation == QUERY_FIND ? m->fields_n : 0,
+        &limits,   resume,     NULL};
     return yzi_store_find(m->s, &question, rows, position, out, fault);
 }
 

@@ -86,8 +86,8 @@ static int teardown(void **state)
 static int get(struct state *st)
 {
     st->reason = "untouched";
-    return yzi_store_get(st->s, &st->q, st->projection, st->projection_n, &st->limits, &st->rows,
-                         &st->result, &st->reason);
+    return yzi_store_get(st->s, &st->q, st->projection, st->projection_n, NULL, &st->limits,
+                         &st->rows, &st->result, &st->reason);
 }
 
 static void next_is(yz_reader *r, const char *text, size_t n)

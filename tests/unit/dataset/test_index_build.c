@@ -198,7 +198,7 @@ static void test_build__cut_entries_give_no_order_under_a_later_definition(void 
     struct find_result result;
     struct query_fault fault;
     static const unsigned projection[] = {0};
-    struct find_question question = {&q, projection, 1, &limits, {0}};
+    struct find_question question = {&q, projection, 1, &limits, {0}, NULL};
     yz_buf rows, position;
     yzi_buf_init(&rows, 1000);
     yzi_buf_init(&position, 2000);

@@ -346,7 +346,8 @@ static void check_get(struct model *m)
     yz_buf rows;
     yzi_buf_init(&rows, 1u << 20);
     assert_int_equal(
-        yzi_store_get(m->s, &q, projection, projection_n, &limits, &rows, &result, &reason), 0);
+        yzi_store_get(m->s, &q, projection, projection_n, NULL, &limits, &rows, &result, &reason),
+        0);
     assert_int_equal(result.sequence, m->sequence);
     yz_reader r = yzi_reader(yzi_bytes_buf(&rows));
     uint32_t found = 0;
