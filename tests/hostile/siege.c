@@ -188,13 +188,27 @@ static bool has_mail(const struct puppet *p)
     return p->inbox_read < p->inbox_n;
 }
 
+/* Is there an outcome among what has come? Other things come, too, and whoever waited for an
+ * outcome then would wait in vain. */
+static bool has_outcome(const struct puppet *p)
+{
+    struct frame f;
+    for (size_t i = p->inbox_read; i < p->inbox_n; i++) {
+        if (yzi_frame_parse(p->inbox[i].bytes, YZ_MESSAGE_MAX, &f) == YZ_OK &&
+            f.kind == FRAME_OUTCOME) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The adapter has been given something, or else the client was told why not. */
 static void see_forwarded(struct siege *s)
 {
     struct outcome_header h;
     while (!has_mail(s->a1)) {
         rig_wait(s->r);
-        if (!has_mail(s->a1) && has_mail(s->w1) &&
+        if (!has_mail(s->a1) && has_outcome(s->w1) &&
             yzi_outcome_header_parse(puppet_expect(s->w1, FRAME_OUTCOME)->header, &h) == YZ_OK) {
             fail_msg("%s %.*s, and no request", yzi_outcome_status_name(h.status), (int)h.reason.n,
                      (const char *)h.reason.p);
