@@ -68,6 +68,7 @@ struct adapter {
     struct memory memory;
     struct state *state;
     struct writes *writes;
+    struct debits *debits;
     struct checkpoint_memory checkpoints; /* of brokers' logs, verified before */
     struct workers *workers;
     size_t jobs_out; /* submitted, not yet taken back */

@@ -9,6 +9,7 @@
 
 #include "adapters/dataset/cursor.h"
 #include "adapters/dataset/store.h"
+#include "adapters/debits.h"
 #include "adapters/policy.h"
 #include "evidence/kept.h"
 #include "keys/verify.h"
@@ -53,6 +54,7 @@ struct answering {
     const struct clock *clock;
     size_t message_max;
     struct kept *kept;          /* shared by all workers; NULL: nothing is kept */
+    struct debits *debits;      /* borrowed, shared by all */
     struct query_limits limits; /* without the deadline */
     uint64_t query_ms;
     bool executes; /* the writer thread's: does what others hand over to it */

@@ -297,6 +297,7 @@ static int start_workers(struct adapter *a)
                                               .signing = &a->signing,
                                               .clock = a->clock,
                                               .kept = a->kept,
+                                              .debits = a->debits,
                                               .message_max = limits->message,
                                               .limits = {.rows = (uint32_t)limits->rows,
                                                          .bytes = limits->message,
@@ -393,6 +394,7 @@ static int open_state(struct adapter *a, yz_error *err)
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
     YZ_TRY(home_path(a, "state/db", &dir));
     YZ_TRY(yzi_state_open(dir, &a->state, err));
+    YZ_TRY(yzi_debits_open(a->state, &a->debits, err));
     struct writes_options o = {a->state, a->config->limits.writes,
                                a->config->limits.writes_per_node};
     return yzi_writes_open(&o, &a->writes, err);
@@ -471,6 +473,7 @@ void yzi_adapter_free(struct adapter *a)
         yzi_message_fini(&a->parked[i].message);
     }
     yzi_memory_fini(&a->memory);
+    yzi_debits_close(a->debits);
     yzi_writes_close(a->writes);
     yzi_state_close(a->state);
     yzi_seal_cache_free(a->pair_keys);

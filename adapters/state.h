@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What an adapter must still know after a crash, apart from its data sets: one LMDB environment of
- * named databases, opened together at the start. Who keeps something there opens a database and
- * writes it in transactions of the one writer thread; any thread reads. As base/lmdb.h says.
+ * named databases, opened together at the start. Who keeps something there opens a database; any
+ * thread reads. Two write: the writer thread (writes.h), and whoever debits at the moment
+ * (debits.h). LMDB lets in one after the other; so a write transaction here is short, is ended by
+ * who began it, and waits for nothing meanwhile that another writer may hold.
  */
 #ifndef YZ_ADAPTERS_STATE_H
 #define YZ_ADAPTERS_STATE_H

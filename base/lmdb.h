@@ -6,9 +6,10 @@
  * is valid until that transaction ends or, in a write transaction, until its next change, so copy
  * it out.
  *
- * Threads: an environment is shared; one write transaction at a time in the process (the designated
- * writer thread); a transaction and its cursors belong to one thread. Read transactions never span
- * a poll. MDB_NOTLS is set. Nothing here is used in a child after fork: open there instead.
+ * Threads: an environment is shared; one write transaction at a time in the process (mostly one
+ * designated writer thread's); a transaction and its cursors belong to one thread. Read
+ * transactions never span a poll. MDB_NOTLS is set. Nothing here is used in a child after fork:
+ * open there instead.
  *
  * Errors of every operation, beside those named: YZ_EDISKFULL (no space, or the map is full),
  * YZ_EIO, YZ_ECORRUPT, YZ_ENOMEM; YZ_ELIMIT (a key, a value of a DB_DUP_SORT database or a number
