@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "adapters/answer_impl.h"
+#include "adapters/dataset/subjects.h"
 #include "adapters/dataset/write.h"
 #include "keys/seal.h"
 
@@ -37,6 +38,7 @@ int yzi_answering_init(struct answering *a)
     yzi_arena_init(&a->arena, ARENA_MAX);
     yzi_buf_init(&a->plain, a->message_max + FRAME_OVERHEAD);
     yzi_buf_init(&a->asked, a->message_max + FRAME_OVERHEAD);
+    yzi_buf_init(&a->subjects, SUBJECTS_MAX);
     yzi_buf_init(&a->rows, a->message_max);
     yzi_buf_init(&a->position, CURSOR_POSITION_MAX);
     yzi_buf_init(&a->cursor, YZ_CURSOR_MAX);
@@ -50,6 +52,7 @@ void yzi_answering_fini(struct answering *a)
     yzi_arena_fini(&a->arena);
     yzi_buf_wipe(&a->plain);
     yzi_buf_wipe(&a->asked);
+    yzi_buf_wipe(&a->subjects);
     yzi_buf_wipe(&a->rows);
     yzi_buf_wipe(&a->position);
     yzi_buf_fini(&a->cursor);
@@ -71,6 +74,8 @@ static void wipe_scratch(struct answering *a)
 {
     wipe(&a->plain);
     wipe(&a->asked);
+    wipe(&a->subjects);
+    a->subjects_own = 0;
     wipe(&a->rows);
     wipe(&a->position);
     yzi_buf_clear(&a->cursor);
@@ -126,11 +131,12 @@ static void describe_denial(struct reply *r, const struct access_decision *d)
     yzi_reply_refuse(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
 }
 
-static struct query_limits limits_now(const struct answering *a, const struct job *j)
+static struct query_limits limits_now(struct answering *a, const struct job *j)
 {
     struct query_limits limits = a->limits;
     uint64_t until = yzi_mono_ms(a->clock) + a->query_ms;
     limits.deadline_mono_ms = until < j->deadline_mono ? until : j->deadline_mono;
+    limits.subjects = a->kept ? &a->subjects : NULL;
     return limits;
 }
 
@@ -295,6 +301,39 @@ static void decide(struct answering *a, struct job *j, const struct request_head
     }
 }
 
+/* -- whom it is about -- */
+
+static const struct dataset *dataset_of(const struct job *j)
+{
+    return j->store ? yzi_store_dataset(j->store) : NULL;
+}
+
+/* Whoever is asked about is noted before it is decided whether to answer: who was refused asked,
+ * too. */
+static int note_asked(struct answering *a, const struct job *j, const struct request_head *head,
+                      yz_bytes body)
+{
+    a->subjects_own = 0;
+    yzi_buf_clear(&a->subjects); /* a write comes here twice */
+    YZ_TRY(a->kept && head->has_query ? yzi_subjects_of_query(dataset_of(j), &head->query, body,
+                                                              SUBJECT_ASKED, &a->subjects)
+                                      : YZ_OK);
+    a->subjects_own = a->subjects.n;
+    return YZ_OK;
+}
+
+static void note_outcome(struct answering *a, const struct job *j, const struct request_head *head,
+                         yz_bytes body, const struct reply *r)
+{
+    if (r->head.code != ANSWER_OK) {
+        a->subjects.n = a->subjects_own;
+    } else if (a->kept && yzi_operation_writes(head->query.operation)) {
+        yz_ignore(
+            yzi_subjects_of_query(dataset_of(j), &head->query, body, SUBJECT_CHANGED, &a->subjects),
+            "it is done, and noted as asked");
+    }
+}
+
 static void consider(struct answering *a, struct job *j, struct reply *r)
 {
     struct plain plain;
@@ -310,7 +349,12 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
         yzi_reply_refuse(r, ANSWER_BAD_QUERY, "malformed");
         return;
     }
+    if (note_asked(a, j, &head, plain.body) < 0) {
+        yzi_reply_refuse(r, ANSWER_FAILED, "not-kept");
+        return;
+    }
     decide(a, j, &head, plain.body, r);
+    note_outcome(a, j, &head, plain.body, r);
 }
 
 /* -- sealing -- */
@@ -482,7 +526,10 @@ static int keep(struct answering *a, const struct job *j)
                               .answer = yzi_bytes_buf(&answer),
                               .request_plain = yzi_bytes_buf(&a->asked),
                               .answer_plain = has_plain ? yzi_plain_opened(&plain) : (yz_bytes){0},
-                              .directory = *yzi_directory_root_hash(j->directory)};
+                              .directory = *yzi_directory_root_hash(j->directory),
+                              .has_subjects = true,
+                              .data_set = yzi_bytes_str(j->store ? dataset_of(j)->name : NULL),
+                              .subjects = yzi_bytes_buf(&a->subjects)};
     const yz_node_id nodes[] = {j->request.header.node, j->broker, a->node};
     YZ_TRY(yzi_kept_directory(a->kept, j->directory, nodes, 3));
     return yzi_kept_exchange(a->kept, &x);
@@ -509,6 +556,7 @@ void yzi_answer(struct answering *a, struct job *j)
     if (j->rc == YZ_ETOOBIG || j->rc == YZ_ELIMIT) {
         yzi_buf_fini(&j->answer);
         wipe(&a->rows);
+        a->subjects.n = a->subjects_own; /* nothing is given */
         yzi_buf_clear(&a->sealed);
         yzi_reply_refuse(&reply, ANSWER_TOO_LARGE, "message");
         j->reason = "message";

@@ -62,7 +62,9 @@ struct answering {
     uint64_t cursor_ms;                   /* how long a cursor is good */
     struct arena arena;
     yz_buf plain, rows, head, sealed, position, cursor; /* scratch; wiped after each job */
-    yz_buf asked; /* the request's plaintext, until it is kept */
+    yz_buf asked;        /* the request's plaintext, until it is kept */
+    yz_buf subjects;     /* whom it is about, likewise */
+    size_t subjects_own; /* bytes of it that the request names, whatever is answered */
 };
 YZ_MUST_USE int yzi_answering_init(struct answering *a);
 void yzi_answering_fini(struct answering *a);

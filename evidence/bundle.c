@@ -67,6 +67,7 @@ static int take_exchange(struct search *s, const struct kept_record *r)
     yzi_buf_clear(&s->kept);
     struct kept_exchange x = r->exchange;
     x.receipt = (yz_bytes){0}; /* in a section of its own, whenever it came */
+    x.has_subjects = false;    /* they prove nothing, and say more than the answer did */
     YZ_TRY(yzi_kept_record_write(&x, &s->kept));
     if (r->exchange.receipt.n) {
         yzi_buf_clear(&s->receipt);

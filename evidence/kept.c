@@ -173,14 +173,15 @@ static int append(struct kept *k, yz_bytes record)
 
 int yzi_kept_record_write(const struct kept_exchange *x, yz_buf *b)
 {
-    YZ_TRY(yzi_buf_put_u8(b, KEPT_KIND_EXCHANGE));
+    YZ_TRY(yzi_buf_put_u8(b, x->has_subjects ? KEPT_KIND_WITH_SUBJECTS : KEPT_KIND_EXCHANGE));
     YZ_TRY(yzi_buf_put_u8(b, (uint8_t)x->role));
     YZ_TRY(yzi_buf_put_u64(b, x->at));
     YZ_TRY(yzi_buf_put_u8(b, (uint8_t)x->answer_kind));
     YZ_TRY(yzi_buf_put(b, yzi_bytes_digest(&x->directory)));
-    const yz_bytes parts[] = {x->broker,        x->request,      x->answer,
-                              x->request_plain, x->answer_plain, x->receipt};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    const yz_bytes parts[] = {x->broker,       x->request, x->answer,   x->request_plain,
+                              x->answer_plain, x->receipt, x->data_set, x->subjects};
+    size_t n = sizeof parts / sizeof parts[0] - (x->has_subjects ? 0 : 2);
+    for (size_t i = 0; i < n; i++) {
         YZ_TRY(put_sized(b, parts[i]));
     }
     return YZ_OK;

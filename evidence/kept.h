@@ -18,9 +18,9 @@
 #include "base/clock.h"
 #include "keys/directory.h"
 #include "proto/entry.h"
-#include "proto/limits.h"
+#include "proto/subject.h"
 
-#define KEPT_RECORD_MAX (2u * YZ_MESSAGE_MAX + 65536u)
+#define KEPT_RECORD_MAX (2u * YZ_MESSAGE_MAX + SUBJECTS_MAX + 65536u)
 #define KEPT_MESSAGE_MAX (2u + YZ_HEADER_MAX + YZ_BLOCK_MAX)
 #define KEPT_DAY_TEXT 11u /* "2026-11-23" */
 
@@ -48,6 +48,10 @@ struct kept_exchange {
     yz_bytes request_plain, answer_plain;
     yz_bytes receipt;    /* may be empty, or come later */
     yz_digest directory; /* root hash of the directory it was judged by */
+    /* Whom it was about (proto/subject.h); a provider's. Records of older versions have none. */
+    bool has_subjects;
+    yz_bytes data_set; /* its name; empty when the service has none here */
+    yz_bytes subjects; /* at most SUBJECTS_MAX */
 };
 /* Append it. *out_at (may be NULL) names the day and is for yzi_kept_receipt. YZ_EDISKFULL, YZ_EIO:
  * nothing is kept; YZ_ETOOBIG, YZ_ENOMEM. */

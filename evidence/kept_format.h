@@ -7,7 +7,8 @@
  * A record: kind u8, then
  *   1 exchange: role u8 ‖ at u64 ‖ answer kind u8 ‖ directory 32 ‖ broker ‖ request ‖ answer ‖
  *     request plaintext ‖ answer plaintext ‖ receipt, each with its length u32 before it;
- *   2 receipt: request digest 32 ‖ broker ‖ receipt, likewise.
+ *   2 receipt: request digest 32 ‖ broker ‖ receipt, likewise;
+ *   3 exchange with subjects: as 1, then name of the data set ‖ subjects, likewise.
  */
 #ifndef YZ_EVIDENCE_KEPT_FORMAT_H
 #define YZ_EVIDENCE_KEPT_FORMAT_H
@@ -24,7 +25,7 @@
 #define KEPT_FILE_SUFFIX ".yzk"
 #define KEPT_KEY_NAME "day.key"
 
-enum { KEPT_KIND_EXCHANGE = 1, KEPT_KIND_RECEIPT = 2 };
+enum { KEPT_KIND_EXCHANGE = 1, KEPT_KIND_RECEIPT = 2, KEPT_KIND_WITH_SUBJECTS = 3 };
 
 #define KEPT_AD_BYTES (KEPT_ID_BYTES + 8u)
 static inline void yzi_kept_ad(const uint8_t id[KEPT_ID_BYTES], uint64_t offset,

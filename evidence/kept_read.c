@@ -33,6 +33,15 @@ static int check_broker(yz_bytes id)
     return YZ_OK;
 }
 
+static int parse_subjects(yz_reader *r, struct kept_exchange *x)
+{
+    x->has_subjects = true;
+    YZ_TRY(read_sized(r, &x->data_set));
+    YZ_TRY(read_sized(r, &x->subjects));
+    YZ_ENSURE(x->data_set.n <= YZ_SEGMENT_MAX && x->subjects.n <= SUBJECTS_MAX, YZ_EMALFORMED);
+    return yzi_subjects_check(x->subjects);
+}
+
 static int parse_exchange(yz_reader *r, struct kept_exchange *x)
 {
     uint8_t role, kind;
@@ -61,8 +70,9 @@ int yzi_kept_record_parse(yz_bytes bytes, struct kept_record *out)
     yz_reader r = yzi_reader(bytes);
     uint8_t kind;
     YZ_TRY(yzi_read_u8(&r, &kind));
-    if (kind == KEPT_KIND_EXCHANGE) {
+    if (kind == KEPT_KIND_EXCHANGE || kind == KEPT_KIND_WITH_SUBJECTS) {
         YZ_TRY(parse_exchange(&r, &k.exchange));
+        YZ_TRY(kind == KEPT_KIND_WITH_SUBJECTS ? parse_subjects(&r, &k.exchange) : YZ_OK);
         yzi_entry_digest(k.exchange.request, &k.request_digest);
     } else {
         YZ_ENSURE(kind == KEPT_KIND_RECEIPT, YZ_EMALFORMED);

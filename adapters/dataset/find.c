@@ -37,7 +37,7 @@ struct finder {
     uint64_t entries_max;
     struct db_txn *txn;
     yz_buf *rows, *position;
-    size_t rows_start;
+    size_t rows_start, subjects_start;
     yz_buf plain, coded; /* wiped */
     struct query_value split[DATASET_FIELDS_MAX];
     struct find_result result;
@@ -111,10 +111,22 @@ static int refuse_part(struct finder *f)
     return YZ_ETOOBIG;
 }
 
+/* The record's fields, and its key for the list of those given. */
+static int project(struct finder *f, yz_bytes key)
+{
+    const struct find_question *q = f->question;
+    const struct row_layout *l = &f->generation->layout;
+    YZ_TRY(yzi_row_project(l, key, f->split, q->projection, q->projection_n, q->view, &f->plain,
+                           f->rows));
+    YZ_ENSURE(f->rows->n - f->rows_start <= q->limits->bytes, YZ_ETOOBIG);
+    return q->limits->subjects
+               ? yzi_row_subject(l, key, f->split, SUBJECT_GIVEN, &f->plain, q->limits->subjects)
+               : 0;
+}
+
 /* A page that is full ends with the next record: then there is more. */
 static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
 {
-    const struct find_question *q = f->question;
     size_t before = f->rows->n;
     if (f->result.rows == f->rows_max && f->plan.regroups) {
         return refuse_part(f);
@@ -123,11 +135,7 @@ static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
         f->result.more = f->done = true;
         return 0;
     }
-    int rc = yzi_row_project(&f->generation->layout, key, f->split, q->projection, q->projection_n,
-                             q->view, &f->plain, f->rows);
-    if (rc == 0 && f->rows->n - f->rows_start > q->limits->bytes) {
-        rc = YZ_ETOOBIG;
-    }
+    int rc = project(f, key);
     if (rc == YZ_ETOOBIG && f->plan.regroups) {
         return refuse_part(f);
     }
@@ -139,8 +147,8 @@ static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
     f->fault->reason = rc == YZ_ETOOBIG ? "limit" : f->fault->reason;
     YZ_TRY(rc);
     f->result.rows++;
-    return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->store->dataset, q->query, f->split,
-                                              f->rows, before)
+    return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->store->dataset, f->question->query,
+                                              f->split, f->rows, before)
                             : write_position(f, entry, key);
 }
 
@@ -155,6 +163,18 @@ static int refuse_entries(struct finder *f)
     return YZ_ETOOBIG;
 }
 
+/* A count so small that it tells about whom it counts names them. */
+static int add_counted(struct finder *f, yz_bytes key)
+{
+    yz_buf *subjects = f->question->limits->subjects;
+    if (f->result.total > SUBJECT_COUNTED_MAX) {
+        subjects->n = f->subjects_start;
+        return 0;
+    }
+    return yzi_row_subject(&f->generation->layout, key, f->split, SUBJECT_COUNTED, &f->plain,
+                           subjects);
+}
+
 static int look_at(struct finder *f, const struct plan_range *range, yz_bytes entry, yz_bytes key,
                    yz_bytes value)
 {
@@ -167,7 +187,8 @@ static int look_at(struct finder *f, const struct plan_range *range, yz_bytes en
     f->result.note.entries++;
     uint64_t which = range->loose ? f->all : f->tried;
     bool counts = f->question->query->operation == QUERY_COUNT, holds = true;
-    if (!counts || which) {
+    bool names = counts && f->question->limits->subjects && f->result.total <= SUBJECT_COUNTED_MAX;
+    if (!counts || which || names) {
         yz_bytes stored;
         struct stored_row row;
         YZ_TRY(find_record(f, key, value, &stored));
@@ -178,7 +199,10 @@ static int look_at(struct finder *f, const struct plan_range *range, yz_bytes en
         f->result.note.records++;
     }
     f->result.total += holds;
-    return holds && !counts ? add_row(f, entry, key) : 0;
+    if (!holds) {
+        return 0;
+    }
+    return counts ? (names ? add_counted(f, key) : 0) : add_row(f, entry, key);
 }
 
 /* -- walking -- */
@@ -398,6 +422,7 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
     f->question = question;
     f->rows = rows;
     f->rows_start = rows->n;
+    f->subjects_start = limits->subjects ? limits->subjects->n : 0;
     f->position = position;
     f->fault = fault;
     f->rows_max = asked && asked < limits->rows ? asked : limits->rows;
@@ -417,6 +442,9 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
         *out = f->result;
     } else {
         rows->n = f->rows_start;
+        if (limits->subjects) {
+            limits->subjects->n = f->subjects_start;
+        }
     }
     if (rc < 0 || !f->result.more) {
         yzi_buf_clear(position);

@@ -108,6 +108,9 @@ static int put_row(struct getter *g, yz_bytes key, yz_bytes stored, uint32_t *ro
     YZ_TRY(yzi_row_project(l, key, values, g->projection, g->projection_n, g->view, &g->plain,
                            g->rows));
     ++*rows;
+    if (g->limits->subjects) {
+        YZ_TRY(yzi_row_subject(l, key, values, SUBJECT_GIVEN, &g->plain, g->limits->subjects));
+    }
     return g->rows->n - g->rows_start <= g->limits->bytes ? 0 : YZ_ETOOBIG;
 }
 
@@ -196,6 +199,7 @@ int yzi_store_get(struct store *s, const struct query *q, const unsigned *projec
                        .rows_max = q->limit && q->limit < limits->rows ? q->limit : limits->rows,
                        .rows = rows,
                        .rows_start = rows->n};
+    size_t subjects_start = limits->subjects ? limits->subjects->n : 0;
     yzi_buf_init(&g.keys, (size_t)YZ_QUERY_KEYS_MAX * (2 + YZ_DB_KEY_MAX));
     yzi_buf_init(&g.plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&g.coded, CODED_MAX);
@@ -207,6 +211,9 @@ int yzi_store_get(struct store *s, const struct query *q, const unsigned *projec
     yzi_arena_fini(&g.arena);
     if (rc < 0) {
         rows->n = g.rows_start;
+        if (limits->subjects) {
+            limits->subjects->n = subjects_start;
+        }
     }
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "adapters/dataset/find.h"
 #include "adapters/dataset/store_impl.h"
 #include "base/arena.h"
+#include "proto/subject.h"
 
 /* A refusal: *fault is written, YZ_EINVAL returned. */
 YZ_MUST_USE int yzi_query_refuse(struct query_fault *fault, const char *reason, const char *format,
@@ -109,5 +110,13 @@ YZ_MUST_USE int yzi_row_project(const struct row_layout *l, yz_bytes key,
                                 const struct query_value split[DATASET_FIELDS_MAX],
                                 const unsigned *projection, size_t projection_n,
                                 const struct query_view *view, yz_buf *plain, yz_buf *rows);
+
+/* -- subjects.c -- */
+
+/* Append the record's key to a list of subjects. YZ_ETOOBIG when the list is full; `plain` is
+ * scratch, wiped by the caller. */
+YZ_MUST_USE int yzi_row_subject(const struct row_layout *l, yz_bytes key,
+                                const struct query_value split[DATASET_FIELDS_MAX],
+                                enum subject_how how, yz_buf *plain, yz_buf *out);
 
 #endif

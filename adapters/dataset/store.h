@@ -132,6 +132,10 @@ struct query_limits {
     size_t bytes;              /* bytes of rows at most */
     uint64_t entries;          /* index entries looked at, at most; a get has none. 0: 100,000 */
     uint64_t deadline_mono_ms; /* give up after; 0: none */
+    /* Not a limit, but what goes with every query likewise: the keys of the records that the answer
+     * gives out are appended here (proto/subject.h), whatever fields it has; of a count those of
+     * the records counted, when they are few. On failure it is as it was. NULL: not wanted. */
+    yz_buf *subjects;
 };
 struct query_result {
     uint32_t rows;

@@ -174,6 +174,41 @@ static void test_kept__reads_back_what_was_kept(void **state)
     assert_int_equal(s.exchanges + s.receipts, 1);
 }
 
+static int see_subjects(void *ctx, const struct kept_record *r)
+{
+    unsigned *seen = ctx;
+    *seen = *seen * 10 + (r->exchange.has_subjects ? 2 : 1);
+    assert_true(yzi_bytes_eq_str(r->exchange.data_set, r->exchange.has_subjects ? "civil" : ""));
+    struct subject s;
+    for (yz_reader list = yzi_reader(r->exchange.subjects); list.left;) {
+        assert_int_equal(yzi_subject_next(&list, &s), YZ_OK);
+        assert_int_equal(s.how, SUBJECT_GIVEN);
+        *seen = *seen * 10 + 7;
+    }
+    return YZ_OK;
+}
+
+static void test_kept__says_whom_it_was_about_and_reads_what_older_versions_kept(void **state)
+{
+    struct fixture *f = *state;
+    YZ_AUTO(yzi_buf_fini) yz_buf list = {.max = SUBJECTS_MAX};
+    struct subject s = {SUBJECT_GIVEN, {{.v = yzi_bytes_str("p1")}, {.null = true}}, 2};
+    unsigned seen = 0;
+    keep_one(f); /* as before there were subjects */
+    assert_int_equal(yzi_subject_put(&list, &s), YZ_OK);
+    assert_int_equal(yzi_subject_put(&list, &s), YZ_OK);
+    struct kept_exchange x = sample(f);
+    x.has_subjects = true;
+    x.data_set = yzi_bytes_str("civil");
+    x.subjects = yzi_bytes_buf(&list);
+    assert_int_equal(yzi_kept_exchange(f->k, &x), YZ_OK);
+    x.subjects.n--; /* what is not a list is not read as one */
+    assert_int_equal(yzi_kept_exchange(f->k, &x), YZ_OK);
+    assert_int_equal(yzi_kept_each(f->kept, NULL, NULL, see_subjects, &seen, NULL, NULL),
+                     YZ_ECORRUPT);
+    assert_int_equal(seen, 1277);
+}
+
 static void test_kept__days_follow_the_clock_and_bound_what_is_read(void **state)
 {
     struct fixture *f = *state;
@@ -351,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_kept__reads_back_what_was_kept),
+        TEST(test_kept__says_whom_it_was_about_and_reads_what_older_versions_kept),
         TEST(test_kept__days_follow_the_clock_and_bound_what_is_read),
         TEST(test_kept__shows_nothing_and_every_changed_byte_is_noticed),
         TEST(test_kept__a_torn_end_is_counted_and_not_written_after),
