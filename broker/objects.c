@@ -486,6 +486,7 @@ int yzi_broker_take_record(struct broker *b, const struct record *r, const struc
     case RECORD_MANIFEST:
     case RECORD_TERMS:
     case RECORD_NODE_REQUEST:
+    case RECORD_PURPOSES:
     default:
         return yzi_fail(err, YZ_EUNSUPPORTED, "a broker does not take a %s record",
                         yzi_record_kind_name(r->kind));

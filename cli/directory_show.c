@@ -17,7 +17,8 @@ struct shown {
     struct cli *c;
     const struct directory *d;
     const char *against; /* what it was verified against, for people */
-    struct columns members, subsystems, nodes, brokers, revocations;
+    struct columns members, subsystems, nodes, brokers, revocations, purposes;
+    bool has_purposes;
     struct json json;
 };
 
@@ -208,6 +209,20 @@ static int tell_revocation(struct shown *s, const struct record *r)
     return YZ_OK;
 }
 
+static int tell_purposes(struct shown *s, const struct record *r)
+{
+    struct purpose_list l;
+    YZ_TRY(yzi_purpose_list_parse(r->body, yzi_cli_arena(s->c), &l));
+    s->has_purposes = true;
+    for (size_t i = 0; i < l.purposes_n; i++) {
+        const struct purpose_entry *p = &l.purposes[i];
+        yzi_columns_add(&s->purposes, p->code);
+        yzi_columns_add(&s->purposes, p->titles.items[0].text);
+        yzi_columns_add(&s->purposes, p->legal_basis);
+    }
+    return YZ_OK;
+}
+
 static int tell(void *ctx, const struct record *r)
 {
     switch (r->kind) {
@@ -219,6 +234,8 @@ static int tell(void *ctx, const struct record *r)
         return tell_broker(ctx, r);
     case RECORD_REVOCATION:
         return tell_revocation(ctx, r);
+    case RECORD_PURPOSES:
+        return tell_purposes(ctx, r);
     case RECORD_ROOT:
     case RECORD_MANIFEST:
     case RECORD_FRESHNESS:
@@ -242,6 +259,7 @@ static int show_text(struct cli *c, struct shown *s)
     yzi_columns_begin(&s->subsystems, c, HEAD("SUBSYSTEM", "SET", "NAME"));
     yzi_columns_begin(&s->nodes, c, HEAD("NODE", "ROLE", "UNTIL", "SUBSYSTEMS"));
     yzi_columns_begin(&s->revocations, c, HEAD("REVOKED", "SINCE", "REASON"));
+    yzi_columns_begin(&s->purposes, c, HEAD("PURPOSE", "TITLE", "LEGAL BASIS"));
     YZ_TRY(yzi_directory_each(s->d, tell, s));
     yzi_cli_say(c,
                 "directory of %.*s, version %llu, issued %s, root statement version %llu\n"
@@ -254,7 +272,11 @@ static int show_text(struct cli *c, struct shown *s)
     YZ_TRY(yzi_columns_print(&s->members, true));
     YZ_TRY(yzi_columns_print(&s->subsystems, true));
     YZ_TRY(yzi_columns_print(&s->nodes, true));
-    return yzi_columns_print(&s->revocations, true);
+    YZ_TRY(yzi_columns_print(&s->revocations, true));
+    if (s->has_purposes && s->purposes.cells_n == s->purposes.width) {
+        yzi_cli_say(c, "\nthe list of purposes is empty: none will do\n");
+    }
+    return yzi_columns_print(&s->purposes, true);
 }
 
 /* -- show: JSON -- */
@@ -387,6 +409,38 @@ static int put_revocation(struct shown *s, const struct record *r)
     return YZ_OK;
 }
 
+static void put_texts(struct json *j, const char *key, const struct text_list *l)
+{
+    yzi_json_key(j, key);
+    yzi_json_array(j);
+    for (size_t i = 0; i < l->n; i++) {
+        yzi_json_object(j);
+        put_text(j, "language", l->items[i].language);
+        put_text(j, "text", l->items[i].text);
+        yzi_json_object_end(j);
+    }
+    yzi_json_array_end(j);
+}
+
+static int put_purposes(struct shown *s, const struct record *r)
+{
+    struct purpose_list l;
+    struct json *j = &s->json;
+    YZ_TRY(yzi_purpose_list_parse(r->body, yzi_cli_arena(s->c), &l));
+    put_time(j, "issued_at", l.issued_at);
+    yzi_json_key(j, "purposes");
+    yzi_json_array(j);
+    for (size_t i = 0; i < l.purposes_n; i++) {
+        yzi_json_object(j);
+        put_text(j, "code", l.purposes[i].code);
+        put_texts(j, "titles", &l.purposes[i].titles);
+        put_text(j, "legal_basis", l.purposes[i].legal_basis);
+        yzi_json_object_end(j);
+    }
+    yzi_json_array_end(j);
+    return YZ_OK;
+}
+
 static const struct {
     enum record_kind kind;
     const char *name;
@@ -396,6 +450,7 @@ static const struct {
     {RECORD_MEMBER, "members", put_member},
     {RECORD_MEMBER_SET, "member_sets", put_set},
     {RECORD_REVOCATION, "revocations", put_revocation},
+    {RECORD_PURPOSES, "purpose_lists", put_purposes}, /* one at most */
 };
 
 struct list_of {

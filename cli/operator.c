@@ -150,6 +150,8 @@ static const char *prefix_of(enum record_kind kind)
         return "member-set-";
     case RECORD_REVOCATION:
         return "revocation-";
+    case RECORD_PURPOSES:
+        return "purposes-";
     case RECORD_ROOT:
     case RECORD_MANIFEST:
     case RECORD_FRESHNESS:

@@ -9,7 +9,7 @@
 
 #include <sodium.h>
 
-enum rank { RANK_ROOT, RANK_BROKER, RANK_MEMBER, RANK_SET, RANK_REVOCATION };
+enum rank { RANK_ROOT, RANK_BROKER, RANK_MEMBER, RANK_SET, RANK_REVOCATION, RANK_PURPOSES };
 enum revocation_tag { TAG_NODE = 1, TAG_KEY = 2, TAG_MEMBER = 3 };
 
 int yzi_dir_rank(enum record_kind kind, unsigned *out)
@@ -20,6 +20,7 @@ int yzi_dir_rank(enum record_kind kind, unsigned *out)
         [RECORD_MEMBER] = RANK_MEMBER + 1,
         [RECORD_MEMBER_SET] = RANK_SET + 1,
         [RECORD_REVOCATION] = RANK_REVOCATION + 1,
+        [RECORD_PURPOSES] = RANK_PURPOSES + 1,
     };
     YZ_ENSURE((size_t)kind < sizeof rank && rank[kind], YZ_EMALFORMED);
     *out = rank[kind] - 1u;
@@ -45,6 +46,7 @@ int yzi_dir_place_of(enum record_kind kind, yz_bytes body, struct arena *a, stru
         struct member_record member;
         struct member_set set;
         struct revocation *revocation;
+        struct purpose_list purposes;
     } u;
     YZ_TRY(yzi_dir_rank(kind, &place.rank));
     switch ((enum rank)place.rank) {
@@ -66,6 +68,9 @@ int yzi_dir_place_of(enum record_kind kind, yz_bytes body, struct arena *a, stru
         YZ_TRY(yzi_arena_new(a, 1, sizeof *u.revocation, &u.revocation));
         YZ_TRY(yzi_revocation_parse(body, a, u.revocation));
         place = yzi_dir_place_of_revocation(u.revocation);
+        break;
+    case RANK_PURPOSES: /* one at most: its place is the same whatever it says */
+        YZ_TRY(yzi_purpose_list_parse(body, a, &u.purposes));
         break;
     }
     *out = place;
@@ -456,6 +461,19 @@ static int add_revocation(struct dir_base *b, const struct record *r, struct dir
     return rc == YZ_EEXIST ? yzi_fail(err, YZ_EMALFORMED, "the same is revoked twice") : rc;
 }
 
+static int add_purposes(struct dir_base *b, const struct record *r, yz_error *err)
+{
+    struct purpose_list *l;
+    YZ_TRY(yzi_arena_new(&b->arena, 1, sizeof *l, &l));
+    YZ_TRY(yzi_purpose_list_parse(r->body, &b->arena, l));
+    if (!yzi_bytes_eq(l->instance, b->root.instance)) {
+        return yzi_fail(err, YZ_EUNKNOWNKEY, "the purpose list is of instance %.*s, not %.*s",
+                        YZ_V(l->instance), YZ_V(b->root.instance));
+    }
+    b->purposes = l; /* a second one is out of order */
+    return 0;
+}
+
 static int add_by_kind(struct dir_base *b, const struct record *r, struct dir_place *place,
                        yz_error *err)
 {
@@ -470,6 +488,8 @@ static int add_by_kind(struct dir_base *b, const struct record *r, struct dir_pl
         return add_set(b, r, place, err);
     case RANK_REVOCATION:
         return add_revocation(b, r, place, err);
+    case RANK_PURPOSES:
+        return add_purposes(b, r, err);
     }
     return YZ_EMALFORMED;
 }

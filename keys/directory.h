@@ -7,7 +7,8 @@
  * version includes them.
  *
  * Order of records: the root statement, then brokers, members, member sets, revocations, each
- * sorted by its id. The leaf of a record is its raw bytes.
+ * sorted by its id, then the purpose list where there is one. The leaf of a record is its raw
+ * bytes.
  *
  * Snapshots are reference counted (atomically) and may be read by any thread; views live as long as
  * the reference.
@@ -150,6 +151,14 @@ bool yzi_directory_member_revoked(const struct directory *d, yz_member_id id, ui
 /* The node itself is revoked, whether or not anything lists it still. */
 bool yzi_directory_node_revoked(const struct directory *d, yz_node_id id, uint64_t now);
 
+/* The purposes of the instance; NULL when it lists none, and then any code will do. */
+const struct purpose_list *yzi_directory_purposes(const struct directory *d);
+/* The entry of that code; NULL when it is not in the list, or there is none. */
+const struct purpose_entry *yzi_directory_purpose(const struct directory *d, yz_bytes code);
+/* Whether a request may be made for it: it is in the list, or there is no list, or `code` is empty,
+ * which says no purpose and is for the grants to judge. */
+bool yzi_directory_purpose_known(const struct directory *d, yz_bytes code);
+
 /* Visit the live brokers by id; stop and return the callback's code when it is not 0. The view is
  * the caller's to copy. */
 YZ_MUST_USE int yzi_directory_each_broker(const struct directory *d, uint64_t now,
@@ -163,9 +172,9 @@ struct directory_proof {
     uint64_t index, size; /* leaf, tree */
     struct merkle_path path;
 };
-/* `id` is empty for RECORD_ROOT, a node id for RECORD_BROKER, a member id for RECORD_MEMBER and
- * RECORD_MEMBER_SET (the published one; an overlay proves itself). YZ_ENOTFOUND, YZ_EINVAL for
- * another kind. */
+/* `id` is empty for RECORD_ROOT and RECORD_PURPOSES, a node id for RECORD_BROKER, a member id for
+ * RECORD_MEMBER and RECORD_MEMBER_SET (the published one; an overlay proves itself). YZ_ENOTFOUND,
+ * YZ_EINVAL for another kind. */
 YZ_MUST_USE int yzi_directory_prove(const struct directory *d, enum record_kind kind, yz_bytes id,
                                     struct directory_proof *out);
 

@@ -94,6 +94,7 @@ struct dir_base {
     struct table keys;        /* 32 bytes -> struct dir_key */
     struct table chunk_of;    /* digest -> yz_bytes in chunks */
     struct table revoked_nodes, revoked_keys, revoked_members; /* -> struct revocation */
+    const struct purpose_list *purposes;                       /* NULL: none */
 };
 
 /* yzi_directory_verify when `known` (may be NULL) is in force: a member set that is the same byte

@@ -362,6 +362,31 @@ int yzi_directory_overlays_page(const struct directory *d, yz_bytes after, size_
     return 0;
 }
 
+/* -- purposes -- */
+
+const struct purpose_list *yzi_directory_purposes(const struct directory *d)
+{
+    return d->base->purposes;
+}
+
+static int purpose_cmp(const void *key, const void *item)
+{
+    return yzi_bytes_cmp(*(const yz_bytes *)key, ((const struct purpose_entry *)item)->code);
+}
+
+const struct purpose_entry *yzi_directory_purpose(const struct directory *d, yz_bytes code)
+{
+    const struct purpose_list *l = d->base->purposes;
+    return l && l->purposes_n > 0
+               ? bsearch(&code, l->purposes, l->purposes_n, sizeof *l->purposes, purpose_cmp)
+               : NULL;
+}
+
+bool yzi_directory_purpose_known(const struct directory *d, yz_bytes code)
+{
+    return !d->base->purposes || code.n == 0 || yzi_directory_purpose(d, code);
+}
+
 /* -- records -- */
 
 static int place_cmp(const void *key, const void *item)
@@ -425,7 +450,7 @@ int yzi_directory_each(const struct directory *d, int (*visit)(void *ctx, const 
                 yzi_bytes_eq(d->overlays[overlay]->set.member.v, r->place.id)) {
                 raw = d->overlays[overlay++]->raw;
             }
-        } else if (r->kind == RECORD_REVOCATION) {
+        } else if (r->kind == RECORD_REVOCATION || r->kind == RECORD_PURPOSES) {
             rc = visit_unpublished(d, &overlay, (yz_bytes){0}, visit, ctx);
         }
         rc = rc != 0 ? rc : visit_raw(raw, visit, ctx);

@@ -23,7 +23,8 @@ struct opened {
     uint8_t (*signers)[32]; /* owner keys, of which one counted when it was opened */
     size_t signers_n;
     const struct offered_service **services; /* by code and version */
-    const struct coarse_grant **grants;      /* by consumer, then service */
+    const struct coarse_grant **grants;      /* by consumer, then service; groups' ones first */
+    size_t group_grants_n;                   /* of which the consumer is a group, by service */
 };
 
 struct offers {
@@ -96,6 +97,9 @@ static int index_offer(struct opened *o)
     }
     qsort(o->services, f->services_n, sizeof *o->services, service_cmp);
     qsort(o->grants, f->grants_n, sizeof *o->grants, grant_cmp);
+    while (o->group_grants_n < f->grants_n && o->grants[o->group_grants_n]->consumer.v.n == 0) {
+        o->group_grants_n++;
+    }
     return 0;
 }
 
@@ -344,30 +348,47 @@ static void deny(struct coarse_decision *out, enum outcome_status status, const 
     out->reason = reason;
 }
 
+/* What came of the grants looked at so far. */
+struct weighing {
+    uint64_t now;
+    bool allowed, to_come;
+};
+
 /* Any grant that holds now allows; a strict one among them makes it strict, because which of them
  * the adapter will apply depends on what the broker cannot see. */
-static void decide(const struct opened *o, yz_bytes consumer, yz_bytes service, uint64_t now,
+static void weigh(struct weighing *w, const struct coarse_grant *g, struct coarse_decision *out)
+{
+    bool early = w->now < g->not_before;
+    bool late = g->not_after != 0 && w->now >= g->not_after;
+    if (!early && !late) {
+        out->grant = w->allowed ? out->grant : g;
+        out->strict = out->strict || g->strict;
+        w->allowed = true;
+    } else if (!w->allowed && (!out->grant || (early && !w->to_come))) {
+        out->grant = g;
+        w->to_come = early;
+    }
+}
+
+static void decide(const struct opened *o, yz_subsystem_id consumer, yz_bytes service, uint64_t now,
                    struct coarse_decision *out)
 {
-    bool allowed = false, to_come = false;
-    size_t n = o->held.offer.grants_n;
-    for (size_t i = first_grant(o, consumer, service);
-         i < n && grant_order(o->grants[i], consumer, service) == 0; i++) {
-        const struct coarse_grant *g = o->grants[i];
-        bool early = now < g->not_before;
-        bool late = g->not_after != 0 && now >= g->not_after;
-        if (!early && !late) {
-            out->grant = allowed ? out->grant : g;
-            out->strict = out->strict || g->strict;
-            allowed = true;
-        } else if (!allowed && (!out->grant || (early && !to_come))) {
-            out->grant = g;
-            to_come = early;
+    static const yz_bytes group = {0}; /* where its consumer would stand */
+    struct weighing w = {.now = now};
+    const struct offer *f = &o->held.offer;
+    for (size_t i = first_grant(o, consumer.v, service);
+         i < f->grants_n && grant_order(o->grants[i], consumer.v, service) == 0; i++) {
+        weigh(&w, o->grants[i], out);
+    }
+    for (size_t i = first_grant(o, group, service);
+         i < o->group_grants_n && grant_order(o->grants[i], group, service) == 0; i++) {
+        if (yzi_offer_grant_is_for(f, o->grants[i], consumer)) {
+            weigh(&w, o->grants[i], out);
         }
     }
-    if (!allowed) {
+    if (!w.allowed) {
         deny(out, OUTCOME_DENIED,
-             !out->grant ? "no-grant" : (to_come ? "not-valid-yet" : "expired"));
+             !out->grant ? "no-grant" : (w.to_come ? "not-valid-yet" : "expired"));
     }
 }
 
@@ -387,7 +408,7 @@ void yzi_offers_may_call(const struct offers *o, const struct directory *d,
         deny(out, OUTCOME_UNKNOWN_SERVICE, "no-such-service");
         return;
     }
-    decide(opened, consumer.v, yzi_service_local(service), now, out);
+    decide(opened, consumer, yzi_service_local(service), now, out);
 }
 
 int yzi_coarse_rule(const struct coarse_decision *c, yz_buf *out)

@@ -50,6 +50,7 @@ static const struct {
     {SIGNED_RECORD, RECORD_MEMBER, {"member record", NULL, SIGNER_NONE, 0}},
     {SIGNED_RECORD, RECORD_BROKER, {"broker record", NULL, SIGNER_NONE, 0}},
     {SIGNED_RECORD, RECORD_REVOCATION, {"revocation", NULL, SIGNER_NONE, 0}},
+    {SIGNED_RECORD, RECORD_PURPOSES, {"purpose list", NULL, SIGNER_NONE, 0}},
     {SIGNED_RECORD, RECORD_TERMS, {"fine terms", NULL, SIGNER_NONE, 0}},
 };
 #define RULES_N (sizeof rules / sizeof rules[0])

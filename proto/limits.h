@@ -58,9 +58,12 @@
 #define YZ_SERVICE_ADAPTERS_MAX 16u /* hosting one service */
 #define YZ_CATALOGUE_MAX 1024u      /* data sets of an offer */
 #define YZ_GRANTS_MAX 4096u         /* of an offer, and of its terms */
+#define YZ_GROUPS_MAX 1024u         /* of an offer, all versions counted */
+#define YZ_GROUP_MEMBERS_MAX 4096u  /* of one version of a group */
 #define YZ_LANGUAGES_MAX 16u
-#define YZ_PREDICATES_MAX 64u /* of a grant */
-#define YZ_PURPOSES_MAX 64u   /* of a grant */
+#define YZ_PREDICATES_MAX 64u     /* of a grant */
+#define YZ_PURPOSES_MAX 64u       /* of a grant */
+#define YZ_PURPOSE_LIST_MAX 1024u /* of an instance */
 
 #define YZ_LABEL_MAX 256u /* bytes of a line of text for people: names, owners, reasons */
 #define YZ_TEXT_MAX 4096u /* bytes of a text for people */

@@ -25,6 +25,7 @@ static const char *const kind_names[] = {
     [RECORD_OFFER] = "offer",
     [RECORD_TERMS] = "terms",
     [RECORD_NODE_REQUEST] = "node-request",
+    [RECORD_PURPOSES] = "purposes",
 };
 #define KINDS (sizeof kind_names / sizeof *kind_names)
 
@@ -149,6 +150,7 @@ union parsed {
     struct offer offer;
     struct terms terms;
     struct node_request request;
+    struct purpose_list purposes;
 };
 
 static int parse_any(enum record_kind kind, yz_bytes body, struct arena *a, union parsed *out)
@@ -176,6 +178,8 @@ static int parse_any(enum record_kind kind, yz_bytes body, struct arena *a, unio
         return yzi_terms_parse(body, a, &out->terms);
     case RECORD_NODE_REQUEST:
         return yzi_node_request_parse(body, a, &out->request);
+    case RECORD_PURPOSES:
+        return yzi_purpose_list_parse(body, a, &out->purposes);
     }
     return YZ_EMALFORMED;
 }

@@ -35,7 +35,8 @@ enum record_kind {
     RECORD_ANNOUNCEMENT = 8,
     RECORD_OFFER = 9,
     RECORD_TERMS = 10,
-    RECORD_NODE_REQUEST = 11
+    RECORD_NODE_REQUEST = 11,
+    RECORD_PURPOSES = 12
 };
 const char *yzi_record_kind_name(unsigned kind);
 
@@ -77,6 +78,13 @@ struct key_list {
 };
 struct name_list {
     yz_bytes *items;
+    size_t n;
+};
+struct text_entry {
+    yz_bytes language, text;
+};
+struct text_list {
+    struct text_entry *items;
     size_t n;
 };
 
@@ -142,6 +150,19 @@ struct revocation {
     yz_bytes reason;
 };
 
+/* The purposes an instance knows: what a request may say it asks for. */
+struct purpose_entry {
+    yz_bytes code;           /* 1..64 of printable ASCII without space */
+    struct text_list titles; /* at least one */
+    yz_bytes legal_basis;    /* may be empty */
+};
+struct purpose_list {
+    yz_bytes instance;
+    uint64_t issued_at;
+    struct purpose_entry *purposes; /* ascending by code; may be none */
+    size_t purposes_n;
+};
+
 struct manifest_chunk {
     yz_digest digest;
     uint32_t bytes, records;
@@ -169,13 +190,6 @@ struct announcement {
     uint32_t suite;
 };
 
-struct text_entry {
-    yz_bytes language, text;
-};
-struct text_list {
-    struct text_entry *items;
-    size_t n;
-};
 struct data_element {
     yz_bytes field, element;
     enum field_type type;
@@ -197,9 +211,20 @@ struct offered_service {
     struct text_list descriptions;
     yz_bytes data_set; /* may be empty */
 };
+/* One version of a set of subsystems that grants may name. */
+struct consumer_group {
+    yz_bytes code; /* 1..64 of [a-z0-9-] */
+    uint64_t version;
+    struct name_list members; /* subsystem ids of the instance, ascending; may be none */
+    /* Of those the ones that every later version in the offer has too, ascending: whom a grant
+     * pinned to this version is for. The parser finds it out, the writer ignores it. */
+    struct name_list consumers;
+};
 struct coarse_grant {
-    yz_bytes id; /* 1..64 of [a-z0-9-] */
-    yz_subsystem_id consumer;
+    yz_bytes id;              /* 1..64 of [a-z0-9-] */
+    yz_subsystem_id consumer; /* empty: a group's */
+    yz_bytes group_code;      /* of a group in the offer, of exactly that version */
+    uint64_t group_version;
     yz_bytes service; /* "code/version", offered here */
     uint64_t not_before, not_after;
     bool strict;
@@ -213,8 +238,17 @@ struct offer {
     size_t catalogue_n;
     struct coarse_grant *grants;
     size_t grants_n;
+    struct consumer_group *groups; /* ascending by code, then version */
+    size_t groups_n;
     yz_digest terms_digest;
 };
+/* The group of exactly that version; NULL when the offer has none. */
+const struct consumer_group *yzi_offer_group(const struct offer *o, yz_bytes code,
+                                             uint64_t version);
+/* Whether the grant, one of this parsed offer, is for that subsystem: its own, or one of its
+ * group's consumers. What cannot be found out is no. */
+bool yzi_offer_grant_is_for(const struct offer *o, const struct coarse_grant *g,
+                            yz_subsystem_id consumer);
 
 struct grant_field {
     yz_bytes name;
@@ -246,11 +280,19 @@ struct fine_grant {
     uint32_t quota_per_day; /* 0: none */
     struct name_list writable;
 };
+/* Fields that the owner keeps out of the published catalogue; adapters have the definition. */
+struct unlisted_fields {
+    yz_bytes data_set;
+    struct data_element *elements;
+    size_t elements_n; /* at least one */
+};
 struct terms {
     yz_subsystem_id subsystem;
     uint64_t version;
     struct fine_grant *grants;
     size_t grants_n;
+    struct unlisted_fields *unlisted;
+    size_t unlisted_n;
 };
 
 struct node_request {
@@ -274,6 +316,8 @@ YZ_MUST_USE int yzi_broker_record_parse(yz_bytes body, struct arena *a, struct b
 YZ_MUST_USE int yzi_broker_record_write(const struct broker_record *in, yz_buf *out);
 YZ_MUST_USE int yzi_revocation_parse(yz_bytes body, struct arena *a, struct revocation *out);
 YZ_MUST_USE int yzi_revocation_write(const struct revocation *in, yz_buf *out);
+YZ_MUST_USE int yzi_purpose_list_parse(yz_bytes body, struct arena *a, struct purpose_list *out);
+YZ_MUST_USE int yzi_purpose_list_write(const struct purpose_list *in, yz_buf *out);
 YZ_MUST_USE int yzi_manifest_parse(yz_bytes body, struct arena *a, struct manifest *out);
 YZ_MUST_USE int yzi_manifest_write(const struct manifest *in, yz_buf *out);
 YZ_MUST_USE int yzi_freshness_parse(yz_bytes body, struct arena *a, struct freshness *out);

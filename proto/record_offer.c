@@ -1,57 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The body of an offer: what an owner publishes about one subsystem. Everything it names it also
- * holds: a grant's service and a service's data set are of the same offer, adapters and consumers
- * of the same instance.
+ * holds: a grant's service and group and a service's data set are of the same offer, adapters and
+ * consumers of the same instance.
  */
 #include "proto/record_part.h"
 
-/* -- texts -- */
-
-static int read_texts(struct record_reader *r, Yizhan__Wire__Text *const *v, size_t n,
-                      struct text_list *out)
-{
-    struct bag languages = {.arena = &r->scratch};
-    YZ_TRY(yzi_check_count(n, 0, YZ_LANGUAGES_MAX));
-    YZ_TRY(yzi_arena_new(r->keep, n, sizeof *out->items, &out->items));
-    for (size_t i = 0; i < n; i++) {
-        struct text_entry *to = &out->items[i];
-        to->language = yzi_view(v[i]->language);
-        to->text = yzi_view(v[i]->text);
-        YZ_TRY(yzi_check_language(to->language, YZ_LANGUAGE_MAX));
-        YZ_TRY(yzi_check_lines(to->text, YZ_TEXT_MAX));
-        YZ_TRY(yzi_bag_add(&languages, to->language));
-    }
-    out->n = n;
-    return yzi_bag_close(&languages);
-}
-
-static int wire_texts(struct arena *a, const struct text_list *in, size_t *out_n,
-                      Yizhan__Wire__Text ***out)
-{
-    YZ_TRY(yzi_wire_list(a, &yizhan__wire__text__descriptor, in->n, out));
-    for (size_t i = 0; i < in->n; i++) {
-        (*out)[i]->language = yzi_bin(in->items[i].language);
-        (*out)[i]->text = yzi_bin(in->items[i].text);
-    }
-    *out_n = in->n;
-    return 0;
-}
-
 /* -- catalogue -- */
 
-static int read_elements(struct record_reader *r, const Yizhan__Wire__CatalogueEntry *w,
-                         struct catalogue_entry *out)
+int yzi_read_elements(struct record_reader *r, Yizhan__Wire__Element *const *v, size_t n,
+                      struct bag *fields, struct data_element **out, size_t *out_n)
 {
-    struct bag fields = {.arena = &r->scratch};
-    YZ_TRY(yzi_check_count(w->n_elements, 0, YZ_QUERY_FIELDS_MAX));
-    YZ_TRY(yzi_arena_new(r->keep, w->n_elements, sizeof *out->elements, &out->elements));
-    for (size_t i = 0; i < w->n_elements; i++) {
-        const Yizhan__Wire__Element *from = w->elements[i];
-        struct data_element *to = &out->elements[i];
+    YZ_TRY(yzi_check_count(n, 0, YZ_QUERY_FIELDS_MAX));
+    YZ_TRY(yzi_arena_new(r->keep, n, sizeof **out, out));
+    for (size_t i = 0; i < n; i++) {
+        const Yizhan__Wire__Element *from = v[i];
+        struct data_element *to = &(*out)[i];
         to->field = yzi_view(from->field);
         YZ_TRY(yzi_check_field(to->field, YZ_NAME_MAX));
-        YZ_TRY(yzi_bag_add(&fields, to->field));
+        YZ_TRY(yzi_bag_add(fields, to->field));
         to->element = yzi_view(from->element);
         YZ_TRY(yzi_check_text(to->element, YZ_LABEL_MAX));
         YZ_TRY(yzi_check_range(from->type, FIELD_TEXT, FIELD_BYTES));
@@ -59,8 +26,8 @@ static int read_elements(struct record_reader *r, const Yizhan__Wire__CatalogueE
         YZ_TRY(yzi_check_range(from->classification, CLASS_PUBLIC, CLASS_SECRET));
         to->classification = (enum classification)from->classification;
     }
-    out->elements_n = w->n_elements;
-    return yzi_bag_close(&fields);
+    *out_n = n;
+    return 0;
 }
 
 static int read_catalogue_entry(struct record_reader *r, const Yizhan__Wire__CatalogueEntry *w,
@@ -68,8 +35,8 @@ static int read_catalogue_entry(struct record_reader *r, const Yizhan__Wire__Cat
 {
     out->data_set = yzi_view(w->data_set);
     YZ_TRY(yzi_segment_check(out->data_set));
-    YZ_TRY(read_texts(r, w->titles, w->n_titles, &out->titles));
-    YZ_TRY(read_texts(r, w->descriptions, w->n_descriptions, &out->descriptions));
+    YZ_TRY(yzi_read_texts(r, w->titles, w->n_titles, &out->titles));
+    YZ_TRY(yzi_read_texts(r, w->descriptions, w->n_descriptions, &out->descriptions));
     YZ_TRY(yzi_read_optional(w->has_owner, w->owner, YZ_LABEL_MAX, yzi_check_text, &out->owner));
     YZ_TRY(yzi_check_range(w->sharing, SHARING_UNCONDITIONAL, SHARING_WITHHELD));
     out->sharing = (enum sharing)w->sharing;
@@ -79,7 +46,10 @@ static int read_catalogue_entry(struct record_reader *r, const Yizhan__Wire__Cat
     YZ_ENSURE(out->sharing != SHARING_WITHHELD || out->legal_basis.n > 0, YZ_EMALFORMED);
     YZ_TRY(yzi_read_optional(w->has_update_cycle, w->update_cycle, YZ_LABEL_MAX, yzi_check_text,
                              &out->update_cycle));
-    return read_elements(r, w, out);
+    struct bag fields = {.arena = &r->scratch};
+    YZ_TRY(yzi_read_elements(r, w->elements, w->n_elements, &fields, &out->elements,
+                             &out->elements_n));
+    return yzi_bag_close(&fields);
 }
 
 static int read_catalogue(struct record_reader *r, const Yizhan__Wire__Offer *w,
@@ -95,17 +65,17 @@ static int read_catalogue(struct record_reader *r, const Yizhan__Wire__Offer *w,
     return yzi_bag_close(data_sets);
 }
 
-static int wire_elements(struct arena *a, const struct catalogue_entry *in,
-                         Yizhan__Wire__CatalogueEntry *w)
+int yzi_wire_elements(struct arena *a, const struct data_element *in, size_t n, size_t *out_n,
+                      Yizhan__Wire__Element ***out)
 {
-    YZ_TRY(yzi_wire_list(a, &yizhan__wire__element__descriptor, in->elements_n, &w->elements));
-    w->n_elements = in->elements_n;
-    for (size_t i = 0; i < in->elements_n; i++) {
-        w->elements[i]->field = yzi_bin(in->elements[i].field);
-        w->elements[i]->element = yzi_bin(in->elements[i].element);
-        w->elements[i]->type = in->elements[i].type;
-        w->elements[i]->classification = in->elements[i].classification;
+    YZ_TRY(yzi_wire_list(a, &yizhan__wire__element__descriptor, n, out));
+    for (size_t i = 0; i < n; i++) {
+        (*out)[i]->field = yzi_bin(in[i].field);
+        (*out)[i]->element = yzi_bin(in[i].element);
+        (*out)[i]->type = in[i].type;
+        (*out)[i]->classification = in[i].classification;
     }
+    *out_n = n;
     return 0;
 }
 
@@ -118,8 +88,8 @@ static int wire_catalogue(struct arena *a, const struct offer *in, Yizhan__Wire_
         const struct catalogue_entry *from = &in->catalogue[i];
         Yizhan__Wire__CatalogueEntry *to = w->catalogue[i];
         to->data_set = yzi_bin(from->data_set);
-        YZ_TRY(wire_texts(a, &from->titles, &to->n_titles, &to->titles));
-        YZ_TRY(wire_texts(a, &from->descriptions, &to->n_descriptions, &to->descriptions));
+        YZ_TRY(yzi_wire_texts(a, &from->titles, &to->n_titles, &to->titles));
+        YZ_TRY(yzi_wire_texts(a, &from->descriptions, &to->n_descriptions, &to->descriptions));
         to->has_owner = from->owner.n > 0;
         to->owner = yzi_bin(from->owner);
         to->sharing = from->sharing;
@@ -127,7 +97,8 @@ static int wire_catalogue(struct arena *a, const struct offer *in, Yizhan__Wire_
         to->legal_basis = yzi_bin(from->legal_basis);
         to->has_update_cycle = from->update_cycle.n > 0;
         to->update_cycle = yzi_bin(from->update_cycle);
-        YZ_TRY(wire_elements(a, from, to));
+        YZ_TRY(
+            yzi_wire_elements(a, from->elements, from->elements_n, &to->n_elements, &to->elements));
     }
     return 0;
 }
@@ -176,7 +147,7 @@ static int read_service(struct record_reader *r, const Yizhan__Wire__Service *w,
     YZ_TRY(yzi_check_range(w->mode, SERVICE_READ, SERVICE_WRITE));
     out->mode = (enum service_mode)w->mode;
     YZ_TRY(read_adapters(r, w, member, &out->adapters));
-    YZ_TRY(read_texts(r, w->descriptions, w->n_descriptions, &out->descriptions));
+    YZ_TRY(yzi_read_texts(r, w->descriptions, w->n_descriptions, &out->descriptions));
     YZ_TRY(yzi_read_optional(w->has_data_set, w->data_set, YZ_SEGMENT_MAX, yzi_check_segment,
                              &out->data_set));
     YZ_ENSURE(out->data_set.n == 0 || yzi_bag_has(data_sets, out->data_set), YZ_EMALFORMED);
@@ -210,7 +181,7 @@ static int wire_services(struct arena *a, const struct offer *in, Yizhan__Wire__
         to->version = yzi_bin(from->version);
         to->mode = from->mode;
         YZ_TRY(yzi_wire_names(a, &from->adapters, &to->n_adapters, &to->adapters));
-        YZ_TRY(wire_texts(a, &from->descriptions, &to->n_descriptions, &to->descriptions));
+        YZ_TRY(yzi_wire_texts(a, &from->descriptions, &to->n_descriptions, &to->descriptions));
         to->has_data_set = from->data_set.n > 0;
         to->data_set = yzi_bin(from->data_set);
     }
@@ -219,13 +190,27 @@ static int wire_services(struct arena *a, const struct offer *in, Yizhan__Wire__
 
 /* -- grants -- */
 
-static int read_grant(const Yizhan__Wire__CoarseGrant *w, yz_subsystem_id owner,
+/* To whom: one subsystem, or a version of a group that is here. */
+static int read_grantee(const Yizhan__Wire__CoarseGrant *w, const struct offer *offer,
+                        struct coarse_grant *out)
+{
+    YZ_ENSURE(w->has_consumer != w->has_group_code, YZ_EMALFORMED);
+    YZ_ENSURE(w->has_group_version == w->has_group_code, YZ_EMALFORMED);
+    if (w->has_consumer) {
+        YZ_TRY(yzi_subsystem_id_parse(yzi_view(w->consumer), &out->consumer));
+        return yzi_check_instance(out->consumer.v, yzi_id_instance(offer->subsystem.v));
+    }
+    out->group_code = yzi_view(w->group_code);
+    out->group_version = w->group_version;
+    return yzi_offer_group(offer, out->group_code, out->group_version) ? 0 : YZ_EMALFORMED;
+}
+
+static int read_grant(const Yizhan__Wire__CoarseGrant *w, const struct offer *offer,
                       const struct bag *services, struct coarse_grant *out)
 {
     out->id = yzi_view(w->id);
     YZ_TRY(yzi_check_word(out->id, YZ_NAME_MAX));
-    YZ_TRY(yzi_subsystem_id_parse(yzi_view(w->consumer), &out->consumer));
-    YZ_TRY(yzi_check_instance(out->consumer.v, yzi_id_instance(owner.v)));
+    YZ_TRY(read_grantee(w, offer, out));
     out->service = yzi_view(w->service);
     YZ_ENSURE(yzi_bag_has(services, out->service), YZ_EMALFORMED);
     YZ_TRY(yzi_check_times(w->not_before, w->not_after));
@@ -243,7 +228,7 @@ static int read_grants(struct record_reader *r, const Yizhan__Wire__Offer *w,
     YZ_TRY(yzi_check_count(w->n_grants, 0, YZ_GRANTS_MAX));
     YZ_TRY(yzi_arena_new(r->keep, w->n_grants, sizeof *out->grants, &out->grants));
     for (size_t i = 0; i < w->n_grants; i++) {
-        YZ_TRY(read_grant(w->grants[i], out->subsystem, services, &out->grants[i]));
+        YZ_TRY(read_grant(w->grants[i], out, services, &out->grants[i]));
         YZ_TRY(yzi_bag_add(&ids, out->grants[i].id));
     }
     out->grants_n = w->n_grants;
@@ -258,7 +243,11 @@ static int wire_grants(struct arena *a, const struct offer *in, Yizhan__Wire__Of
         const struct coarse_grant *from = &in->grants[i];
         Yizhan__Wire__CoarseGrant *to = w->grants[i];
         to->id = yzi_bin(from->id);
+        to->has_consumer = from->consumer.v.n > 0;
         to->consumer = yzi_bin(from->consumer.v);
+        to->has_group_code = to->has_group_version = from->group_code.n > 0;
+        to->group_code = yzi_bin(from->group_code);
+        to->group_version = from->group_version;
         to->service = yzi_bin(from->service);
         to->not_before = from->not_before;
         to->not_after = from->not_after;
@@ -279,6 +268,7 @@ static int read_offer(struct record_reader *r, const Yizhan__Wire__Offer *w, str
     out->issued_at = w->issued_at;
     YZ_TRY(read_catalogue(r, w, &data_sets, out));
     YZ_TRY(read_services(r, w, &data_sets, &services, out));
+    YZ_TRY(yzi_read_groups(r, w, out));
     YZ_TRY(read_grants(r, w, &services, out));
     return yzi_read_digest(w->terms_digest, &out->terms_digest);
 }
@@ -304,6 +294,7 @@ int yzi_offer_write(const struct offer *in, yz_buf *out)
     w.issued_at = in->issued_at;
     YZ_TRY(wire_services(&a, in, &w));
     YZ_TRY(wire_catalogue(&a, in, &w));
+    YZ_TRY(yzi_wire_groups(&a, in, &w));
     YZ_TRY(wire_grants(&a, in, &w));
     w.terms_digest = yzi_bin(yzi_bytes_digest(&in->terms_digest));
     return yzi_record_pack(RECORD_OFFER, &w.base, out);

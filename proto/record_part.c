@@ -225,6 +225,24 @@ int yzi_read_names(struct record_reader *r, const ProtobufCBinaryData *v, size_t
     return 0;
 }
 
+int yzi_read_texts(struct record_reader *r, Yizhan__Wire__Text *const *v, size_t n,
+                   struct text_list *out)
+{
+    struct bag languages = {.arena = &r->scratch};
+    YZ_TRY(yzi_check_count(n, 0, YZ_LANGUAGES_MAX));
+    YZ_TRY(yzi_arena_new(r->keep, n, sizeof *out->items, &out->items));
+    for (size_t i = 0; i < n; i++) {
+        struct text_entry *to = &out->items[i];
+        to->language = yzi_view(v[i]->language);
+        to->text = yzi_view(v[i]->text);
+        YZ_TRY(yzi_check_language(to->language, YZ_LANGUAGE_MAX));
+        YZ_TRY(yzi_check_lines(to->text, YZ_TEXT_MAX));
+        YZ_TRY(yzi_bag_add(&languages, to->language));
+    }
+    out->n = n;
+    return yzi_bag_close(&languages);
+}
+
 /* -- writing -- */
 
 void yzi_record_writer_init(struct arena *scratch)
@@ -267,6 +285,18 @@ int yzi_wire_names(struct arena *scratch, const struct name_list *in, size_t *ou
     YZ_TRY(yzi_arena_new(scratch, in->n, sizeof **out, out));
     for (size_t i = 0; i < in->n; i++) {
         (*out)[i] = yzi_bin(in->items[i]);
+    }
+    *out_n = in->n;
+    return 0;
+}
+
+int yzi_wire_texts(struct arena *a, const struct text_list *in, size_t *out_n,
+                   Yizhan__Wire__Text ***out)
+{
+    YZ_TRY(yzi_wire_list(a, &yizhan__wire__text__descriptor, in->n, out));
+    for (size_t i = 0; i < in->n; i++) {
+        (*out)[i]->language = yzi_bin(in->items[i].language);
+        (*out)[i]->text = yzi_bin(in->items[i].text);
     }
     *out_n = in->n;
     return 0;

@@ -65,6 +65,18 @@ YZ_MUST_USE int yzi_read_names(struct record_reader *r, const ProtobufCBinaryDat
                                size_t max_n, int (*check)(yz_bytes, size_t), size_t max_bytes,
                                struct name_list *out);
 
+/* Up to YZ_LANGUAGES_MAX texts, each in a language of its own. */
+YZ_MUST_USE int yzi_read_texts(struct record_reader *r, Yizhan__Wire__Text *const *v, size_t n,
+                               struct text_list *out);
+/* Up to YZ_QUERY_FIELDS_MAX elements of distinct fields, each field also put into `fields`, which
+ * the caller closes. */
+YZ_MUST_USE int yzi_read_elements(struct record_reader *r, Yizhan__Wire__Element *const *v,
+                                  size_t n, struct bag *fields, struct data_element **out,
+                                  size_t *out_n);
+/* The groups of an offer of that subsystem, and whom each is for. */
+YZ_MUST_USE int yzi_read_groups(struct record_reader *r, const Yizhan__Wire__Offer *w,
+                                struct offer *out);
+
 /* The body of a record of that kind is one its parser accepts. */
 YZ_MUST_USE int yzi_record_body_check(enum record_kind kind, yz_bytes body);
 
@@ -77,6 +89,12 @@ YZ_MUST_USE int yzi_wire_keys(struct arena *scratch, const struct key_list *in, 
                               Yizhan__Wire__Validity ***out);
 YZ_MUST_USE int yzi_wire_names(struct arena *scratch, const struct name_list *in, size_t *out_n,
                                ProtobufCBinaryData **out);
+YZ_MUST_USE int yzi_wire_texts(struct arena *scratch, const struct text_list *in, size_t *out_n,
+                               Yizhan__Wire__Text ***out);
+YZ_MUST_USE int yzi_wire_elements(struct arena *scratch, const struct data_element *in, size_t n,
+                                  size_t *out_n, Yizhan__Wire__Element ***out);
+YZ_MUST_USE int yzi_wire_groups(struct arena *scratch, const struct offer *in,
+                                Yizhan__Wire__Offer *w);
 /* Pack, read back, append. YZ_EINVAL when the parser would refuse it (out is unchanged),
  * YZ_ETOOBIG, YZ_ELIMIT (out is full), YZ_ENOMEM. */
 YZ_MUST_USE int yzi_record_pack(enum record_kind kind, const ProtobufCMessage *message,

@@ -201,6 +201,42 @@ static int read_grant(struct record_reader *r, const Yizhan__Wire__FineGrant *w,
     return 0;
 }
 
+/* -- what the catalogue does not say -- */
+
+static int read_unlisted(struct record_reader *r, const Yizhan__Wire__Terms *w, struct terms *out)
+{
+    struct bag data_sets = {.arena = &r->scratch};
+    YZ_TRY(yzi_check_count(w->n_unlisted, 0, YZ_CATALOGUE_MAX));
+    YZ_TRY(yzi_arena_new(r->keep, w->n_unlisted, sizeof *out->unlisted, &out->unlisted));
+    for (size_t i = 0; i < w->n_unlisted; i++) {
+        const Yizhan__Wire__Unlisted *from = w->unlisted[i];
+        struct unlisted_fields *to = &out->unlisted[i];
+        struct bag fields = {.arena = &r->scratch};
+        to->data_set = yzi_view(from->data_set);
+        YZ_TRY(yzi_segment_check(to->data_set));
+        YZ_TRY(yzi_bag_add(&data_sets, to->data_set));
+        YZ_ENSURE(from->n_elements > 0, YZ_EMALFORMED);
+        YZ_TRY(yzi_read_elements(r, from->elements, from->n_elements, &fields, &to->elements,
+                                 &to->elements_n));
+        YZ_TRY(yzi_bag_close(&fields));
+    }
+    out->unlisted_n = w->n_unlisted;
+    return yzi_bag_close(&data_sets);
+}
+
+static int wire_unlisted(struct arena *a, const struct terms *in, Yizhan__Wire__Terms *w)
+{
+    YZ_TRY(yzi_wire_list(a, &yizhan__wire__unlisted__descriptor, in->unlisted_n, &w->unlisted));
+    w->n_unlisted = in->unlisted_n;
+    for (size_t i = 0; i < in->unlisted_n; i++) {
+        const struct unlisted_fields *from = &in->unlisted[i];
+        w->unlisted[i]->data_set = yzi_bin(from->data_set);
+        YZ_TRY(yzi_wire_elements(a, from->elements, from->elements_n, &w->unlisted[i]->n_elements,
+                                 &w->unlisted[i]->elements));
+    }
+    return 0;
+}
+
 int yzi_terms_parse(yz_bytes body, struct arena *a, struct terms *out)
 {
     YZ_AUTO(yzi_record_reader_fini) struct record_reader r = {0};
@@ -219,6 +255,7 @@ int yzi_terms_parse(yz_bytes body, struct arena *a, struct terms *out)
     }
     parsed.grants_n = w->n_grants;
     YZ_TRY(yzi_bag_close(&ids));
+    YZ_TRY(read_unlisted(&r, w, &parsed));
     *out = parsed;
     return 0;
 }
@@ -250,5 +287,6 @@ int yzi_terms_write(const struct terms *in, yz_buf *out)
     for (size_t i = 0; i < in->grants_n; i++) {
         YZ_TRY(wire_grant(&a, &in->grants[i], w.grants[i]));
     }
+    YZ_TRY(wire_unlisted(&a, in, &w));
     return yzi_record_pack(RECORD_TERMS, &w.base, out);
 }

@@ -201,7 +201,7 @@ static const struct fine_grant *fine_of(const struct offer *offer, const struct 
 static bool is_for(const struct offer *offer, const struct coarse_grant *g,
                    const struct access_question *q)
 {
-    return yzi_bytes_eq(g->consumer.v, q->consumer.v) &&
+    return yzi_offer_grant_is_for(offer, g, q->consumer) &&
            yzi_bytes_eq(yzi_service_subsystem(q->service).v, offer->subsystem.v) &&
            yzi_bytes_eq(g->service, yzi_service_local(q->service));
 }

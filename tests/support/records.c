@@ -199,6 +199,19 @@ static struct coarse_grant grants[] = {
      .not_after = SAMPLE_TIME + 31536000000,
      .strict = true},
     {.id = LIT("tax"), .consumer = {LIT("CN/GOV/TAX/desk")}, .service = LIT("register/v2")},
+    {.id = LIT("cities"),
+     .group_code = LIT("cities"),
+     .group_version = 2,
+     .service = LIT("marriage/v1")},
+};
+static struct consumer_group groups[] = {
+    {.code = LIT("cities"),
+     .version = 2,
+     .members = NAMES(LIT("CN/GOV/BJ/desk"), LIT("CN/GOV/SH/desk"), LIT("CN/GOV/TJ/desk"))},
+    {.code = LIT("cities"),
+     .version = 4,
+     .members = NAMES(LIT("CN/GOV/BJ/desk"), LIT("CN/GOV/CQ/desk"), LIT("CN/GOV/SH/desk"))},
+    {.code = LIT("courts"), .version = 1},
 };
 const struct offer sample_offer = {
     .subsystem = {LIT("CN/GOV/MCA/civil")},
@@ -210,6 +223,8 @@ const struct offer sample_offer = {
     .catalogue_n = COUNT(catalogue),
     .grants = grants,
     .grants_n = COUNT(grants),
+    .groups = groups,
+    .groups_n = COUNT(groups),
     .terms_digest = {KEY(0xd1)},
 };
 
@@ -250,11 +265,34 @@ static struct fine_grant fine_grants[] = {
                    1u << QUERY_DELETE,
      .writable = NAMES(LIT("status"), LIT("since"))},
 };
+static struct data_element unlisted_elements[] = {
+    {LIT("informant"), LIT("informant-name"), FIELD_TEXT, CLASS_SECRET},
+};
+static struct unlisted_fields unlisted[] = {
+    {.data_set = LIT("marriages"),
+     .elements = unlisted_elements,
+     .elements_n = COUNT(unlisted_elements)},
+};
 const struct terms sample_terms = {
     .subsystem = {LIT("CN/GOV/MCA/civil")},
     .version = 9,
     .grants = fine_grants,
     .grants_n = COUNT(fine_grants),
+    .unlisted = unlisted,
+    .unlisted_n = COUNT(unlisted),
+};
+
+static struct purpose_entry purposes[] = {
+    {.code = LIT("house-loan"), .titles = TEXTS({LIT("en"), LIT("Loan for a house")})},
+    {.code = LIT("house-transfer"),
+     .titles = TEXTS({LIT("en"), LIT("Transfer of a title")}, {LIT("zh"), LIT("房屋产权登记")}),
+     .legal_basis = LIT("Real Estate Registration Regulations, article 14")},
+};
+const struct purpose_list sample_purposes = {
+    .instance = LIT("CN"),
+    .issued_at = SAMPLE_TIME + 6,
+    .purposes = purposes,
+    .purposes_n = COUNT(purposes),
 };
 
 /* -- by kind -- */
@@ -284,6 +322,8 @@ int yz_record_sample(enum record_kind kind, yz_buf *out)
         return yzi_terms_write(&sample_terms, out);
     case RECORD_NODE_REQUEST:
         return yzi_node_request_write(&sample_request, out);
+    case RECORD_PURPOSES:
+        return yzi_purpose_list_write(&sample_purposes, out);
     }
     return YZ_EINVAL;
 }
@@ -316,6 +356,7 @@ const ProtobufCMessageDescriptor *yz_record_type(enum record_kind kind)
         [RECORD_OFFER] = &yizhan__wire__offer__descriptor,
         [RECORD_TERMS] = &yizhan__wire__terms__descriptor,
         [RECORD_NODE_REQUEST] = &yizhan__wire__node_request__descriptor,
+        [RECORD_PURPOSES] = &yizhan__wire__purpose_list__descriptor,
     };
     return types[kind];
 }
@@ -354,6 +395,8 @@ int yz_record_rewrite(enum record_kind kind, yz_bytes body, yz_buf *out)
         REWRITE(terms, yzi_terms);
     case RECORD_NODE_REQUEST:
         REWRITE(node_request, yzi_node_request);
+    case RECORD_PURPOSES:
+        REWRITE(purpose_list, yzi_purpose_list);
     }
     return YZ_EINVAL;
 }
@@ -423,5 +466,17 @@ void yz_record_repeat(void *list, size_t *list_n, size_t n)
         at[i] = **to;
     }
     *to = at;
+    *list_n = n;
+}
+
+void yz_record_repeat_bytes(ProtobufCBinaryData **list, size_t *list_n, ProtobufCBinaryData item,
+                            size_t n)
+{
+    static ProtobufCBinaryData many[8192];
+    YZ_ASSERT(n <= 8192);
+    for (size_t i = 0; i < n; i++) {
+        many[i] = item;
+    }
+    *list = many;
     *list_n = n;
 }

@@ -33,9 +33,10 @@ extern const struct announcement sample_announcement;
 extern const struct offer sample_offer;
 extern const struct terms sample_terms;
 extern const struct node_request sample_request;
+extern const struct purpose_list sample_purposes;
 
 #define KIND_FIRST RECORD_ROOT
-#define KIND_LAST RECORD_NODE_REQUEST
+#define KIND_LAST RECORD_PURPOSES
 
 /* The sample's body, appended. */
 YZ_MUST_USE int yz_record_sample(enum record_kind kind, yz_buf *out);
@@ -72,5 +73,8 @@ void assert_view(yz_bytes got, const char *want);
 void yz_record_refuses(enum record_kind kind, const struct record_fault *faults, size_t n);
 /* A list of n times its first item in place of a generated struct's list; freed by nobody. */
 void yz_record_repeat(void *list /* T *** */, size_t *list_n, size_t n);
+/* A list of n times this value in place of a list of bytes; freed by nobody. */
+void yz_record_repeat_bytes(ProtobufCBinaryData **list, size_t *list_n, ProtobufCBinaryData item,
+                            size_t n);
 
 #endif

@@ -606,6 +606,23 @@ static void renew_root(struct world *w)
     w->root_changed = false;
 }
 
+void yz_world_put_purposes(const char *instance, const char *const *codes, yz_buf *out)
+{
+    struct text_entry title = {yzi_bytes_str("en"), yzi_bytes_str("A purpose")};
+    struct purpose_entry purposes[LIST_MAX];
+    struct purpose_list l = {
+        .instance = yzi_bytes_str(instance), .issued_at = WORLD_TIME, .purposes = purposes};
+    for (; codes[l.purposes_n]; l.purposes_n++) {
+        YZ_ASSERT(l.purposes_n < LIST_MAX);
+        purposes[l.purposes_n] = (struct purpose_entry){.code = yzi_bytes_str(codes[l.purposes_n]),
+                                                        .titles = {&title, 1}};
+    }
+    YZ_AUTO(yzi_buf_fini) yz_buf body;
+    yz_world_buf(&body);
+    OK(yzi_purpose_list_write(&l, &body));
+    sign(RECORD_PURPOSES, &body, NULL, 0, out);
+}
+
 static void collect(struct world *w)
 {
     free_records(w);
@@ -623,6 +640,9 @@ static void collect(struct world *w)
         if (!b->gone) {
             put_broker(b, next_record(w));
         }
+    }
+    if (w->purposes) {
+        yz_world_put_purposes(w->instance, w->purposes, next_record(w));
     }
 }
 

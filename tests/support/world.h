@@ -65,8 +65,9 @@ struct world {
     struct key_pair roots[WORLD_KEYS], operators[WORLD_KEYS], freshness;
     unsigned root_threshold, operator_threshold; /* 2, 2 */
     uint64_t root_version, version;
-    bool offers_write; /* services offered from now on are declared `write` */
-    bool root_changed; /* the next publication has a newer root statement */
+    bool offers_write;           /* services offered from now on are declared `write` */
+    const char *const *purposes; /* the instance's codes, ascending, to NULL; NULL: no list */
+    bool root_changed;           /* the next publication has a newer root statement */
     struct world_node *brokers;
     struct world_member *members;
     struct world_revocation *revocations;
@@ -97,6 +98,9 @@ struct world_member *yz_world_member(struct world *w, const char *id); /* the sa
 void yz_world_revoke_node(struct world *w, const char *id, uint64_t at);
 void yz_world_revoke_member(struct world *w, const char *id, uint64_t at);
 void yz_world_revoke_key(struct world *w, const uint8_t key[32], uint64_t at);
+
+/* Its purpose list is these codes, each with a title. */
+void yz_world_put_purposes(const char *instance, const char *const *codes, yz_buf *out);
 
 /* -- what is signed -- all appended to an initialised buffer */
 void yz_world_buf(yz_buf *b); /* initialise with room for anything */

@@ -102,8 +102,14 @@ KINDS = [
              message((1, "adoptions"), (5, 3), (6, "Civil Code 1110"))]),
         (6, [message((1, "housing-2025"), (2, "CN/GOV/HOUSING/registry"), (3, "marriage/v1"),
                      (4, TIME), (5, TIME + 31536000000), (6, 1)),
-             message((1, "tax"), (2, "CN/GOV/TAX/desk"), (3, "register/v2"), (4, 0), (5, 0))]),
-        (7, key(0xD1)))),
+             message((1, "tax"), (2, "CN/GOV/TAX/desk"), (3, "register/v2"), (4, 0), (5, 0)),
+             message((1, "cities"), (3, "marriage/v1"), (4, 0), (5, 0), (7, "cities"), (8, 2))]),
+        (7, key(0xD1)),
+        (8, [message((1, "cities"), (2, 2),
+                     (3, ["CN/GOV/BJ/desk", "CN/GOV/SH/desk", "CN/GOV/TJ/desk"])),
+             message((1, "cities"), (2, 4),
+                     (3, ["CN/GOV/BJ/desk", "CN/GOV/CQ/desk", "CN/GOV/SH/desk"])),
+             message((1, "courts"), (2, 1))]))),
     ("terms", message(
         (1, SUBSYSTEM), (2, 9),
         (3, [message((1, "housing-2025"), (2, [1, 4]),
@@ -114,10 +120,17 @@ KINDS = [
                      (7, [message((1, "is-married"), (2, "status"), (3, 1), (4, ["married"])),
                           message((1, "born-before"), (2, "born"), (3, 7), (5, "year"), (6, 3))]),
                      (8, ["house-transfer", "house-loan"]), (9, 5000)),
-             message((1, "tax"), (2, [2, 3, 5, 6, 7]), (10, ["status", "since"]))]))),
+             message((1, "tax"), (2, [2, 3, 5, 6, 7]), (10, ["status", "since"]))]),
+        (5, [message((1, "marriages"), (2, [element("informant", "informant-name", 1, 4)]))]))),
     ("node-request", message(
         (1, "CN/@b1"), (2, 1), (3, key(0x33)), (4, key(0x31)), (5, key(0x34)),
         (6, ["tcp://127.0.0.1:7100", "tcp://b1.example.gov.cn:7100"]), (8, TIME + 3))),
+    ("purposes", message(
+        (1, "CN"), (2, TIME + 6),
+        (3, [message((1, "house-loan"), (2, [text("en", "Loan for a house")])),
+             message((1, "house-transfer"),
+                     (2, [text("en", "Transfer of a title"), text("zh", "房屋产权登记")]),
+                     (3, "Real Estate Registration Regulations, article 14"))]))),
 ]
 
 

@@ -30,6 +30,8 @@ static const char yaml[] = "dataset: marriages\n"
 struct world {
     struct dataset *d;
     struct coarse_grant coarse[2];
+    yz_bytes members[2];
+    struct consumer_group group;
     struct fine_grant fine[2];
     struct grant_field readable[2][3];
     yz_bytes filterable[1], sortable[1], purposes[2], writable[2];
@@ -175,6 +177,28 @@ CHANGE(count_unreadable, w->query.operation = QUERY_COUNT; w->fine[0].readable_n
 CHANGE(grant_of_a_field_we_do_not_have, w->readable[0][2].name = yzi_bytes_str("gone");
        w->fine[0].readable_n = 3;)
 
+/* The first grant is a group's instead: of version 3, whose consumers are members[0..n). */
+static void give_group(struct world *w, uint64_t version, size_t n)
+{
+    w->members[0] = yzi_bytes_str("CN/GOV/MHU/window");
+    w->members[1] = yzi_bytes_str("CN/GOV/MHU/wing");
+    w->group = (struct consumer_group){.code = yzi_bytes_str("houses"),
+                                       .version = 3,
+                                       .members = {w->members, 2},
+                                       .consumers = {w->members, n}};
+    w->offer.groups = &w->group;
+    w->offer.groups_n = 1;
+    w->coarse[0].consumer.v = (yz_bytes){0};
+    w->coarse[0].group_code = yzi_bytes_str("houses");
+    w->coarse[0].group_version = version;
+}
+CHANGE(in_group, give_group(w, 3, 1);)
+CHANGE(left_group, give_group(w, 3, 0);)
+CHANGE(not_in_group, give_group(w, 3, 2);
+       w->question.consumer.v = yzi_bytes_str("CN/GOV/MHU/windows");)
+CHANGE(group_of_another_version, give_group(w, 2, 1);)
+CHANGE(group_unknown, give_group(w, 3, 1); w->offer.groups_n = 0;)
+
 CHANGE(no_grants, w->offer.grants_n = 0;)
 CHANGE(other_consumer, w->question.consumer.v = yzi_bytes_str("CN/GOV/MHU/windows");)
 CHANGE(other_service, w->question.service.v = yzi_bytes_str("CN/GOV/MCA/civil/birth/v1");)
@@ -259,6 +283,11 @@ static const struct grant_case cases[] = {
     {"a granted field that does not exist", grant_of_a_field_we_do_not_have, NULL, NULL, NULL,
      false},
 
+    {"a member of a group", in_group, NULL, NULL, NULL, false},
+    {"who left the group", left_group, "no-grant", NULL, "", false},
+    {"who is not in the group", not_in_group, "no-grant", NULL, "", false},
+    {"a group of another version", group_of_another_version, "no-grant", NULL, "", false},
+    {"a group the offer does not have", group_unknown, "no-grant", NULL, "", false},
     {"an offer without grants", no_grants, "no-grant", NULL, "", false},
     {"another consumer", other_consumer, "no-grant", NULL, "", false},
     {"another service", other_service, "no-grant", NULL, "", false},

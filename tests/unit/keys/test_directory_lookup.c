@@ -258,6 +258,90 @@ static void test_validity__a_revoked_member_key_takes_its_set_with_it(void **sta
     assert_int_equal(find(w->directory, "CN/GOV/HB/@w1", NOW + 5), 0);
 }
 
+/* -- purposes -- */
+
+static const char *const codes[] = {"house-loan", "house-transfer", NULL};
+
+static bool known(const struct directory *d, const char *code)
+{
+    return yzi_directory_purpose_known(d, yzi_bytes_str(code));
+}
+
+static void test_purposes__are_known_when_the_instance_lists_them(void **state)
+{
+    (void)state;
+    assert_null(yzi_directory_purposes(w->directory));
+    assert_true(known(w->directory, "anything"));
+    assert_null(yzi_directory_purpose(w->directory, yzi_bytes_str("anything")));
+    w->purposes = codes;
+    yz_world_publish(w);
+    const struct directory *d = w->directory;
+    assert_int_equal(yzi_directory_purposes(d)->purposes_n, 2);
+    assert_true(known(d, "house-loan"));
+    assert_true(known(d, "house-transfer"));
+    assert_true(known(d, "")); /* no purpose is for the grants to judge */
+    assert_false(known(d, "house"));
+    assert_false(known(d, "house-loans"));
+    assert_false(known(d, "anything"));
+    assert_int_equal(yzi_directory_purpose(d, yzi_bytes_str("house-loan"))->titles.n, 1);
+    struct directory_proof proof;
+    assert_int_equal(yzi_directory_prove(d, RECORD_PURPOSES, (yz_bytes){0}, &proof), 0);
+    assert_int_equal(proof.index, proof.size - 1);
+    w->purposes = codes + 2; /* a list of none: no purpose will do */
+    yz_world_publish(w);
+    assert_false(known(w->directory, "house-loan"));
+    assert_true(known(w->directory, ""));
+}
+
+static int count_kinds(void *ctx, const struct record *r)
+{
+    ((unsigned *)ctx)[r->kind]++;
+    return r->kind == RECORD_PURPOSES ? 1 : 0;
+}
+
+/* A newer member set lying over the directory comes before what ends it. */
+static void test_purposes__are_visited_last(void **state)
+{
+    (void)state;
+    unsigned n[16] = {0};
+    w->purposes = codes;
+    yz_world_publish(w);
+    struct world_member *mca = yz_world_member(w, "CN/GOV/MCA");
+    YZ_AUTO(yzi_buf_fini) yz_buf set;
+    yz_world_buf(&set);
+    yz_world_add_subsystem(mca, "later");
+    yz_world_put_set(mca, &set);
+    const struct directory *d;
+    assert_int_equal(yzi_directory_overlay(w->directory, yzi_bytes_buf(&set), NOW, &d, &last), 0);
+    assert_int_equal(yzi_directory_each(d, count_kinds, n), 1);
+    assert_int_equal(n[RECORD_PURPOSES], 1);
+    assert_int_equal(n[RECORD_MEMBER], n[RECORD_MEMBER_SET]);
+    assert_true(known(d, "house-loan"));
+    assert_false(known(d, "nix"));
+    yzi_directory_unref(d);
+}
+
+static void test_purposes__are_one_list_of_this_instance(void **state)
+{
+    (void)state;
+    yz_buf lists[2];
+    for (int i = 0; i < 2; i++) {
+        yz_world_buf(&lists[i]);
+    }
+    yz_world_put_purposes("CN", codes, &lists[0]);
+    yz_world_put_purposes("CN", codes + 1, &lists[1]);
+    yz_bytes both[] = {yzi_bytes_buf(&lists[0]), yzi_bytes_buf(&lists[1])};
+    assert_int_equal(assemble_refuses(both, 2), YZ_EINVAL);
+    assert_says("two purposes records");
+    yzi_buf_clear(&lists[0]);
+    yz_world_put_purposes("EE", codes, &lists[0]);
+    both[0] = yzi_bytes_buf(&lists[0]);
+    assert_int_equal(assemble_refuses(both, 1), YZ_EINVAL);
+    assert_says("instance EE");
+    yzi_buf_fini(&lists[0]);
+    yzi_buf_fini(&lists[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +351,9 @@ int main(void)
         T(test_directory__says_who_speaks_for_and_owns_a_subsystem),
         T(test_directory__lists_brokers_that_both_root_and_operator_list),
         T(test_directory__proves_single_records),
+        T(test_purposes__are_known_when_the_instance_lists_them),
+        T(test_purposes__are_visited_last),
+        T(test_purposes__are_one_list_of_this_instance),
         T(test_revocation__counts_from_its_time_in_every_look_up),
         T(test_validity__of_node_keys_is_asked_at_look_up),
         T(test_validity__of_a_member_key_silences_its_member_only),

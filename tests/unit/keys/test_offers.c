@@ -330,6 +330,9 @@ static void test_decision__is_no_by_default(void **state)
                   "no-such-service");
 }
 
+static struct consumer_group groups[3]; /* of the offer, if groups_n */
+static size_t groups_n;
+
 /* An offer of the marriage and divorce services with these grants to the world's consumer. */
 static void offer_with(const struct coarse_grant *grants, size_t n, uint64_t version)
 {
@@ -354,7 +357,9 @@ static void offer_with(const struct coarse_grant *grants, size_t n, uint64_t ver
                       .services = services,
                       .services_n = 3,
                       .grants = (struct coarse_grant *)grants,
-                      .grants_n = n};
+                      .grants_n = n,
+                      .groups = groups,
+                      .groups_n = groups_n};
     o.terms_digest.b[0] = 1;
     YZ_AUTO(yzi_buf_fini) yz_buf record;
     yz_world_buf(&record);
@@ -416,6 +421,46 @@ static void test_decision__of_several_grants_any_allows_and_any_is_strict(void *
     assert_denied(decide(WORLD_CONSUMER, CIVIL "/birth/v1", NOW), OUTCOME_DENIED, "no-grant");
 }
 
+static struct coarse_grant group_grant(const char *id, const char *code, uint64_t version,
+                                       const char *to, bool strict)
+{
+    struct coarse_grant g = grant(id, to, 0, 0, strict);
+    g.consumer.v = (yz_bytes){0};
+    g.group_code = yzi_bytes_str(code);
+    g.group_version = version;
+    return g;
+}
+
+static void test_decision__of_a_grant_to_a_group_is_for_the_members_it_is_pinned_to(void **state)
+{
+    (void)state;
+    yz_bytes one[] = {yzi_bytes_str("CN/GOV/HB/attic"), yzi_bytes_str(WORLD_CONSUMER)};
+    yz_bytes two[] = {yzi_bytes_str("CN/GOV/HB/tax"), yzi_bytes_str(WORLD_CONSUMER)};
+    groups[0] =
+        (struct consumer_group){.code = yzi_bytes_str("houses"), .version = 1, .members = {one, 2}};
+    groups[1] =
+        (struct consumer_group){.code = yzi_bytes_str("houses"), .version = 2, .members = {two, 2}};
+    groups_n = 2;
+    const struct coarse_grant g[] = {group_grant("m", "houses", 1, "marriage/v1", false),
+                                     group_grant("d", "houses", 2, "divorce/v1", true),
+                                     grant("own", "marriage/v1", NOW + 50, 0, false)};
+    offer_with(g, 3, 1);
+    groups_n = 0;
+    assert_int_equal(decide(WORLD_CONSUMER, WORLD_SERVICE, NOW).status, 0);
+    assert_rule(decide(WORLD_CONSUMER, WORLD_SERVICE, NOW), CIVIL "@1#m");
+    assert_rule(decide(WORLD_CONSUMER, WORLD_SERVICE, NOW + 50), CIVIL "@1#own");
+    /* it joined later: nothing until the grant is pinned to that version */
+    assert_denied(decide("CN/GOV/HB/tax", WORLD_SERVICE, NOW), OUTCOME_DENIED, "no-grant");
+    assert_rule(decide("CN/GOV/HB/tax", WORLD_SERVICE, NOW), CIVIL "@1");
+    struct coarse_decision c = decide("CN/GOV/HB/tax", CIVIL "/divorce/v1", NOW);
+    assert_int_equal(c.status, 0);
+    assert_true(c.strict);
+    /* it left later: at once nothing any more */
+    assert_denied(decide("CN/GOV/HB/attic", WORLD_SERVICE, NOW), OUTCOME_DENIED, "no-grant");
+    assert_denied(decide("CN/GOV/HB/attic", CIVIL "/divorce/v1", NOW), OUTCOME_DENIED, "no-grant");
+    assert_denied(decide(WORLD_CONSUMER, CIVIL "/birth/v1", NOW), OUTCOME_DENIED, "no-grant");
+}
+
 /* The owner's key is asked for at each decision, not only when the offer came. */
 static void test_decision__counts_an_offer_only_while_its_owner_key_counts(void **state)
 {
@@ -456,6 +501,7 @@ int main(void)
         T(test_decision__is_no_by_default),
         T(test_decision__follows_the_time_of_grants),
         T(test_decision__of_several_grants_any_allows_and_any_is_strict),
+        T(test_decision__of_a_grant_to_a_group_is_for_the_members_it_is_pinned_to),
         T(test_decision__counts_an_offer_only_while_its_owner_key_counts),
         T(test_decision__counts_no_offer_of_a_revoked_member),
     };

@@ -184,7 +184,7 @@ static void test_rules__separate_everything_that_is_signed(void **state)
         const struct sign_rule *r = yzi_sign_rule_message((enum frame_kind)kind);
         assert_int_equal(r != NULL, kind >= FRAME_REQUEST && kind <= FRAME_OUTCOME);
         r = yzi_sign_rule_record((enum record_kind)kind);
-        assert_int_equal(r != NULL, kind >= RECORD_ROOT && kind <= RECORD_NODE_REQUEST);
+        assert_int_equal(r != NULL, kind >= RECORD_ROOT && kind <= RECORD_PURPOSES);
     }
     assert_string_equal(yzi_signer_text((enum signer)99), "?");
 }

@@ -89,7 +89,7 @@ static void test_record__refuses_a_foreign_frame(void **state)
         int want;
     } cases[] = {
         {0, 'y', YZ_EMALFORMED}, {1, 'Z', YZ_EMALFORMED}, {2, 0, YZ_EVERSION},
-        {2, 2, YZ_EVERSION},     {3, 0, YZ_EMALFORMED},   {3, 12, YZ_EMALFORMED},
+        {2, 2, YZ_EVERSION},     {3, 0, YZ_EMALFORMED},   {3, KIND_LAST + 1, YZ_EMALFORMED},
         {3, 255, YZ_EMALFORMED}, {4, 1, YZ_ETOOBIG},      {5, 4, YZ_ETOOBIG},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -157,8 +157,9 @@ static void test_record__writes_nothing_beyond_the_limits(void **state)
     yzi_buf_init(&out, 13);
     assert_int_equal(yzi_record_write(RECORD_OFFER, yzi_bytes(big, 4), NULL, 0, &out), YZ_ELIMIT);
     assert_int_equal(out.n, 0);
-    assert_int_equal(yzi_record_write((enum record_kind)12, yzi_bytes(big, 1), NULL, 0, &out),
-                     YZ_EINVAL);
+    assert_int_equal(
+        yzi_record_write((enum record_kind)(KIND_LAST + 1), yzi_bytes(big, 1), NULL, 0, &out),
+        YZ_EINVAL);
     free(big);
 }
 
@@ -193,8 +194,9 @@ static void test_record__names_its_kinds(void **state)
     assert_string_equal(yzi_record_kind_name(RECORD_ROOT), "root");
     assert_string_equal(yzi_record_kind_name(RECORD_MEMBER_SET), "member-set");
     assert_string_equal(yzi_record_kind_name(RECORD_NODE_REQUEST), "node-request");
+    assert_string_equal(yzi_record_kind_name(RECORD_PURPOSES), "purposes");
     assert_string_equal(yzi_record_kind_name(0), "?");
-    assert_string_equal(yzi_record_kind_name(12), "?");
+    assert_string_equal(yzi_record_kind_name(KIND_LAST + 1), "?");
     assert_string_equal(yzi_record_kind_name(UINT32_MAX), "?");
 }
 

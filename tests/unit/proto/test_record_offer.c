@@ -37,7 +37,7 @@ static void test_offer__says_what_was_written(void **state)
     assert_view(s[0].data_set, "marriages");
     assert_int_equal(s[1].mode, SERVICE_WRITE);
     assert_int_equal(s[1].data_set.n, 0);
-    assert_int_equal(got.grants_n, 2);
+    assert_int_equal(got.grants_n, 3);
     assert_view(got.grants[0].id, "housing-2025");
     assert_view(got.grants[0].consumer.v, "CN/GOV/HOUSING/registry");
     assert_view(got.grants[0].service, "marriage/v1");
@@ -46,6 +46,89 @@ static void test_offer__says_what_was_written(void **state)
     assert_true(got.grants[0].strict);
     assert_false(got.grants[1].strict);
     assert_int_equal(got.grants[1].not_after, 0);
+    assert_int_equal(got.grants[1].group_code.n, 0);
+    assert_int_equal(got.grants[2].consumer.v.n, 0);
+    assert_view(got.grants[2].group_code, "cities");
+    assert_int_equal(got.grants[2].group_version, 2);
+}
+
+static void test_offer__has_groups_in_versions(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 1 << 20);
+    struct offer got;
+    assert_int_equal(yzi_offer_write(&sample_offer, &body), 0);
+    assert_int_equal(yzi_offer_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_int_equal(got.groups_n, 3);
+    const struct consumer_group *g = yzi_offer_group(&got, yzi_bytes_str("cities"), 2);
+    assert_ptr_equal(g, &got.groups[0]);
+    assert_int_equal(g->members.n, 3);
+    assert_view(g->members.items[2], "CN/GOV/TJ/desk");
+    assert_ptr_equal(yzi_offer_group(&got, yzi_bytes_str("cities"), 4), &got.groups[1]);
+    assert_ptr_equal(yzi_offer_group(&got, yzi_bytes_str("courts"), 1), &got.groups[2]);
+    assert_int_equal(got.groups[2].members.n, 0);
+    assert_null(yzi_offer_group(&got, yzi_bytes_str("cities"), 3));
+    assert_null(yzi_offer_group(&got, yzi_bytes_str("cities"), 5));
+    assert_null(yzi_offer_group(&got, yzi_bytes_str("citie"), 2));
+    assert_null(yzi_offer_group(&got, yzi_bytes_str("court"), 1));
+}
+
+static bool is_for(const struct offer *o, const char *code, uint64_t version, const char *consumer)
+{
+    struct coarse_grant g = {.group_code = yzi_bytes_str(code), .group_version = version};
+    return yzi_offer_grant_is_for(o, &g, (yz_subsystem_id){yzi_bytes_str(consumer)});
+}
+
+/* Pinned to version 2: Tianjin left later, Chongqing joined later. */
+static void test_group__later_versions_narrow_a_grant_and_never_widen_it(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 1 << 20);
+    struct offer got;
+    assert_int_equal(yzi_offer_write(&sample_offer, &body), 0);
+    assert_int_equal(yzi_offer_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_true(is_for(&got, "cities", 2, "CN/GOV/BJ/desk"));
+    assert_true(is_for(&got, "cities", 2, "CN/GOV/SH/desk"));
+    assert_false(is_for(&got, "cities", 2, "CN/GOV/TJ/desk"));
+    assert_false(is_for(&got, "cities", 2, "CN/GOV/CQ/desk"));
+    assert_true(is_for(&got, "cities", 4, "CN/GOV/CQ/desk"));
+    assert_false(is_for(&got, "cities", 4, "CN/GOV/TJ/desk"));
+    assert_false(is_for(&got, "cities", 3, "CN/GOV/BJ/desk"));
+    assert_false(is_for(&got, "courts", 1, "CN/GOV/BJ/desk"));
+    assert_false(is_for(&got, "towns", 1, "CN/GOV/BJ/desk"));
+    struct coarse_grant g = {0};
+    assert_false(yzi_offer_grant_is_for(&got, &g, (yz_subsystem_id){0}));
+    g.group_code = yzi_bytes_str("cities");
+    g.group_version = 4;
+    g.consumer.v = yzi_bytes_str("CN/GOV/CQ/desk"); /* both: neither counts */
+    assert_false(yzi_offer_grant_is_for(&got, &g, g.consumer));
+}
+
+/* Who came back is not let in again by what was granted before it left. */
+static void test_group__who_left_and_came_back_needs_a_new_grant(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf body = {.max = YZ_RECORD_MAX};
+    YZ_AUTO(yzi_arena_fini) struct arena a;
+    yzi_arena_init(&a, 1 << 20);
+    yz_bytes both[] = {LIT("CN/GOV/BJ/desk"), LIT("CN/GOV/SH/desk")};
+    struct consumer_group groups[] = {{LIT("g"), 1, {both, 2}, {0}},
+                                      {LIT("g"), 2, {both, 1}, {0}},
+                                      {LIT("g"), 3, {both, 2}, {0}}};
+    struct offer o = sample_offer, got;
+    o.grants_n = 0;
+    o.groups = groups;
+    o.groups_n = 3;
+    assert_int_equal(yzi_offer_write(&o, &body), 0);
+    assert_int_equal(yzi_offer_parse(yzi_bytes_buf(&body), &a, &got), 0);
+    assert_false(is_for(&got, "g", 1, "CN/GOV/SH/desk"));
+    assert_false(is_for(&got, "g", 2, "CN/GOV/SH/desk"));
+    assert_true(is_for(&got, "g", 3, "CN/GOV/SH/desk"));
+    assert_true(is_for(&got, "g", 1, "CN/GOV/BJ/desk"));
 }
 
 static void test_offer__carries_its_catalogue(void **state)
@@ -82,7 +165,7 @@ SPOIL(offer_of_other_member, Offer, w->subsystem = bin("CN/GOV/TAX/civil"))
 SPOIL(offer_version_0, Offer, w->version = 0)
 SPOIL(offer_issued_0, Offer, w->issued_at = 0)
 SPOIL(offer_digest_short, Offer, w->terms_digest.len = 31)
-SPOIL(offer_bare, Offer, w->n_services = w->n_catalogue = w->n_grants = 0)
+SPOIL(offer_bare, Offer, w->n_services = w->n_catalogue = w->n_grants = w->n_groups = 0)
 
 SPOIL(service_twice, Offer, w->services[1]->code = w->services[0]->code;
       w->services[1]->version = w->services[0]->version)
@@ -153,6 +236,61 @@ SPOIL(grant_backward, Offer, w->grants[0]->not_after = w->grants[0]->not_before)
 SPOIL(grant_not_strict, Offer, w->grants[0]->strict = 0)
 SPOIL(grant_many, Offer, w->grants[1]->not_before = 0; w->grants++; w->n_grants--;
       yz_record_repeat(&w->grants, &w->n_grants, YZ_GRANTS_MAX + 1))
+
+SPOIL(grant_to_both, Offer, w->grants[2]->has_consumer = 1;
+      w->grants[2]->consumer = bin("CN/GOV/TAX/desk"))
+SPOIL(grant_to_nobody, Offer, w->grants[1]->has_consumer = 0)
+SPOIL(grant_to_no_version, Offer, w->grants[2]->has_group_version = 0)
+SPOIL(grant_to_version_only, Offer, w->grants[1]->has_group_version = 1;
+      w->grants[1]->group_version = 2)
+SPOIL(grant_to_version_0, Offer, w->grants[2]->group_version = 0)
+SPOIL(grant_to_other_version, Offer, w->grants[2]->group_version = 3)
+SPOIL(grant_to_other_group, Offer, w->grants[2]->group_code = bin("towns"))
+SPOIL(grant_to_no_group, Offer, w->grants[2]->group_code = bin(""))
+SPOIL(group_code, Offer, w->groups[2]->code = bin("Courts"))
+SPOIL(group_code_empty, Offer, w->groups[2]->code = bin(""); w->n_groups = 3)
+SPOIL(group_code_long, Offer, w->groups[2]->code = bin_n('g', 65))
+SPOIL(group_version_0, Offer, w->groups[2]->version = 0)
+SPOIL(group_twice, Offer, w->groups[1]->version = 2)
+SPOIL(group_order, Offer, w->groups[0]->version = 5)
+SPOIL(group_codes_order, Offer, w->groups[2]->code = bin("agencies"))
+SPOIL(group_member_twice, Offer, w->groups[0]->members[1] = w->groups[0]->members[0])
+SPOIL(group_member_order, Offer, w->groups[0]->members[0] = bin("CN/GOV/ZZ/desk"))
+SPOIL(group_member_elsewhere, Offer, w->groups[0]->members[2] = bin("EE/GOV/TJ/desk"))
+SPOIL(group_member_node, Offer, w->groups[0]->members[2] = bin("CN/GOV/TJ/@c1"))
+SPOIL(group_many, Offer, yz_record_repeat(&w->groups, &w->n_groups, YZ_GROUPS_MAX + 1))
+SPOIL(group_large, Offer,
+      yz_record_repeat_bytes(&w->groups[2]->members, &w->groups[2]->n_members, bin("CN/G/M/s"),
+                             YZ_GROUP_MEMBERS_MAX + 1))
+
+static void test_offer__refuses_broken_groups(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"a grant to a subsystem and a group", grant_to_both, YZ_EMALFORMED},
+        {"a grant to nobody", grant_to_nobody, YZ_EMALFORMED},
+        {"a group without version", grant_to_no_version, YZ_EMALFORMED},
+        {"a version without group", grant_to_version_only, YZ_EMALFORMED},
+        {"version 0 of a group", grant_to_version_0, YZ_EMALFORMED},
+        {"a version that is not here", grant_to_other_version, YZ_EMALFORMED},
+        {"a group that is not here", grant_to_other_group, YZ_EMALFORMED},
+        {"an empty group code", grant_to_no_group, YZ_EMALFORMED},
+        {"a code in upper case", group_code, YZ_EMALFORMED},
+        {"no code", group_code_empty, YZ_EMALFORMED},
+        {"a code too long", group_code_long, YZ_ETOOBIG},
+        {"a group's version 0", group_version_0, YZ_EMALFORMED},
+        {"a version twice", group_twice, YZ_EMALFORMED},
+        {"versions out of order", group_order, YZ_EMALFORMED},
+        {"codes out of order", group_codes_order, YZ_EMALFORMED},
+        {"a member twice", group_member_twice, YZ_EMALFORMED},
+        {"members out of order", group_member_order, YZ_EMALFORMED},
+        {"a member of another instance", group_member_elsewhere, YZ_EMALFORMED},
+        {"a node as member", group_member_node, YZ_EMALFORMED},
+        {"too many groups", group_many, YZ_ELIMIT},
+        {"too many members", group_large, YZ_ELIMIT},
+    };
+    yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
+}
 
 static void test_offer__refuses_what_breaks_its_invariants(void **state)
 {
@@ -270,6 +408,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offer__says_what_was_written),
         cmocka_unit_test(test_offer__carries_its_catalogue),
+        cmocka_unit_test(test_offer__has_groups_in_versions),
+        cmocka_unit_test(test_group__later_versions_narrow_a_grant_and_never_widen_it),
+        cmocka_unit_test(test_group__who_left_and_came_back_needs_a_new_grant),
+        cmocka_unit_test(test_offer__refuses_broken_groups),
         cmocka_unit_test(test_offer__refuses_what_breaks_its_invariants),
         cmocka_unit_test(test_offer__refuses_broken_services),
         cmocka_unit_test(test_offer__refuses_a_broken_catalogue),

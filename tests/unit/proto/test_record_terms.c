@@ -44,6 +44,38 @@ static void test_terms__say_what_was_written(void **state)
     assert_int_equal(got.grants[1].writable.n, 2);
     assert_view(got.grants[1].writable.items[1], "since");
     assert_int_equal(got.grants[1].quota_per_day, 0);
+    assert_int_equal(got.unlisted_n, 1);
+    assert_view(got.unlisted[0].data_set, "marriages");
+    assert_int_equal(got.unlisted[0].elements_n, 1);
+    assert_view(got.unlisted[0].elements[0].field, "informant");
+    assert_view(got.unlisted[0].elements[0].element, "informant-name");
+    assert_int_equal(got.unlisted[0].elements[0].classification, CLASS_SECRET);
+}
+
+SPOIL(unlisted_twice, Terms, yz_record_repeat(&w->unlisted, &w->n_unlisted, 2))
+SPOIL(unlisted_many, Terms, yz_record_repeat(&w->unlisted, &w->n_unlisted, YZ_CATALOGUE_MAX + 1))
+SPOIL(unlisted_name, Terms, w->unlisted[0]->data_set = bin("a b"))
+SPOIL(unlisted_nothing, Terms, w->unlisted[0]->n_elements = 0)
+SPOIL(unlisted_field, Terms, w->unlisted[0]->elements[0]->field = bin("1st"))
+SPOIL(unlisted_field_twice, Terms,
+      yz_record_repeat(&w->unlisted[0]->elements, &w->unlisted[0]->n_elements, 2))
+SPOIL(unlisted_fields_many, Terms,
+      yz_record_repeat(&w->unlisted[0]->elements, &w->unlisted[0]->n_elements,
+                       YZ_QUERY_FIELDS_MAX + 1))
+
+static void test_terms__refuse_broken_unlisted_fields(void **state)
+{
+    (void)state;
+    static const struct record_fault faults[] = {
+        {"a data set twice", unlisted_twice, YZ_EMALFORMED},
+        {"too many data sets", unlisted_many, YZ_ELIMIT},
+        {"a data set with a space", unlisted_name, YZ_EMALFORMED},
+        {"a data set without fields", unlisted_nothing, YZ_EMALFORMED},
+        {"a field that is none", unlisted_field, YZ_EMALFORMED},
+        {"a field twice", unlisted_field_twice, YZ_EMALFORMED},
+        {"too many fields", unlisted_fields_many, YZ_ELIMIT},
+    };
+    yz_record_refuses(RECORD_TERMS, faults, COUNT(faults));
 }
 
 static void test_terms__say_which_rows_and_predicates(void **state)
@@ -294,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terms__say_what_was_written),
+        cmocka_unit_test(test_terms__refuse_broken_unlisted_fields),
         cmocka_unit_test(test_terms__say_which_rows_and_predicates),
         cmocka_unit_test(test_terms__refuse_broken_grants),
         cmocka_unit_test(test_terms__refuse_broken_fields_and_rows),
