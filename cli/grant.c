@@ -6,7 +6,7 @@
 #include <sodium.h>
 
 #include "cli/columns.h"
-#include "cli/offer.h"
+#include "cli/group.h"
 
 #define ID_BYTES 4u
 
@@ -41,8 +41,20 @@ static int read_service(struct cli *c, struct addition *a)
     return YZ_OK;
 }
 
+/* --consumer, or --group, which needs the offer. */
 static int read_consumer(struct cli *c, struct addition *a)
 {
+    const struct consumer_group *g;
+    const char *group = yzi_cli_option(c, "group");
+    if (!group == !yzi_cli_flag(c, "consumer")) {
+        return yzi_cli_usage(c, "one of --consumer and --group is needed, not both: who may ask?");
+    }
+    if (group) {
+        YZ_TRY(yzi_home_group_named(c, &a->offer, group, &g));
+        a->coarse.group_code = g->code;
+        a->coarse.group_version = g->version;
+        return YZ_OK;
+    }
     YZ_TRY(yzi_cli_subsystem_id(c, yzi_cli_option(c, "consumer"), &a->coarse.consumer));
     if (!yzi_bytes_eq(yzi_id_instance(a->coarse.consumer.v), yzi_id_instance(a->service.v))) {
         return yzi_cli_usage(c, "--consumer: %.*s is of another instance than the service",
@@ -234,13 +246,13 @@ static int run_add(struct cli *c)
     struct addition a = {0};
     a.coarse.strict = yzi_cli_flag(c, "strict");
     YZ_TRY(yzi_cli_service_id(c, yzi_cli_option(c, "service"), &a.service));
-    YZ_TRY(read_consumer(c, &a));
     YZ_TRY(read_operations(c, &a.fine));
     YZ_TRY(read_purposes(c, &a.fine));
     YZ_TRY(read_validity(c, &a.coarse));
     YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &a.home));
     YZ_TRY(yzi_home_member_set(c, a.home, &a.set));
     YZ_TRY(read_service(c, &a));
+    YZ_TRY(read_consumer(c, &a));
     YZ_TRY(read_fields(c, &a));
     YZ_TRY(read_names(c, &a, "filter", &a.fine.filterable));
     YZ_TRY(read_names(c, &a, "sort", &a.fine.sortable));
@@ -298,7 +310,12 @@ static int tell(struct listing *l, const struct home_offer *o, const struct coar
     char time[32];
     yzi_columns_add(&l->table, g->id);
     yzi_columns_printf(&l->table, "%.*s/%.*s", CLI_V(o->offer.subsystem.v), CLI_V(g->service));
-    yzi_columns_add(&l->table, g->consumer.v);
+    if (g->group_code.n) {
+        yzi_columns_printf(&l->table, "group %.*s/%llu", CLI_V(g->group_code),
+                           (unsigned long long)g->group_version);
+    } else {
+        yzi_columns_add(&l->table, g->consumer.v);
+    }
     yzi_columns_str(&l->table, state_of(g, l->now));
     yzi_columns_str(&l->table, yzi_cli_time_text(g->not_after, time));
     return tell_lists(l, fine);
@@ -343,6 +360,20 @@ static void put_lists(struct json *j, const struct fine_grant *fine)
     put_names(j, "purposes", &fine->purposes);
 }
 
+static void put_consumer(struct json *j, const struct coarse_grant *g)
+{
+    yzi_json_key(j, "consumer");
+    if (g->consumer.v.n) {
+        yzi_json_text(j, g->consumer.v);
+        return;
+    }
+    yzi_json_null(j);
+    yzi_json_key(j, "group");
+    yzi_json_text(j, g->group_code);
+    yzi_json_key(j, "group_version");
+    yzi_json_u64(j, g->group_version);
+}
+
 static int put(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
                const struct fine_grant *fine)
 {
@@ -355,8 +386,7 @@ static int put(struct listing *l, const struct home_offer *o, const struct coars
     yzi_json_text(j, g->id);
     yzi_json_key(j, "service");
     yzi_json_text(j, yzi_bytes_buf(&service));
-    yzi_json_key(j, "consumer");
-    yzi_json_text(j, g->consumer.v);
+    put_consumer(j, g);
     yzi_json_key(j, "state");
     yzi_json_str(j, state_of(g, l->now));
     put_time(j, "from", g->not_before);
@@ -507,10 +537,61 @@ static int run_revoke(struct cli *c)
     return yzi_home_offer_push(c, &o);
 }
 
+/* -- repin -- */
+
+static struct coarse_grant *coarse_of(struct home_offer *o, yz_bytes id)
+{
+    struct coarse_grant *g = o->offer.grants;
+    while (!yzi_bytes_eq(g->id, id)) {
+        g++;
+    }
+    return g;
+}
+
+/* Its group's newest version, when it is not pinned to that already. */
+static int newest_version(struct cli *c, const struct home_offer *o, const struct coarse_grant *g,
+                          uint64_t *out)
+{
+    if (g->group_code.n == 0) {
+        return yzi_fail(yzi_cli_error(c), YZ_EINVAL, "%.*s is given to a subsystem, not to a group",
+                        CLI_V(g->id));
+    }
+    const struct consumer_group *to = yzi_home_group(o, g->group_code);
+    if (!to || g->group_version == to->version) {
+        return yzi_fail(yzi_cli_error(c), YZ_EEXIST,
+                        "%.*s is pinned to the newest version of %.*s already, %llu", CLI_V(g->id),
+                        CLI_V(g->group_code), (unsigned long long)g->group_version);
+    }
+    *out = to->version;
+    return YZ_OK;
+}
+
+/* Members that joined a group since get its grant in this way, and in no other. */
+static int run_repin(struct cli *c)
+{
+    const char *home;
+    struct member_set set;
+    struct home_offer o = {0};
+    yz_bytes id = yzi_bytes_str(yzi_cli_arg(c, 0));
+    YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &home));
+    YZ_TRY(yzi_home_member_set(c, home, &set));
+    YZ_TRY(find_offer(c, home, &set, id, &o));
+    struct coarse_grant *g = coarse_of(&o, id);
+    YZ_TRY(newest_version(c, &o, g, &g->group_version));
+    YZ_TRY(yzi_home_offer_sign(c, &o));
+    yzi_cli_say(
+        c, "%.*s is pinned to %.*s/%llu; offer version %llu%s\n", CLI_V(id), CLI_V(g->group_code),
+        (unsigned long long)g->group_version, (unsigned long long)o.offer.version,
+        yzi_cli_flag(c, "admin") ? "" : "; it counts once an adapter has that (yz service push)");
+    return yzi_home_offer_push(c, &o);
+}
+
 static const struct cli_option add_options[] = {
     {"home", "DIR", "The member's home", true, false},
     {"service", "ID", "The service, INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE/VERSION", true, false},
-    {"consumer", "SUBSYSTEM", "Who may ask, INSTANCE/CLASS/CODE/SUBSYSTEM", true, false},
+    {"consumer", "SUBSYSTEM", "Who may ask, INSTANCE/CLASS/CODE/SUBSYSTEM", false, false},
+    {"group", "CODE[/VERSION]", "Or who may ask: a group, pinned to its newest or this version",
+     false, false},
     {"operation", "OPERATION",
      "What may be asked: get (the default), find, count; of services that write insert, put, "
      "delete",
@@ -542,5 +623,7 @@ const struct cli_verb yzi_cli_grant[] = {
     {"grant", "add", "", 0, 0, "Let a subsystem ask a service, and print the grant's id",
      add_options, run_add, true},
     {"grant", "list", "", 0, 0, "List the grants of a member", list_options, run_list, false},
+    {"grant", "repin", "ID", 1, 1, "Give a group's grant to the newest version of the group",
+     revoke_options, run_repin, true},
     {"grant", "revoke", "ID", 1, 1, "Take a grant back", revoke_options, run_revoke, true},
     CLI_TABLE_END};

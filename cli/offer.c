@@ -7,6 +7,7 @@
 #include "cli/offer.h"
 
 #include "base/file.h"
+#include "cli/group.h"
 
 static int offer_path(struct cli *c, const char *home, yz_bytes code, const char *suffix,
                       const char **out)
@@ -166,6 +167,7 @@ static int settle(struct cli *c, const struct home_offer *o)
 int yzi_home_offer_sign(struct cli *c, struct home_offer *o)
 {
     YZ_TRY(settle(c, o));
+    yzi_home_groups_tidy(&o->offer);
     o->offer.version++;
     o->terms.version = o->offer.version;
     o->offer.issued_at = yzi_home_now();

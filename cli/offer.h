@@ -20,7 +20,7 @@ struct home_offer {
 /* Load what this subsystem of the member set offers, signed by an owner key of the set. */
 YZ_MUST_USE int yzi_home_offer_load(struct cli *c, const char *home, const struct member_set *set,
                                     yz_bytes code, struct home_offer *out);
-/* Sign both as the next version and keep them. */
+/* Sign both as the next version and keep them; versions of groups that nothing needs go. */
 YZ_MUST_USE int yzi_home_offer_sign(struct cli *c, struct home_offer *o);
 /* Give both to every --admin. */
 YZ_MUST_USE int yzi_home_offer_push(struct cli *c, const struct home_offer *o);
