@@ -264,6 +264,51 @@ static int open_datasets(struct adapter *a, yz_error *err)
     return YZ_OK;
 }
 
+static void expire_kept(struct adapter *a)
+{
+    unsigned days = 0;
+    yz_error err = {0};
+    if (a->kept && yzi_kept_expire(a->kept, &days, &err) < 0) {
+        yzi_log_error(&ADAPTER_KEEP_FAILED, &err, NULL);
+    } else if (days) {
+        yzi_log(&ADAPTER_KEPT_DESTROYED, (struct log_field[]){log_num("days", days), {0}});
+    }
+}
+
+static bool any_is_up(const struct adapter *a)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        if (a->upstreams[i].up) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_ready(struct adapter *a)
+{
+    if (a->said_ready || !any_is_up(a) || !a->listed) {
+        return;
+    }
+    a->said_ready = true;
+    yzi_log(&ADAPTER_READY, NULL);
+    yzi_daemon_say(&a->ready_fd, "ready\n");
+}
+
+static void renew_epoch(struct adapter *a)
+{
+    struct epoch *epoch;
+    bool is_new = false;
+    int rc = yzi_epochs_current(a->epochs, &epoch, &is_new);
+    if (rc < 0) {
+        yzi_log(&ADAPTER_RECORD_REFUSED,
+                (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
+    } else if (is_new) {
+        yzi_adapter_put_everywhere(a, yzi_bytes_buf(&epoch->record));
+        yzi_log(&ADAPTER_EPOCH_ANNOUNCED, NULL);
+    }
+}
+
 static int open_kept(struct adapter *a, yz_error *err)
 {
     if (a->config->keep.days == 0) {
@@ -273,7 +318,9 @@ static int open_kept(struct adapter *a, yz_error *err)
     YZ_TRY(home_path(a, "kept", &dir));
     struct kept_options o = {
         .dir = dir, .clock = a->clock, .retention_ms = a->config->keep.days * DAY_MS};
-    return yzi_kept_open(&o, &a->kept, err);
+    YZ_TRY(yzi_kept_open(&o, &a->kept, err));
+    expire_kept(a); /* what came to its end while nobody was here */
+    return YZ_OK;
 }
 
 /* From the storage key: the cursors given out before a restart are good behind it, and those of
@@ -567,51 +614,6 @@ static void sync_kept(struct adapter *a)
     int rc = a->kept ? yzi_kept_sync(a->kept) : YZ_OK;
     if (rc < 0) {
         yzi_log(&ADAPTER_KEEP_FAILED, (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
-    }
-}
-
-static void expire_kept(struct adapter *a)
-{
-    unsigned days = 0;
-    yz_error err = {0};
-    if (a->kept && yzi_kept_expire(a->kept, &days, &err) < 0) {
-        yzi_log_error(&ADAPTER_KEEP_FAILED, &err, NULL);
-    } else if (days) {
-        yzi_log(&ADAPTER_KEPT_DESTROYED, (struct log_field[]){log_num("days", days), {0}});
-    }
-}
-
-static bool any_is_up(const struct adapter *a)
-{
-    for (unsigned i = 0; i < a->upstreams_n; i++) {
-        if (a->upstreams[i].up) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void say_ready(struct adapter *a)
-{
-    if (a->said_ready || !any_is_up(a) || !a->listed) {
-        return;
-    }
-    a->said_ready = true;
-    yzi_log(&ADAPTER_READY, NULL);
-    yzi_daemon_say(&a->ready_fd, "ready\n");
-}
-
-static void renew_epoch(struct adapter *a)
-{
-    struct epoch *epoch;
-    bool is_new = false;
-    int rc = yzi_epochs_current(a->epochs, &epoch, &is_new);
-    if (rc < 0) {
-        yzi_log(&ADAPTER_RECORD_REFUSED,
-                (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
-    } else if (is_new) {
-        yzi_adapter_put_everywhere(a, yzi_bytes_buf(&epoch->record));
-        yzi_log(&ADAPTER_EPOCH_ANNOUNCED, NULL);
     }
 }
 

@@ -275,6 +275,16 @@ static const struct cli_option explain_options[] = {
     {"count", NULL, "A count instead of a find", false, false},
     {0}};
 
+static const struct cli_option accesses_options[] = {
+    {"home", "DIR", "The adapter's home", true, false},
+    {"subject", "KEY", "The record; a compound key's parts separated by commas", true, false},
+    {"set", "DATASET", "Only this data set", false, false},
+    {"definition", "FILE", "The data set's definition, to bring the key into its form", false,
+     false},
+    {"from", "TIME", "The first time or day, 2026-11-23", false, false},
+    {"until", "TIME", "The last day, or until when", false, false},
+    {0}};
+
 const struct cli_verb yzi_cli_data[] = {
     {"data", "check", "DEFINITION [FILE...]", 1, 1000,
      "Check a definition, and files against it as if they were imported", check_options,
@@ -293,6 +303,8 @@ const struct cli_verb yzi_cli_data[] = {
     {"data", "explain", "DATASET", 1, 1,
      "Show which index serves a query, and how much it looks at", explain_options, yzi_data_explain,
      false},
+    {"data", "accesses", "", 0, 0, "Show who looked at a record, and what was answered",
+     accesses_options, yzi_data_accesses, false},
     {"data", "cancel", "DATASET", 1, 1, "Cancel the imports of a data set that are under way",
      admin_options, run_cancel, false},
     CLI_TABLE_END};

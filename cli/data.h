@@ -50,5 +50,6 @@ int yzi_data_import(struct cli *c);
 int yzi_data_diff(struct cli *c);
 int yzi_data_export(struct cli *c);
 int yzi_data_explain(struct cli *c);
+int yzi_data_accesses(struct cli *c);
 
 #endif

@@ -8,48 +8,11 @@
 #include "base/table.h"
 #include "base/text.h"
 #include "cli/evidence.h"
+#include "cli/kept.h"
 #include "client/answer.h"
 #include "evidence/bundle.h"
 
 #define OPENED_MAX ((size_t)1 << 30)
-
-static int kept_dir(struct cli *c, char **out)
-{
-    YZ_TRY(yzi_path_join(yzi_cli_option(c, "home"), "kept", out));
-    return yzi_file_exists(*out)
-               ? YZ_OK
-               : yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND,
-                          "%s: nothing is kept there: name the home of a client or an adapter that "
-                          "has made or answered a call, and whose configuration keeps exchanges",
-                          *out);
-}
-
-/* -- one exchange, read -- */
-
-struct read_exchange {
-    const struct kept_exchange *x;
-    struct request_header request;
-    struct response_header response; /* when the answer is one */
-    struct outcome_header outcome;   /* otherwise */
-    bool is_response;
-};
-
-static int read_exchange(const struct kept_exchange *x, struct read_exchange *out)
-{
-    yz_bytes header, block;
-    *out = (struct read_exchange){.x = x, .is_response = x->answer_kind == FRAME_RESPONSE};
-    YZ_TRY(yzi_entry_message_parse(x->request, &header, &block));
-    YZ_TRY(yzi_request_header_parse(header, &out->request));
-    YZ_TRY(yzi_entry_message_parse(x->answer, &header, &block));
-    return out->is_response ? yzi_response_header_parse(header, &out->response)
-                            : yzi_outcome_header_parse(header, &out->outcome);
-}
-
-static const char *status_of(const struct read_exchange *e)
-{
-    return e->is_response ? yzi_response_status_name(e->response.status)
-                          : yzi_outcome_status_name(e->outcome.status);
-}
 
 static void write_named(struct json *j, const char *key, yz_bytes text)
 {
@@ -57,7 +20,7 @@ static void write_named(struct json *j, const char *key, yz_bytes text)
     yzi_json_text(j, text);
 }
 
-static void write_summary(struct json *j, const struct read_exchange *e, bool has_receipt)
+static void write_summary(struct json *j, const struct kept_read *e, bool has_receipt)
 {
     char id[YZ_UUID_TEXT], at[32];
     yzi_uuid_format(&e->request.message_id, id);
@@ -75,7 +38,7 @@ static void write_summary(struct json *j, const struct read_exchange *e, bool ha
     write_named(j, "broker", e->x->broker);
     write_named(j, "answered_by", e->is_response ? e->response.node.v : e->outcome.node.v);
     yzi_json_key(j, "status");
-    yzi_json_str(j, status_of(e));
+    yzi_json_str(j, yzi_cli_kept_status(e));
     yzi_json_key(j, "receipt");
     yzi_json_bool(j, has_receipt);
 }
@@ -122,7 +85,7 @@ static void listing_fini(struct listing *l)
     free(l->lines);
 }
 
-static int write_object(const struct read_exchange *e, bool has_receipt, yz_buf *out)
+static int write_object(const struct kept_read *e, bool has_receipt, yz_buf *out)
 {
     struct json j;
     yzi_json_init(&j, out, false);
@@ -132,14 +95,14 @@ static int write_object(const struct read_exchange *e, bool has_receipt, yz_buf 
     return yzi_json_end(&j);
 }
 
-static int write_line(const struct read_exchange *e, bool has_receipt, yz_buf *out)
+static int write_line(const struct kept_read *e, bool has_receipt, yz_buf *out)
 {
     char id[YZ_UUID_TEXT], at[32];
     yzi_uuid_format(&e->request.message_id, id);
     return yzi_buf_printf(out, "%s  %s  %s  %.*s -> %.*s  %s%s", yzi_cli_time_text(e->x->at, at),
                           id, e->x->role == KEPT_CONSUMER ? "asked   " : "answered",
-                          CLI_V(e->request.consumer.v), CLI_V(e->request.service.v), status_of(e),
-                          has_receipt ? "" : "  (no receipt)");
+                          CLI_V(e->request.consumer.v), CLI_V(e->request.service.v),
+                          yzi_cli_kept_status(e), has_receipt ? "" : "  (no receipt)");
 }
 
 static int note_receipt(void *ctx, const struct kept_record *r)
@@ -156,11 +119,11 @@ static int note_receipt(void *ctx, const struct kept_record *r)
 static int list_one(void *ctx, const struct kept_record *r)
 {
     struct listing *l = ctx;
-    struct read_exchange e;
+    struct kept_read e;
     if (r->is_receipt) {
         return YZ_OK;
     }
-    YZ_TRY(read_exchange(&r->exchange, &e));
+    YZ_TRY(yzi_cli_kept_read(&r->exchange, &e));
     bool has_receipt = r->exchange.receipt.n > 0 ||
                        yzi_table_get(&l->receipts, yzi_bytes_digest(&r->request_digest));
     YZ_AUTO(yzi_buf_fini) yz_buf text;
@@ -209,7 +172,7 @@ int yzi_evidence_kept_run(struct cli *c)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
     struct listing l = {.c = c};
-    YZ_TRY(kept_dir(c, &dir));
+    YZ_TRY(yzi_cli_kept_dir(c, &dir));
     int rc = list_all(&l, dir);
     listing_fini(&l);
     if (rc == YZ_ECORRUPT) {
@@ -224,7 +187,7 @@ static int make_bundle(struct cli *c, yz_buf *out)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
     yz_uuid id;
-    YZ_TRY(kept_dir(c, &dir));
+    YZ_TRY(yzi_cli_kept_dir(c, &dir));
     if (yzi_uuid_parse(yzi_cli_arg(c, 0), &id) < 0) {
         return yzi_cli_usage(c, "\"%s\" is no message id: yz evidence kept lists them",
                              yzi_cli_arg(c, 0));
@@ -318,7 +281,7 @@ static int write_request(struct json *j, const struct plain *plain)
 }
 
 /* The rows as yz call would show them, a JSON text of its own. */
-static int answer_json(const struct read_exchange *e, yz_buf *padded, const struct plain *plain,
+static int answer_json(const struct kept_read *e, yz_buf *padded, const struct plain *plain,
                        enum yz_evidence evidence, char **out, yz_error *err)
 {
     YZ_AUTO(yzi_answer_free_ptr) yz_answer *answer = NULL;
@@ -343,7 +306,7 @@ static int opened(struct cli *c, yz_bytes kept, const yz_digest *commitment, con
                                          what);
 }
 
-static int open_answer(struct cli *c, const struct read_exchange *e, enum yz_evidence evidence)
+static int open_answer(struct cli *c, const struct kept_read *e, enum yz_evidence evidence)
 {
     YZ_AUTO(yzi_buf_wipe) yz_buf padded = {0};
     YZ_AUTO(yzi_free_ptr) char *text = NULL;
@@ -359,7 +322,7 @@ static int open_answer(struct cli *c, const struct read_exchange *e, enum yz_evi
     return YZ_OK;
 }
 
-static int open_all(struct cli *c, const struct read_exchange *e, enum yz_evidence evidence)
+static int open_all(struct cli *c, const struct kept_read *e, enum yz_evidence evidence)
 {
     YZ_AUTO(yzi_buf_wipe) yz_buf padded = {0};
     YZ_AUTO(yzi_buf_wipe) yz_buf out;
@@ -400,11 +363,11 @@ int yzi_evidence_open_run(struct cli *c)
 {
     YZ_AUTO(yzi_buf_wipe) yz_buf bundle;
     struct evidence_bundle b;
-    struct read_exchange e;
+    struct kept_read e;
     yzi_buf_init(&bundle, EVIDENCE_BUNDLE_MAX);
     YZ_TRY(make_bundle(c, &bundle));
     YZ_TRY(yzi_evidence_bundle_parse(yzi_bytes_buf(&bundle), &b));
-    YZ_TRY(read_exchange(&b.kept.exchange, &e));
+    YZ_TRY(yzi_cli_kept_read(&b.kept.exchange, &e));
     return open_all(c, &e, evidence_of(&b, yzi_bytes_buf(&bundle)));
 }
 

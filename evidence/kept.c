@@ -334,6 +334,16 @@ static bool is_day(const char *name)
     return strlen(name) == KEPT_DAY_TEXT - 1 && yzi_time_parse(name, &ignored) == YZ_OK;
 }
 
+/* So that whoever asks later is told that there was more. */
+static int note_destroyed(const struct kept *k, const char day[KEPT_DAY_TEXT], yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    char line[KEPT_DAY_TEXT + 1];
+    snprintf(line, sizeof line, "%.10s\n", day);
+    YZ_TRY(yzi_path_join(k->dir, KEPT_DESTROYED_NAME, &path));
+    return yzi_file_write(path, yzi_bytes_str(line), 0600, err);
+}
+
 int yzi_kept_expire(struct kept *k, unsigned *out_days, yz_error *err)
 {
     uint64_t now = yzi_wall_ms(k->clock);
@@ -345,13 +355,20 @@ int yzi_kept_expire(struct kept *k, unsigned *out_days, yz_error *err)
     }
     int rc = YZ_OK;
     unsigned days = 0;
+    char latest[KEPT_DAY_TEXT] = "";
     for (struct dirent *e; rc == YZ_OK && (e = readdir(d)) != NULL;) {
         if (is_day(e->d_name) && strcmp(e->d_name, last) < 0) {
+            if (strcmp(e->d_name, latest) > 0) {
+                memcpy(latest, e->d_name, sizeof latest);
+            }
             rc = destroy_day(k->dir, e->d_name, err);
             days += rc == YZ_OK;
         }
     }
     closedir(d);
+    if (rc == YZ_OK && days) {
+        rc = note_destroyed(k, latest, err);
+    }
     if (out_days) {
         *out_days = days;
     }

@@ -84,13 +84,27 @@ struct kept_record {
 typedef int kept_visit(void *ctx, const struct kept_record *r);
 struct kept_summary {
     uint64_t records, days;
-    unsigned torn; /* files that end within a record: the process died while appending */
+    unsigned torn;    /* files that end within a record: the process died while appending */
+    unsigned damaged; /* kept_survey: places told of */
 };
 /* Visit all records from day `from` to day `to` ("2026-11-23"; NULL: no bound), oldest day first;
  * stops when visit returns not 0, and returns that. YZ_ECORRUPT with file and offset when a record
  * does not open; YZ_EPERM (a key file others may read). `dir` need not be of this process. */
 YZ_MUST_USE int yzi_kept_each(const char *dir, const char *from, const char *to, kept_visit *visit,
                               void *ctx, struct kept_summary *out, yz_error *err);
+/* The same, but what is damaged ends nothing: each place is told of with a sentence that names file
+ * and offset, and the reading goes on behind it, where that can be found. A day whose key is gone
+ * or does not open is a place, too. */
+typedef void kept_damage(void *ctx, const char *sentence);
+YZ_MUST_USE int yzi_kept_survey(const char *dir, const char *from, const char *to,
+                                kept_visit *visit, kept_damage *damage, void *ctx,
+                                struct kept_summary *out, yz_error *err);
+/* From when on there is something: `first` is the first day there is, `destroyed` the last one that
+ * was destroyed when its time was over; "" when there is none. */
+struct kept_span {
+    char first[KEPT_DAY_TEXT], destroyed[KEPT_DAY_TEXT];
+};
+YZ_MUST_USE int yzi_kept_span(const char *dir, struct kept_span *out, yz_error *err);
 /* The directory records kept for this root hash and node, appended as yzi_kept_directory wrote
  * them. YZ_ENOTFOUND. */
 YZ_MUST_USE int yzi_kept_object(const char *dir, const char *day, const yz_digest *directory,

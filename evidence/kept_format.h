@@ -24,6 +24,7 @@
 #define KEPT_TAG_BYTES crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define KEPT_FILE_SUFFIX ".yzk"
 #define KEPT_KEY_NAME "day.key"
+#define KEPT_DESTROYED_NAME "destroyed" /* holds the last day that was, and a newline */
 
 enum { KEPT_KIND_EXCHANGE = 1, KEPT_KIND_RECEIPT = 2, KEPT_KIND_WITH_SUBJECTS = 3 };
 

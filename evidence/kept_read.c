@@ -94,6 +94,7 @@ struct reading {
     const char *dir;
     struct key_pair key; /* of the day; zeroed between days */
     kept_visit *visit;
+    kept_damage *damage; /* NULL: the first damage ends it */
     void *ctx;
     struct kept_summary summary;
     yz_buf sealed, plain;
@@ -105,7 +106,10 @@ struct kept_file {
     int fd;
     uint64_t offset, size;
     uint8_t id[KEPT_ID_BYTES];
+    bool skipped; /* the record before did not open */
 };
+
+#define FILE_ENDS INT_MAX /* no visitor returns this */
 
 static int system_fault(const struct reading *r, const char *path)
 {
@@ -113,10 +117,37 @@ static int system_fault(const struct reading *r, const char *path)
     return yzi_fail(r->err, yzi_err_from_errno(e), "%s: %s", path, strerror(e));
 }
 
-static int corrupt(const struct reading *r, const struct kept_file *f, const char *what)
+/* Something does not hold: with a survey it is told, and FILE_ENDS returned. */
+static int tell(struct reading *r, const yz_error *what)
 {
-    return yzi_fail(r->err, YZ_ECORRUPT, "%s: at byte %llu: %s", f->path,
-                    (unsigned long long)f->offset, what);
+    if (!r->damage) {
+        return yzi_fail(r->err, what->code, "%s", what->text);
+    }
+    r->summary.damaged++;
+    r->damage(r->ctx, what->text);
+    return FILE_ENDS;
+}
+
+static int corrupt(struct reading *r, const struct kept_file *f, const char *what)
+{
+    yz_error e = {0};
+    yz_ignore(yzi_fail(&e, YZ_ECORRUPT, "%s: at byte %llu: %s", f->path,
+                       (unsigned long long)f->offset, what),
+              "the sentence is what is wanted");
+    return tell(r, &e);
+}
+
+/* A record that is none: the next is where its length says, unless that led nowhere before. */
+static int pass_over(struct reading *r, struct kept_file *f, uint32_t n, const char *what)
+{
+    bool again = f->skipped;
+    int rc = corrupt(r, f, what);
+    if (rc != FILE_ENDS || again) {
+        return rc;
+    }
+    f->skipped = true;
+    f->offset += 4u + n;
+    return YZ_OK;
 }
 
 /* Exactly n bytes at the offset; false when the file ends before. */
@@ -154,8 +185,6 @@ static int open_record(struct reading *r, const struct kept_file *f, uint32_t n)
     return rc == 0 ? YZ_OK : YZ_ESIGNATURE;
 }
 
-#define FILE_ENDS INT_MAX /* no visitor returns this */
-
 /* The record at the offset: YZ_OK and visited, or FILE_ENDS. */
 static int read_record(struct reading *r, struct kept_file *f)
 {
@@ -173,13 +202,16 @@ static int read_record(struct reading *r, struct kept_file *f)
     }
     int rc = open_record(r, f, n);
     if (rc == YZ_ESIGNATURE) {
-        return corrupt(r, f,
-                       "the record does not open: it was changed, or the key is another day's");
+        return pass_over(r, f, n,
+                         f->skipped ? "nor does this record open: the rest of the file is not read"
+                                    : "the record does not open: it was changed, or the key is "
+                                      "another day's");
     }
     YZ_TRY(rc);
+    f->skipped = false;
     struct kept_record record;
     if (yzi_kept_record_parse(yzi_bytes_buf(&r->plain), &record) < 0) {
-        return corrupt(r, f, "what was sealed is not in the format");
+        return pass_over(r, f, n, "what was sealed is not in the format");
     }
     record.place = (struct kept_place){f->path, f->offset};
     f->offset += 4u + n;
@@ -247,8 +279,14 @@ static void free_names(struct dirent **names, int n)
 static int open_key(struct reading *r, const char *day_dir)
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    yz_error e = {0};
     YZ_TRY(yzi_path_join(day_dir, KEPT_KEY_NAME, &path));
-    return yzi_keyfile_load(path, KEY_STORAGE, &r->key, r->err);
+    int rc = yzi_keyfile_load(path, KEY_STORAGE, &r->key, &e);
+    if (rc < 0) {
+        e.code = rc;
+        return rc == YZ_ENOMEM || rc == YZ_EIO ? yzi_fail(r->err, rc, "%s", e.text) : tell(r, &e);
+    }
+    return YZ_OK;
 }
 
 static int read_day(struct reading *r, const char *day)
@@ -256,13 +294,15 @@ static int read_day(struct reading *r, const char *day)
     YZ_AUTO(yzi_free_ptr) char *day_dir = NULL;
     struct dirent **names;
     YZ_TRY(yzi_path_join(r->dir, day, &day_dir));
-    YZ_TRY(open_key(r, day_dir));
+    int rc = open_key(r, day_dir);
+    if (rc != YZ_OK) {
+        return rc == FILE_ENDS ? YZ_OK : rc; /* without it nothing of the day can be read */
+    }
     int n = scandir(day_dir, &names, is_kept_file, alphasort);
     if (n < 0) {
         yzi_key_pair_fini(&r->key);
         return system_fault(r, day_dir);
     }
-    int rc = YZ_OK;
     for (int i = 0; i < n && rc == YZ_OK; i++) {
         YZ_AUTO(yzi_free_ptr) char *path = NULL;
         rc = yzi_path_join(day_dir, names[i]->d_name, &path);
@@ -277,7 +317,13 @@ static int read_day(struct reading *r, const char *day)
 int yzi_kept_each(const char *dir, const char *from, const char *to, kept_visit *visit, void *ctx,
                   struct kept_summary *out, yz_error *err)
 {
-    struct reading r = {.dir = dir, .visit = visit, .ctx = ctx, .err = err};
+    return yzi_kept_survey(dir, from, to, visit, NULL, ctx, out, err);
+}
+
+int yzi_kept_survey(const char *dir, const char *from, const char *to, kept_visit *visit,
+                    kept_damage *damage, void *ctx, struct kept_summary *out, yz_error *err)
+{
+    struct reading r = {.dir = dir, .visit = visit, .damage = damage, .ctx = ctx, .err = err};
     struct dirent **days;
     int n = scandir(dir, &days, is_day, alphasort);
     if (n < 0) {
@@ -299,6 +345,43 @@ int yzi_kept_each(const char *dir, const char *from, const char *to, kept_visit 
         *out = r.summary;
     }
     return rc;
+}
+
+static int read_destroyed(const char *dir, char out[KEPT_DAY_TEXT], yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_AUTO(yzi_buf_fini) yz_buf text = {.max = 64};
+    uint64_t ignored;
+    YZ_TRY(yzi_path_join(dir, KEPT_DESTROYED_NAME, &path));
+    if (!yzi_file_exists(path)) {
+        return YZ_OK;
+    }
+    YZ_TRY(yzi_file_read(path, &text, err));
+    if (text.n == KEPT_DAY_TEXT && text.p[KEPT_DAY_TEXT - 1] == '\n') {
+        memcpy(out, text.p, KEPT_DAY_TEXT - 1);
+    }
+    if (yzi_time_parse(out, &ignored) < 0) {
+        return yzi_fail(err, YZ_ECORRUPT, "%s: is not the name of a day", path);
+    }
+    return YZ_OK;
+}
+
+int yzi_kept_span(const char *dir, struct kept_span *out, yz_error *err)
+{
+    struct kept_span span = {.first = ""};
+    struct dirent **days;
+    const struct reading r = {.dir = dir, .err = err};
+    YZ_TRY(read_destroyed(dir, span.destroyed, err));
+    int n = scandir(dir, &days, is_day, alphasort);
+    if (n < 0) {
+        return system_fault(&r, dir);
+    }
+    if (n > 0) {
+        memcpy(span.first, days[0]->d_name, KEPT_DAY_TEXT);
+    }
+    free_names(days, n);
+    *out = span;
+    return YZ_OK;
 }
 
 int yzi_kept_object(const char *dir, const char *day, const yz_digest *directory, yz_bytes node,

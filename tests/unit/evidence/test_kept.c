@@ -292,6 +292,106 @@ static void test_kept__a_torn_end_is_counted_and_not_written_after(void **state)
     assert_int_equal(sum.torn, 1);
 }
 
+struct survey {
+    unsigned exchanges, damaged;
+    char file[512], sentence[600];
+    uint64_t offsets[8];
+};
+
+static int count_one(void *ctx, const struct kept_record *r)
+{
+    struct survey *s = ctx;
+    snprintf(s->file, sizeof s->file, "%s", r->place.file);
+    s->offsets[s->exchanges++ % 8] = r->place.offset;
+    return YZ_OK;
+}
+
+static void note_damage(void *ctx, const char *sentence)
+{
+    struct survey *s = ctx;
+    s->damaged++;
+    snprintf(s->sentence, sizeof s->sentence, "%s", sentence);
+}
+
+static struct survey survey(struct fixture *f)
+{
+    struct survey s = {0};
+    struct kept_summary sum;
+    yz_error err = {0};
+    assert_int_equal(yzi_kept_survey(f->kept, NULL, NULL, count_one, note_damage, &s, &sum, &err),
+                     YZ_OK);
+    assert_int_equal(sum.records, s.exchanges);
+    assert_int_equal(sum.damaged, s.damaged);
+    return s;
+}
+
+static void flip(const char *path, uint64_t at)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf file;
+    read_file(path, &file);
+    write_at(path, at, file.p[at] ^ 0x20);
+}
+
+static void test_kept__a_survey_names_what_is_damaged_and_reads_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < 5; i++) {
+        keep_one(f);
+    }
+    struct survey whole = survey(f);
+    assert_true(whole.exchanges == 5 && whole.damaged == 0);
+    flip(whole.file, whole.offsets[1] + 60); /* one that does not open */
+    struct survey s = survey(f);
+    assert_true(s.exchanges == 4 && s.damaged == 1);
+    assert_non_null(strstr(s.sentence, whole.file));
+    assert_non_null(strstr(s.sentence, "does not open"));
+    flip(whole.file, whole.offsets[2] + 60); /* two: it is not the record, then */
+    s = survey(f);
+    assert_true(s.exchanges == 1 && s.damaged == 2);
+    assert_non_null(strstr(s.sentence, "the rest of the file is not read"));
+    flip(whole.file, 2); /* no such file at all */
+    s = survey(f);
+    assert_true(s.exchanges == 0 && s.damaged == 1);
+    yzi_manual_clock_advance(&f->w->clock, DAY_MS);
+    keep_one(f);
+    s = survey(f);
+    assert_true(s.exchanges == 1 && s.damaged == 1); /* the other day is read */
+    char day[32], key[600];
+    yzi_time_format(yz_world_now(f->w), day);
+    snprintf(key, sizeof key, "%s/%.10s/" KEPT_KEY_NAME, f->kept, day);
+    assert_int_equal(unlink(key), 0);
+    s = survey(f);
+    assert_true(s.exchanges == 0 && s.damaged == 2);
+    assert_non_null(strstr(s.sentence, key));
+}
+
+static void test_kept__says_since_when(void **state)
+{
+    struct fixture *f = *state;
+    struct kept_span span;
+    char first[32], fourth[32];
+    yzi_time_format(yz_world_now(f->w), first);
+    assert_int_equal(yzi_kept_span(f->kept, &span, NULL), YZ_OK);
+    assert_true(span.first[0] == 0 && span.destroyed[0] == 0);
+    keep_one(f);
+    assert_int_equal(yzi_kept_expire(f->k, NULL, NULL), YZ_OK);
+    assert_int_equal(yzi_kept_span(f->kept, &span, NULL), YZ_OK);
+    assert_true(strncmp(span.first, first, 10) == 0 && span.destroyed[0] == 0);
+    yzi_manual_clock_advance(&f->w->clock, 4 * DAY_MS);
+    yzi_time_format(yz_world_now(f->w), fourth);
+    keep_one(f);
+    assert_int_equal(yzi_kept_expire(f->k, NULL, NULL), YZ_OK);
+    assert_int_equal(yzi_kept_span(f->kept, &span, NULL), YZ_OK);
+    assert_int_equal(strncmp(span.first, fourth, 10), 0);
+    assert_int_equal(strncmp(span.destroyed, first, 10), 0);
+    char path[400];
+    yz_error err = {0};
+    snprintf(path, sizeof path, "%s/" KEPT_DESTROYED_NAME, f->kept);
+    flip(path, 4);
+    assert_int_equal(yzi_kept_span(f->kept, &span, &err), YZ_ECORRUPT);
+    assert_non_null(strstr(err.text, path));
+}
+
 static void test_kept__a_day_ends_with_its_key(void **state)
 {
     struct fixture *f = *state;
@@ -390,6 +490,8 @@ int main(void)
         TEST(test_kept__days_follow_the_clock_and_bound_what_is_read),
         TEST(test_kept__shows_nothing_and_every_changed_byte_is_noticed),
         TEST(test_kept__a_torn_end_is_counted_and_not_written_after),
+        TEST(test_kept__a_survey_names_what_is_damaged_and_reads_the_rest),
+        TEST(test_kept__says_since_when),
         TEST(test_kept__a_day_ends_with_its_key),
         TEST(test_kept__needs_the_key_of_the_day_and_nobody_else_may_read_it),
         TEST(test_kept__directory_records_are_written_once_for_each_node),
