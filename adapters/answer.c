@@ -7,6 +7,7 @@
 
 #include <sodium.h>
 
+#include "adapters/access/quota.h"
 #include "adapters/answer_impl.h"
 #include "adapters/dataset/subjects.h"
 #include "adapters/dataset/write.h"
@@ -122,12 +123,16 @@ static int open_request(struct answering *a, const struct job *j, struct plain *
 
 static void describe_denial(struct reply *r, const struct access_decision *d)
 {
-    if (d->field.n) {
-        snprintf(r->detail, sizeof r->detail,
-                 d->bad_query ? "there is no field %.*s" : "the field %.*s is not granted",
-                 (int)d->field.n, (const char *)d->field.p);
+    const char *said = d->bad_query                         ? "does not exist"
+                       : strcmp(d->reason, "operator") == 0 ? "may be compared for equality only"
+                       : strcmp(d->reason, "field") == 0    ? "is not granted"
+                                                            : NULL;
+    if (d->field.n && said) {
+        snprintf(r->detail, sizeof r->detail, "the field %.*s %s", (int)d->field.n,
+                 (const char *)d->field.p, said);
         r->head.detail = yzi_bytes_str(r->detail);
     }
+    r->head.clause = d->clause ? yzi_bytes_str(d->clause) : (yz_bytes){0};
     yzi_reply_refuse(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
 }
 
@@ -145,7 +150,7 @@ void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct ac
     r->head.fields_n = d->projection_n;
     for (size_t i = 0; i < d->projection_n; i++) {
         const struct dataset_field *f = &ds->fields[d->projection[i]];
-        r->fields[i] = (struct answer_field){yzi_bytes_str(f->name), f->type, MASK_NONE};
+        r->fields[i] = (struct answer_field){yzi_bytes_str(f->name), f->type, d->masks[i]};
     }
 }
 
@@ -157,6 +162,8 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
         yzi_reply_refuse(r, ANSWER_TOO_LARGE, reason);
     } else if (rc == YZ_EUNSUPPORTED) {
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
+    } else if (rc == YZ_EDENIED) {
+        yzi_reply_refuse(r, ANSWER_DENIED, "unenforceable");
     } else if (rc == YZ_ETIMEOUT) {
         r->late = late;
         yzi_reply_refuse(r, ANSWER_FAILED, "query-time");
@@ -166,13 +173,14 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
 }
 
 static void run_get(struct answering *a, struct job *j, const struct query *q,
-                    const struct access_decision *d, const struct query_limits *limits,
+                    const struct access_view *view, const struct query_limits *limits,
                     struct reply *r)
 {
+    const struct access_decision *d = view->decision;
     struct query_result result = {0};
     const char *reason = "failed";
-    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, NULL, limits, &a->rows,
-                           &result, &reason);
+    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, &view->view, limits,
+                           &a->rows, &result, &reason);
     if (rc < 0) {
         yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : reason,
                           limits->deadline_mono_ms == j->deadline_mono);
@@ -188,10 +196,14 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
                       const struct access_decision *d, struct reply *r)
 {
     struct query_limits limits = limits_now(a, j);
-    if (q->operation == QUERY_GET) {
-        run_get(a, j, q, d, &limits, r);
+    struct access_view view;
+    if (yzi_access_view(d, &j->policy->terms, yzi_store_dataset(j->store),
+                        j->request.header.consumer, &a->arena, &view) < 0) {
+        yzi_reply_refuse(r, ANSWER_FAILED, "store");
+    } else if (q->operation == QUERY_GET) {
+        run_get(a, j, q, &view, &limits, r);
     } else {
-        yzi_answer_find(a, j, q, d, &limits, r);
+        yzi_answer_find(a, j, q, &view, &limits, r);
     }
     if (r->head.code != ANSWER_OK) {
         wipe(&a->rows);
@@ -268,6 +280,33 @@ static void decide_write(struct answering *a, struct job *j, const struct query 
     }
 }
 
+/* One more call of the day under the grant, if it has a quota; false: refused. The writer thread
+ * does what was debited when it was decided. */
+static bool debit(struct answering *a, const struct job *j, const struct access_decision *d,
+                  struct reply *r)
+{
+    const struct offer *offer = &j->policy->offer->offer;
+    uint32_t quota = d->fine->quota_per_day;
+    uint64_t now = yzi_wall_ms(a->clock);
+    size_t refused;
+    if (quota == 0 || a->executes) {
+        return true;
+    }
+    struct debit item = {.limit = yzi_access_part(offer, d->coarse->service, a->node, quota),
+                         .until = yzi_access_day_end(now)};
+    yzi_access_quota_key(offer, d->grant, j->request.header.consumer, item.key);
+    int rc = !a->debits        ? YZ_EUNSUPPORTED
+             : item.limit == 0 ? YZ_EDENIED
+                               : yzi_debits_take(a->debits, &item, 1, now, &refused);
+    if (rc == YZ_EDENIED || rc == YZ_EUNSUPPORTED) {
+        r->head.clause = yzi_bytes_str("quota");
+        yzi_reply_refuse(r, ANSWER_DENIED, rc == YZ_EDENIED ? "quota" : "unenforceable");
+    } else if (rc < 0) {
+        yzi_reply_refuse(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");
+    }
+    return rc == YZ_OK;
+}
+
 static void decide(struct answering *a, struct job *j, const struct request_head *head,
                    yz_bytes body, struct reply *r)
 {
@@ -292,6 +331,8 @@ static void decide(struct answering *a, struct job *j, const struct request_head
     r->head.grant = decision.grant;
     if (!decision.allowed) {
         describe_denial(r, &decision);
+    } else if (!debit(a, j, &decision, r)) {
+        return;
     } else if (yzi_operation_writes(head->query.operation)) {
         decide_write(a, j, &head->query, body, &decision, r);
     } else if (head->query.operation > QUERY_COUNT) {

@@ -57,12 +57,16 @@ static void say_fault(struct reply *r, int rc, const struct query_fault *fault, 
 }
 
 void yzi_answer_find(struct answering *a, struct job *j, const struct query *q,
-                     const struct access_decision *d, const struct query_limits *limits,
+                     const struct access_view *view, const struct query_limits *limits,
                      struct reply *r)
 {
+    const struct access_decision *d = view->decision;
     bool count = q->operation == QUERY_COUNT;
-    struct find_question question = {
-        .query = q, .projection = d->projection, .projection_n = d->projection_n, .limits = limits};
+    struct find_question question = {.query = q,
+                                     .projection = d->projection,
+                                     .projection_n = d->projection_n,
+                                     .limits = limits,
+                                     .view = &view->view};
     struct cursor_binding binding;
     struct find_result result = {0};
     struct query_fault fault = {0};

@@ -5,7 +5,7 @@
 #ifndef YZ_ADAPTERS_ANSWER_IMPL_H
 #define YZ_ADAPTERS_ANSWER_IMPL_H
 
-#include "adapters/access/grant.h"
+#include "adapters/access/view.h"
 #include "adapters/answer.h"
 
 /* What the answer will say, before it is sealed. */
@@ -29,7 +29,7 @@ void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct ac
 
 /* Run an allowed find or count; rows go to a->rows, which the caller empties after a refusal. */
 void yzi_answer_find(struct answering *a, struct job *j, const struct query *q,
-                     const struct access_decision *d, const struct query_limits *limits,
+                     const struct access_view *view, const struct query_limits *limits,
                      struct reply *r);
 
 #endif

@@ -102,7 +102,14 @@ static int print_text(struct cli *c, const yz_answer *a)
                     yz_answer_detail(a));
     }
     if (yz_answer_rule(a)[0]) {
-        yzi_cli_say(c, "decided by: %s\n", yz_answer_rule(a));
+        yzi_cli_say(c, "decided by: %s%s%s\n", yz_answer_rule(a),
+                    yz_answer_clause(a)[0] ? ", clause " : "", yz_answer_clause(a));
+    }
+    for (size_t f = 0; f < yz_answer_fields(a); f++) {
+        if (yz_answer_field_mask(a, f)[0]) {
+            yzi_cli_say(c, "masked: %s (%s)\n", yz_answer_field_name(a, f),
+                        yz_answer_field_mask(a, f));
+        }
     }
     uint64_t total;
     if (yz_answer_total(a, &total) == YZ_OK) {

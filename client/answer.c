@@ -21,7 +21,7 @@ static int new_answer(yz_answer **out)
     yz_answer *a;
     YZ_TRY(yzi_alloc(1, sizeof *a, &a));
     yzi_arena_init(&a->arena, ARENA_MAX);
-    a->reason = a->detail = a->rule = a->node = a->cursor = "";
+    a->reason = a->detail = a->rule = a->clause = a->node = a->cursor = "";
     *out = a;
     return YZ_OK;
 }
@@ -128,6 +128,7 @@ static int take_columns(yz_answer *a, const struct answer_head *h)
     YZ_TRY(yzi_arena_new(&a->arena, h->fields_n, sizeof *a->columns, &a->columns));
     for (size_t i = 0; i < h->fields_n; i++) {
         YZ_TRY(text(a, h->fields[i].name, &a->columns[i].name));
+        a->columns[i].mask = h->fields[i].mask == MASK_NONE ? "" : yzi_mask_name(h->fields[i].mask);
         /* what is left of a masked value is no number or date any more */
         a->columns[i].type =
             h->fields[i].mask == MASK_NONE ? (enum yz_type)h->fields[i].type : YZ_TYPE_TEXT;
@@ -213,6 +214,7 @@ static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err
     YZ_TRY(text(a, h.reason, &a->reason));
     YZ_TRY(text(a, h.detail, &a->detail));
     YZ_TRY(text(a, h.grant, &a->rule));
+    YZ_TRY(text(a, h.clause, &a->clause));
     YZ_TRY(h.cursor.n ? take_cursor(a, h.cursor) : YZ_OK);
     a->has_total = h.has_total;
     a->total = h.total;
@@ -392,6 +394,11 @@ const char *yz_answer_rule(const yz_answer *answer)
     return answer->rule;
 }
 
+const char *yz_answer_clause(const yz_answer *answer)
+{
+    return answer->clause;
+}
+
 const char *yz_answer_node(const yz_answer *answer)
 {
     return answer->node;
@@ -448,6 +455,11 @@ size_t yz_answer_fields(const yz_answer *answer)
 const char *yz_answer_field_name(const yz_answer *answer, size_t field)
 {
     return field < answer->columns_n ? answer->columns[field].name : NULL;
+}
+
+const char *yz_answer_field_mask(const yz_answer *answer, size_t field)
+{
+    return field < answer->columns_n ? answer->columns[field].mask : NULL;
 }
 
 enum yz_type yz_answer_field_type(const yz_answer *answer, size_t field)

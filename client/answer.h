@@ -16,6 +16,7 @@
 struct answer_column {
     const char *name;
     enum yz_type type; /* text when the value is masked */
+    const char *mask;  /* static; "" when it is not */
 };
 
 struct yz_answer {
@@ -23,7 +24,7 @@ struct yz_answer {
     yz_buf plain;       /* personal data: wiped at the end */
     enum yz_origin origin;
     enum yz_status status;
-    const char *reason, *detail, *rule, *node, *cursor;
+    const char *reason, *detail, *rule, *clause, *node, *cursor;
     bool has_total;
     uint64_t total;
     enum yz_evidence evidence;

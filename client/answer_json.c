@@ -60,6 +60,25 @@ static int write_record(struct json *j, const yz_answer *a, size_t row)
     return YZ_OK;
 }
 
+/* By which right, and what it withholds. */
+static void write_right(struct json *j, const yz_answer *a)
+{
+    bool provider = a->origin == YZ_ORIGIN_PROVIDER;
+    yzi_json_key(j, "grant");
+    yzi_json_str(j, provider ? a->rule : "");
+    yzi_json_key(j, "clause");
+    yzi_json_str(j, a->clause);
+    yzi_json_key(j, "masks");
+    yzi_json_object(j);
+    for (size_t i = 0; i < a->columns_n; i++) {
+        if (*a->columns[i].mask) {
+            yzi_json_key(j, a->columns[i].name);
+            yzi_json_str(j, a->columns[i].mask);
+        }
+    }
+    yzi_json_object_end(j);
+}
+
 static int write_answer(struct json *j, const yz_answer *a)
 {
     yzi_json_object(j);
@@ -103,6 +122,7 @@ static int write_answer(struct json *j, const yz_answer *a)
     } else {
         yzi_json_null(j);
     }
+    write_right(j, a);
     yzi_json_object_end(j);
     return yzi_json_end(j);
 }

@@ -47,6 +47,7 @@ static int check_head(const struct answer_head *h)
     YZ_ENSURE(h->rows == 0 || h->fields_n > 0, YZ_EMALFORMED);
     YZ_TRY(yzi_head_check_cursor(h->cursor));
     YZ_TRY(check_word(h->grant, YZ_NAME_MAX));
+    YZ_TRY(check_word(h->clause, YZ_REASON_MAX));
     YZ_ENSURE(h->matches_n <= YZ_QUERY_CONDITIONS_MAX, YZ_ELIMIT);
     for (size_t i = 0; i < h->matches_n; i++) {
         YZ_ENSURE(h->matches[i] >= MATCH_YES && h->matches[i] <= MATCH_UNKNOWN, YZ_EMALFORMED);
@@ -100,6 +101,7 @@ int yzi_answer_head_parse(yz_bytes head, struct arena *arena, struct answer_head
     YZ_TRY(yzi_number_optional(m->has_http_status, m->http_status, &h.http_status));
     YZ_TRY(yzi_view_optional(m->has_cursor, m->cursor, &h.cursor));
     YZ_TRY(yzi_view_optional(m->has_grant, m->grant, &h.grant));
+    YZ_TRY(yzi_view_optional(m->has_clause, m->clause, &h.clause));
     YZ_TRY(take_matches(m, arena, &h));
     YZ_TRY(yzi_http_headers_take(m->http_headers, m->n_http_headers, arena, &h.http_headers,
                                  &h.http_headers_n));
@@ -157,6 +159,8 @@ int yzi_answer_head_write(const struct answer_head *h, yz_buf *out)
     m.total = h->total;
     m.has_grant = h->grant.n > 0;
     m.grant = yzi_bin(h->grant);
+    m.has_clause = h->clause.n > 0;
+    m.clause = yzi_bin(h->clause);
     YZ_TRY(give_matches(h, &a, &m));
     m.has_http_status = h->http_status > 0;
     m.http_status = h->http_status;

@@ -106,6 +106,7 @@ struct answer_head {
     bool has_total;
     uint64_t total;
     yz_bytes grant;
+    yz_bytes clause; /* of the grant, which denied; may be empty */
     enum match_result *matches;
     size_t matches_n;
     uint32_t http_status; /* 0: not HTTP */

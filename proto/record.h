@@ -194,6 +194,7 @@ struct data_element {
     yz_bytes field, element;
     enum field_type type;
     enum classification classification;
+    bool key; /* the field is of the record's key */
 };
 struct catalogue_entry {
     yz_bytes data_set;
@@ -293,6 +294,8 @@ struct terms {
     size_t grants_n;
     struct unlisted_fields *unlisted;
     size_t unlisted_n;
+    bool has_pseudonym_key;
+    uint8_t pseudonym_key[32]; /* of the mask `hash`; the same for all adapters and versions */
 };
 
 struct node_request {

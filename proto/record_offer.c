@@ -25,6 +25,8 @@ int yzi_read_elements(struct record_reader *r, Yizhan__Wire__Element *const *v, 
         to->type = (enum field_type)from->type;
         YZ_TRY(yzi_check_range(from->classification, CLASS_PUBLIC, CLASS_SECRET));
         to->classification = (enum classification)from->classification;
+        YZ_ENSURE(!from->has_key || from->key, YZ_EMALFORMED); /* said only when it is so */
+        to->key = from->has_key;
     }
     *out_n = n;
     return 0;
@@ -74,6 +76,8 @@ int yzi_wire_elements(struct arena *a, const struct data_element *in, size_t n, 
         (*out)[i]->element = yzi_bin(in[i].element);
         (*out)[i]->type = in[i].type;
         (*out)[i]->classification = in[i].classification;
+        (*out)[i]->has_key = in[i].key;
+        (*out)[i]->key = in[i].key;
     }
     *out_n = n;
     return 0;

@@ -247,6 +247,11 @@ int yzi_terms_parse(yz_bytes body, struct arena *a, struct terms *out)
     YZ_TRY(yzi_subsystem_id_parse(yzi_view(w->subsystem), &parsed.subsystem));
     YZ_ENSURE(w->version > 0, YZ_EMALFORMED);
     parsed.version = w->version;
+    if (w->has_pseudonym_key) {
+        YZ_ENSURE(w->pseudonym_key.len == sizeof parsed.pseudonym_key, YZ_EMALFORMED);
+        memcpy(parsed.pseudonym_key, w->pseudonym_key.data, sizeof parsed.pseudonym_key);
+        parsed.has_pseudonym_key = true;
+    }
     YZ_TRY(yzi_check_count(w->n_grants, 0, YZ_GRANTS_MAX));
     YZ_TRY(yzi_arena_new(a, w->n_grants, sizeof *parsed.grants, &parsed.grants));
     for (size_t i = 0; i < w->n_grants; i++) {
@@ -282,6 +287,8 @@ int yzi_terms_write(const struct terms *in, yz_buf *out)
     Yizhan__Wire__Terms w = YIZHAN__WIRE__TERMS__INIT;
     w.subsystem = yzi_bin(in->subsystem.v);
     w.version = in->version;
+    w.has_pseudonym_key = in->has_pseudonym_key;
+    w.pseudonym_key = yzi_bin(yzi_bytes(in->pseudonym_key, sizeof in->pseudonym_key));
     YZ_TRY(yzi_wire_list(&a, &yizhan__wire__fine_grant__descriptor, in->grants_n, &w.grants));
     w.n_grants = in->grants_n;
     for (size_t i = 0; i < in->grants_n; i++) {

@@ -6,6 +6,8 @@
  */
 #include "adapters/access/grant.h"
 
+#include "adapters/access/rules.h"
+
 /* How far a grant came; the order is the order of the checks. */
 enum stage {
     STAGE_NONE,
@@ -56,16 +58,6 @@ static bool is_listed(const struct name_list *names, yz_bytes name)
     return false;
 }
 
-static const struct grant_field *readable_field(const struct fine_grant *g, yz_bytes name)
-{
-    for (size_t i = 0; i < g->readable_n; i++) {
-        if (yzi_bytes_eq(g->readable[i].name, name)) {
-            return &g->readable[i];
-        }
-    }
-    return NULL;
-}
-
 /* -- fields -- */
 
 /* One more column; what is brought is never masked. */
@@ -87,12 +79,12 @@ static enum stage check_named(const struct fine_grant *g, const struct dataset *
         if (field < 0) {
             return stop_at_unknown(a, q->fields[i], clause);
         }
-        const struct grant_field *read = brings ? NULL : readable_field(g, q->fields[i]);
-        if (!(brings ? is_listed(&g->writable, q->fields[i]) : read != NULL) ||
-            i == DATASET_FIELDS_MAX) {
+        int mask = brings ? (is_listed(&g->writable, q->fields[i]) ? MASK_NONE : -1)
+                          : yzi_access_readable(g, q->fields[i]);
+        if (mask < 0 || i == DATASET_FIELDS_MAX) {
             return stop_at_field(a, q->fields[i], clause);
         }
-        project(out, (unsigned)field, read ? read->mask : MASK_NONE);
+        project(out, (unsigned)field, (enum field_mask)mask);
     }
     return STAGE_ALLOWED;
 }
@@ -105,9 +97,9 @@ static enum stage check_projection(const struct fine_grant *g, const struct data
     enum stage stage = check_named(g, d, q, a, out);
     bool reads = q->operation == QUERY_GET || q->operation == QUERY_FIND;
     for (unsigned i = 0; reads && q->fields_n == 0 && i < d->fields_n; i++) {
-        const struct grant_field *read = readable_field(g, yzi_bytes_str(d->fields[i].name));
-        if (read) {
-            project(out, i, read->mask);
+        int mask = yzi_access_readable(g, yzi_bytes_str(d->fields[i].name));
+        if (mask >= 0) {
+            project(out, i, (enum field_mask)mask);
         }
     }
     if (stage == STAGE_ALLOWED && reads && out->projection_n == 0) {
@@ -126,6 +118,20 @@ static enum stage check_use(const struct dataset *d, const struct name_list *all
     return is_listed(allowed, field) ? STAGE_ALLOWED : stop_at_field(a, field, clause);
 }
 
+/* What is not readable may be guessed value by value where it is filterable, but not halved: that
+ * would find any value in a few questions. */
+static enum stage check_filter(const struct fine_grant *g, const struct dataset *d,
+                               const struct query_condition *c, struct attempt *a)
+{
+    enum stage stage = check_use(d, &g->filterable, c->field, "filterable", a);
+    if (stage == STAGE_ALLOWED && c->op != OP_EQ && c->op != OP_IN &&
+        yzi_access_readable(g, c->field) < 0) {
+        a->field = c->field;
+        return stop(a, STAGE_FIELD, "operator", "readable");
+    }
+    return stage;
+}
+
 static bool has_predicate(const struct fine_grant *g, yz_bytes name)
 {
     for (size_t i = 0; i < g->predicates_n; i++) {
@@ -142,7 +148,7 @@ static enum stage check_fields(const struct fine_grant *g, const struct dataset 
 {
     enum stage stage = check_projection(g, d, q, a, out);
     for (size_t i = 0; stage == STAGE_ALLOWED && i < q->filter_n; i++) {
-        stage = check_use(d, &g->filterable, q->filter[i].field, "filterable", a);
+        stage = check_filter(g, d, &q->filter[i], a);
     }
     for (size_t i = 0; stage == STAGE_ALLOWED && i < q->order_n; i++) {
         stage = check_use(d, &g->sortable, q->order[i].field, "sortable", a);
@@ -163,24 +169,28 @@ static bool is_operation(const struct fine_grant *g, enum query_operation operat
            g->operations & 1u << operation;
 }
 
-/* A strict grant wants proof that the request's evidence is durable, whatever a broker says. Masks,
- * row filters, predicates and quotas narrow a grant; this version has no code for them, so one that
- * has any gives nothing. The clause that cannot be enforced, or NULL. */
-static const char *find_unenforceable(const struct coarse_grant *coarse, const struct fine_grant *g,
-                                      const struct access_question *q)
+/* What a grant says and this version has no code for gives nothing, and neither does a grant that
+ * breaks the rules. A strict one wants proof that the request's evidence is durable, whatever a
+ * broker says. Which records a row filter shows does not say which may be changed. */
+static enum stage check_enforceable(const struct coarse_grant *coarse, const struct fine_grant *g,
+                                    const struct terms *terms, const struct dataset *d,
+                                    const struct access_question *q, struct attempt *a)
 {
+    struct rule_fault fault = {0};
     if (coarse->strict && !q->evidenced) {
-        return "strict";
+        return stop(a, STAGE_ENFORCE, "unenforceable", "strict");
     }
-    for (size_t i = 0; i < g->readable_n; i++) {
-        if (g->readable[i].mask != MASK_NONE) {
-            return "mask";
-        }
+    if (yzi_operation_writes(q->query->operation) && g->row_filter_n > 0) {
+        return stop(a, STAGE_ENFORCE, "unenforceable", "row-filter");
     }
-    return g->row_filter_n    ? "row-filter"
-           : g->predicates_n  ? "predicate"
-           : g->quota_per_day ? "quota"
-                              : NULL;
+    if (!yzi_access_rules(g, d, terms->has_pseudonym_key, true, &fault)) {
+        a->field = fault.field;
+        return stop(a, STAGE_ENFORCE, "unenforceable", fault.clause);
+    }
+    if (g->predicates_n) {
+        return stop(a, STAGE_ENFORCE, "unenforceable", "predicate");
+    }
+    return stop(a, STAGE_ALLOWED, NULL, NULL);
 }
 
 static const struct fine_grant *fine_of(const struct offer *offer, const struct terms *terms,
@@ -207,8 +217,9 @@ static bool is_for(const struct offer *offer, const struct coarse_grant *g,
 }
 
 static enum stage try_grant(const struct coarse_grant *g, const struct fine_grant *fine,
-                            const struct dataset *d, const struct access_question *q,
-                            struct attempt *a, struct access_decision *out)
+                            const struct terms *terms, const struct dataset *d,
+                            const struct access_question *q, struct attempt *a,
+                            struct access_decision *out)
 {
     if (q->now < g->not_before) {
         return stop(a, STAGE_TIME, "not-valid-yet", "not-before");
@@ -228,20 +239,14 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     if (fine->purposes.n && !is_listed(&fine->purposes, q->purpose)) {
         return stop(a, STAGE_PURPOSE, "purpose", "purpose");
     }
-    /* which records a row filter lets it see does not say which it may change */
-    bool unfit = yzi_operation_writes(q->query->operation) && fine->row_filter_n > 0;
-    const char *clause = unfit ? "row-filter" : find_unenforceable(g, fine, q);
-    if (clause) {
-        return stop(a, STAGE_ENFORCE, "unenforceable", clause);
-    }
-    return stop(a, STAGE_ALLOWED, NULL, NULL);
+    return check_enforceable(g, fine, terms, d, q, a);
 }
 
 /* Without any grant for consumer and service: which of the two was it? */
 static const char *missing_clause(const struct offer *offer, const struct access_question *q)
 {
     for (size_t i = 0; i < offer->grants_n; i++) {
-        if (yzi_bytes_eq(offer->grants[i].consumer.v, q->consumer.v)) {
+        if (yzi_offer_grant_is_for(offer, &offer->grants[i], q->consumer)) {
             return "service";
         }
     }
@@ -258,8 +263,9 @@ void yzi_access_decide(const struct offer *offer, const struct terms *terms,
         const struct coarse_grant *g = &offer->grants[i];
         struct attempt a = {0};
         if (is_for(offer, g, question)) {
-            yz_ignore((int)try_grant(g, fine_of(offer, terms, g->id), dataset, question, &a, out),
-                      "what it found is in the attempt");
+            yz_ignore(
+                (int)try_grant(g, fine_of(offer, terms, g->id), terms, dataset, question, &a, out),
+                "what it found is in the attempt");
         }
         if (a.stage != STAGE_NONE && a.stage >= best.stage) {
             best = a;

@@ -11,6 +11,7 @@
 #include "proto/status.h"
 
 #define CODED_MAX (2u * YZ_VALUE_MAX + 8u)
+#define CHECK_ARENA_MAX (16u * 1024u * 1024u)
 
 int yzi_query_refuse(struct query_fault *fault, const char *reason, const char *format, ...)
 {
@@ -135,6 +136,15 @@ int yzi_conditions_read(const struct dataset *d, const struct query_condition *f
         YZ_TRY(read_condition(d, &from[i], arena, &scratch, &out->of[i], fault));
     }
     return 0;
+}
+
+int yzi_filter_check(const struct dataset *d, const struct query_condition *conditions, size_t n,
+                     struct query_fault *fault)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    struct conditions read;
+    yzi_arena_init(&arena, CHECK_ARENA_MAX);
+    return yzi_conditions_read(d, conditions, n, &arena, &read, fault);
 }
 
 /* -- trying -- */

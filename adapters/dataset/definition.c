@@ -593,6 +593,9 @@ int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena, struct c
                                             .type = f->type,
                                             .classification = f->classification};
     }
+    for (size_t i = 0; i < d->key_n; i++) {
+        elements[d->key[i]].key = true;
+    }
     *out = (struct catalogue_entry){.data_set = yzi_bytes_str(d->name),
                                     .titles = d->titles,
                                     .descriptions = d->descriptions,

@@ -60,4 +60,8 @@ YZ_MUST_USE int yzi_store_find(struct store *s, const struct find_question *ques
                                yz_buf *position, struct find_result *out,
                                struct query_fault *fault);
 
+/* Whether conditions fit the definition: YZ_EINVAL with fault otherwise. YZ_ENOMEM, YZ_ELIMIT. */
+YZ_MUST_USE int yzi_filter_check(const struct dataset *d, const struct query_condition *conditions,
+                                 size_t n, struct query_fault *fault);
+
 #endif

@@ -174,8 +174,8 @@ static struct offered_service services[] = {
      .adapters = NAMES(LIT("CN/GOV/MCA/@a1"))},
 };
 static struct data_element elements[] = {
-    {LIT("id_number"), LIT("citizen-id"), FIELD_TEXT, CLASS_SENSITIVE},
-    {LIT("status"), LIT("婚姻状况"), FIELD_CODE, CLASS_INTERNAL},
+    {LIT("id_number"), LIT("citizen-id"), FIELD_TEXT, CLASS_SENSITIVE, true},
+    {LIT("status"), LIT("婚姻状况"), FIELD_CODE, CLASS_INTERNAL, false},
 };
 static struct catalogue_entry catalogue[] = {
     {.data_set = LIT("marriages"),
@@ -266,13 +266,14 @@ static struct fine_grant fine_grants[] = {
      .writable = NAMES(LIT("status"), LIT("since"))},
 };
 static struct data_element unlisted_elements[] = {
-    {LIT("informant"), LIT("informant-name"), FIELD_TEXT, CLASS_SECRET},
+    {LIT("informant"), LIT("informant-name"), FIELD_TEXT, CLASS_SECRET, false},
 };
 static struct unlisted_fields unlisted[] = {
     {.data_set = LIT("marriages"),
      .elements = unlisted_elements,
      .elements_n = COUNT(unlisted_elements)},
 };
+#define C7_8 0xc7, 0xc7, 0xc7, 0xc7, 0xc7, 0xc7, 0xc7, 0xc7
 const struct terms sample_terms = {
     .subsystem = {LIT("CN/GOV/MCA/civil")},
     .version = 9,
@@ -280,6 +281,8 @@ const struct terms sample_terms = {
     .grants_n = COUNT(fine_grants),
     .unlisted = unlisted,
     .unlisted_n = COUNT(unlisted),
+    .has_pseudonym_key = true,
+    .pseudonym_key = {C7_8, C7_8, C7_8, C7_8},
 };
 
 static struct purpose_entry purposes[] = {

@@ -283,6 +283,9 @@ YZ_API const char *yz_origin_name(enum yz_origin origin);
 YZ_API const char *yz_answer_reason(const yz_answer *answer);
 YZ_API const char *yz_answer_detail(const yz_answer *answer);
 YZ_API const char *yz_answer_rule(const yz_answer *answer);
+/* Which clause of the grant denied ("purpose", "row-filter"; docs/protocol.md, "Denials"), "" when
+ * none did or the word is a broker's. */
+YZ_API const char *yz_answer_clause(const yz_answer *answer);
 /* The node that signed it, the message id (text form of a UUID), and the milliseconds from yz_call
  * or yz_submit to the verified answer. */
 YZ_API const char *yz_answer_node(const yz_answer *answer);
@@ -315,6 +318,9 @@ YZ_API uint64_t yz_answer_policy_version(const yz_answer *answer);
 YZ_API size_t yz_answer_rows(const yz_answer *answer);
 YZ_API size_t yz_answer_fields(const yz_answer *answer);
 YZ_API const char *yz_answer_field_name(const yz_answer *answer, size_t field);
+/* How the grant masks the field's values: "hide", "last4", "year", "initial", "hash", "" when they
+ * are as they are, NULL out of range. */
+YZ_API const char *yz_answer_field_mask(const yz_answer *answer, size_t field);
 enum yz_type {
     YZ_TYPE_TEXT = 1,
     YZ_TYPE_INTEGER = 2,

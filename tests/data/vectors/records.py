@@ -54,8 +54,8 @@ def node(name, role, signing, transport, subsystems):
     return message((1, name), (2, role), (3, signing), (4, transport), (5, subsystems))
 
 
-def element(field, name, kind, classification):
-    return message((1, field), (2, name), (3, kind), (4, classification))
+def element(field, name, kind, classification, *key):
+    return message((1, field), (2, name), (3, kind), (4, classification), *((5, k) for k in key))
 
 
 MEMBER, SUBSYSTEM, ADAPTER = "CN/GOV/MCA", "CN/GOV/MCA/civil", "CN/GOV/MCA/@a1"
@@ -97,7 +97,7 @@ KINDS = [
                      (3, [text("en", "Every marriage registered since 1950.")]),
                      (4, "Department of Social Affairs"), (5, 2),
                      (6, "Marriage Registration Regulations, article 17"), (7, "daily"),
-                     (8, [element("id_number", "citizen-id", 1, 3),
+                     (8, [element("id_number", "citizen-id", 1, 3, 1),
                           element("status", "婚姻状况", 7, 2)])),
              message((1, "adoptions"), (5, 3), (6, "Civil Code 1110"))]),
         (6, [message((1, "housing-2025"), (2, "CN/GOV/HOUSING/registry"), (3, "marriage/v1"),
@@ -121,6 +121,7 @@ KINDS = [
                           message((1, "born-before"), (2, "born"), (3, 7), (5, "year"), (6, 3))]),
                      (8, ["house-transfer", "house-loan"]), (9, 5000)),
              message((1, "tax"), (2, [2, 3, 5, 6, 7]), (10, ["status", "since"]))]),
+        (4, key(0xC7)),
         (5, [message((1, "marriages"), (2, [element("informant", "informant-name", 1, 4)]))]))),
     ("node-request", message(
         (1, "CN/@b1"), (2, 1), (3, key(0x33)), (4, key(0x31)), (5, key(0x34)),

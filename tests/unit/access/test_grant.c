@@ -35,7 +35,8 @@ struct world {
     struct fine_grant fine[2];
     struct grant_field readable[2][3];
     yz_bytes filterable[1], sortable[1], purposes[2], writable[2];
-    struct row_condition row_filter;
+    struct row_condition row_filter[2];
+    yz_bytes row_value;
     struct grant_predicate predicate;
     struct offer offer;
     struct terms terms;
@@ -141,6 +142,14 @@ static void give_predicate(struct world *w)
     w->fine[0].predicates_n = 1;
 }
 
+static void filter_rows(struct world *w, const char *field, enum query_op op, const char *value)
+{
+    w->row_value = yzi_bytes_str(value);
+    w->row_filter[0] = (struct row_condition){yzi_bytes_str(field), op, {&w->row_value, 1}};
+    w->fine[0].row_filter = w->row_filter;
+    w->fine[0].row_filter_n = 1;
+}
+
 /* The second grant is for the same consumer, too. */
 static void give_second(struct world *w)
 {
@@ -173,7 +182,8 @@ CHANGE(same_field_twice, ask_for(w, "name", "name");)
 CHANGE(find_with_filter, ask_filter(w, "born");)
 CHANGE(find_with_order, ask_order(w, "name");)
 CHANGE(count_all, w->query.operation = QUERY_COUNT;)
-CHANGE(count_unreadable, w->query.operation = QUERY_COUNT; w->fine[0].readable_n = 0;)
+CHANGE(count_unreadable, w->query.operation = QUERY_COUNT; w->fine[0].readable_n = 0;
+       w->fine[0].sortable.n = 0;)
 CHANGE(grant_of_a_field_we_do_not_have, w->readable[0][2].name = yzi_bytes_str("gone");
        w->fine[0].readable_n = 3;)
 
@@ -225,9 +235,37 @@ CHANGE(order_by_unknown, ask_order(w, "nix");)
 CHANGE(filter_in_a_get, ask_filter(w, "status"); w->query.operation = QUERY_GET;)
 CHANGE(wrong_purpose, w->question.purpose = yzi_bytes_str("statistic");)
 CHANGE(empty_purpose, w->question.purpose = yzi_bytes_str("");)
-CHANGE(masked, w->readable[0][1].mask = MASK_LAST4;)
-CHANGE(masked_not_asked_for, w->readable[0][1].mask = MASK_HIDE; ask_for(w, "status", NULL);)
-CHANGE(row_filtered, w->fine[0].row_filter = &w->row_filter; w->fine[0].row_filter_n = 1;)
+CHANGE(masked, w->readable[0][1].mask = MASK_LAST4; w->fine[0].sortable.n = 0;)
+CHANGE(masked_not_asked_for, masked(w); ask_for(w, "status", NULL);)
+CHANGE(masked_and_sortable, w->readable[0][1].mask = MASK_LAST4;)
+CHANGE(masked_and_filterable, masked(w); w->filterable[0] = yzi_bytes_str("name");)
+CHANGE(masked_and_asked_by_predicate, masked(w); give_predicate(w);
+       w->predicate.field = yzi_bytes_str("name");)
+CHANGE(sortable_not_readable, w->sortable[0] = yzi_bytes_str("born");)
+CHANGE(year_of_a_text, masked(w); w->readable[0][1].mask = MASK_YEAR;)
+CHANGE(last4_of_a_date, masked(w); w->readable[0][1].name = yzi_bytes_str("born");
+       w->filterable[0] = yzi_bytes_str("id");)
+CHANGE(hash_of_a_date, last4_of_a_date(w); w->readable[0][1].mask = MASK_HASH;
+       w->terms.has_pseudonym_key = true;)
+CHANGE(year_of_a_date, last4_of_a_date(w); w->readable[0][1].mask = MASK_YEAR;)
+CHANGE(hash_without_a_key, masked(w); w->readable[0][1].mask = MASK_HASH;)
+CHANGE(hashed, hash_without_a_key(w); w->terms.has_pseudonym_key = true;)
+CHANGE(masked_key, masked(w); w->readable[0][1].name = yzi_bytes_str("id");)
+CHANGE(masked_key_find, masked_key(w); w->query.operation = QUERY_FIND;)
+CHANGE(masked_key_no_get, masked_key_find(w); w->fine[0].operations &= ~(1u << QUERY_GET);)
+CHANGE(prefix_of_unreadable, ask_filter(w, "born"); w->filter.op = OP_PREFIX;)
+CHANGE(range_of_unreadable, ask_filter(w, "born"); w->filter.op = OP_GE;)
+CHANGE(in_of_unreadable, ask_filter(w, "born"); w->filter.op = OP_IN;)
+CHANGE(range_of_readable, ask_filter(w, "name"); w->filter.op = OP_GE;
+       w->filterable[0] = yzi_bytes_str("name");)
+CHANGE(row_filtered, filter_rows(w, "born", OP_GE, "2000-01-01");)
+CHANGE(row_filtered_of_text, filter_rows(w, "name", OP_PREFIX, "W");)
+CHANGE(row_filter_of_unknown, filter_rows(w, "nix", OP_EQ, "x");)
+CHANGE(row_filter_of_wrong_type, filter_rows(w, "born", OP_EQ, "x");)
+CHANGE(row_filter_without_beginnings, filter_rows(w, "born", OP_PREFIX, "2000");)
+CHANGE(row_filter_of_two_kinds, filter_rows(w, "name", OP_PREFIX, "W");
+       w->row_filter[1] = w->row_filter[0]; w->row_filter[1].op = OP_GE;
+       w->fine[0].row_filter_n = 2;)
 CHANGE(quota, w->fine[0].quota_per_day = 100000;)
 CHANGE(has_predicates, give_predicate(w);)
 CHANGE(match_granted, give_predicate(w); ask_predicate(w, "of_age");)
@@ -253,8 +291,8 @@ CHANGE(strict_and_evidenced, strict(w); w->question.evidenced = true;)
 CHANGE(inserts, bring(w, QUERY_INSERT, "id", "status");)
 CHANGE(may_put, bring(w, QUERY_PUT, "id", "status");)
 CHANGE(deletes, bring(w, QUERY_DELETE, NULL, NULL);)
-CHANGE(writes_without_reading, may_put(w); w->fine[0].readable_n = 0;)
-CHANGE(deletes_without_reading, deletes(w); w->fine[0].readable_n = 0;)
+CHANGE(writes_without_reading, may_put(w); w->fine[0].readable_n = 0; w->fine[0].sortable.n = 0;)
+CHANGE(deletes_without_reading, deletes(w); w->fine[0].readable_n = 0; w->fine[0].sortable.n = 0;)
 CHANGE(insert_of_readable, bring(w, QUERY_INSERT, "id", "name");)
 CHANGE(put_of_readable, bring(w, QUERY_PUT, "name", "id");)
 CHANGE(put_of_unknown, bring(w, QUERY_PUT, "id", "nix");)
@@ -314,10 +352,36 @@ static const struct grant_case cases[] = {
     {"a purpose not granted", wrong_purpose, "purpose", NULL, NULL, false},
     {"no purpose where one is asked", empty_purpose, "purpose", NULL, NULL, false},
     {"strict, which no broker is believed about", strict, "unenforceable", NULL, NULL, false},
-    {"a mask", masked, "unenforceable", NULL, NULL, false},
-    {"a mask on another field", masked_not_asked_for, "unenforceable", NULL, NULL, false},
-    {"a row filter", row_filtered, "unenforceable", NULL, NULL, false},
-    {"a quota", quota, "unenforceable", NULL, NULL, false},
+    {"a mask", masked, NULL, NULL, NULL, false},
+    {"a mask on another field", masked_not_asked_for, NULL, NULL, NULL, false},
+    {"a mask that fits", year_of_a_date, NULL, NULL, NULL, false},
+    {"a hash", hashed, NULL, NULL, NULL, false},
+    {"a mask on a sortable field", masked_and_sortable, "unenforceable", "name", NULL, false},
+    {"a mask on a filterable field", masked_and_filterable, "unenforceable", "name", NULL, false},
+    {"a mask on what a predicate asks of", masked_and_asked_by_predicate, "unenforceable", "name",
+     NULL, false},
+    {"a sortable field that is not readable", sortable_not_readable, "unenforceable", "born", NULL,
+     false},
+    {"the year of a text", year_of_a_text, "unenforceable", "name", NULL, false},
+    {"the end of a date", last4_of_a_date, "unenforceable", "born", NULL, false},
+    {"a pseudonym of a date", hash_of_a_date, "unenforceable", "born", NULL, false},
+    {"a hash without a key", hash_without_a_key, "unenforceable", "name", NULL, false},
+    {"get with a masked key", masked_key, "unenforceable", "id", NULL, false},
+    {"a masked key under get, too", masked_key_find, "unenforceable", "id", NULL, false},
+    {"a masked key without get", masked_key_no_get, NULL, NULL, NULL, false},
+    {"beginnings of what is not readable", prefix_of_unreadable, "operator", "born", NULL, false},
+    {"a range of what is not readable", range_of_unreadable, "operator", "born", NULL, false},
+    {"one of several of what is not readable", in_of_unreadable, NULL, NULL, NULL, false},
+    {"a range of what is readable", range_of_readable, NULL, NULL, NULL, false},
+    {"a row filter", row_filtered, NULL, NULL, NULL, false},
+    {"a row filter on texts", row_filtered_of_text, NULL, NULL, NULL, false},
+    {"a row filter on no field", row_filter_of_unknown, "unenforceable", "nix", NULL, false},
+    {"a row filter of another type", row_filter_of_wrong_type, "unenforceable", "born", NULL,
+     false},
+    {"a prefix of dates", row_filter_without_beginnings, "unenforceable", "born", NULL, false},
+    {"prefix and range of one field", row_filter_of_two_kinds, "unenforceable", "name", NULL,
+     false},
+    {"a quota, which is not counted here", quota, NULL, NULL, NULL, false},
     {"predicates", has_predicates, "unenforceable", NULL, NULL, false},
     {"a match that is granted", match_granted, "unenforceable", NULL, NULL, false},
     {"a match that is not", match_not_granted, "field", "married", NULL, false},
@@ -345,7 +409,7 @@ static const struct grant_case cases[] = {
 
     {"the second allows the operation", second_allows, NULL, NULL, "second", false},
     {"the second allows the field", second_allows_field, NULL, NULL, "second", false},
-    {"the second has no quota", second_allows_without_quota, NULL, NULL, "second", false},
+    {"the second has no quota", second_allows_without_quota, NULL, NULL, "first", false},
     {"the second is not strict", second_is_not_strict, NULL, NULL, "second", false},
     {"both allow: the first decides", both_allow, NULL, NULL, "first", false},
     {"two grants do not add up", neither_alone, "field", "status", "second", false},

@@ -168,7 +168,7 @@ static void test_answer__denies_what_the_terms_do_not_allow(void **state)
 
     MESSAGE(c);
     JOB(quota) = fixture_get(f, person, NULL, &c);
-    g->quota_per_day = 1; /* a grant this version cannot hold to gives nothing */
+    g->quota_per_day = 1; /* nothing counts here, so it gives nothing */
     expect(f, &c, quota, ANSWER_DENIED, "unenforceable");
     g->quota_per_day = 0;
 

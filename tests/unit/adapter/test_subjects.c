@@ -151,6 +151,7 @@ static void test_subjects__are_given_although_the_answer_has_no_key(void **state
     allow(s);
     s->f->policy->terms.grants->readable[0] = s->f->policy->terms.grants->readable[1];
     s->f->policy->terms.grants->readable_n = 1; /* the status alone */
+    s->f->policy->terms.grants->sortable.n = 0;
     ask(s, QUERY_FIND, "status", OP_EQ, "married", NULL);
     expect(s, "given p1, given p2");
     ask(s, QUERY_FIND, "status", OP_EQ, "widowed", NULL);

@@ -153,6 +153,8 @@ static void test_offer__carries_its_catalogue(void **state)
     assert_int_equal(c[0].elements_n, 2);
     assert_view(c[0].elements[0].field, "id_number");
     assert_view(c[0].elements[0].element, "citizen-id");
+    assert_true(c[0].elements[0].key);
+    assert_false(c[0].elements[1].key);
     assert_int_equal(c[0].elements[0].type, FIELD_TEXT);
     assert_int_equal(c[0].elements[0].classification, CLASS_SENSITIVE);
     assert_int_equal(c[0].elements[1].type, FIELD_CODE);
@@ -210,6 +212,7 @@ SPOIL(entry_many, Offer, yz_record_repeat(&w->catalogue, &w->n_catalogue, YZ_CAT
 SPOIL(element_twice, Offer,
       w->catalogue[0]->elements[1]->field = w->catalogue[0]->elements[0]->field)
 SPOIL(element_field_bad, Offer, w->catalogue[0]->elements[1]->field = bin("1st"))
+SPOIL(element_key_false, Offer, w->catalogue[0]->elements[0]->key = 0)
 SPOIL(element_field_dash, Offer, w->catalogue[0]->elements[1]->field = bin("id-number"))
 SPOIL(element_field_long, Offer, w->catalogue[0]->elements[1]->field = bin_n('f', 65))
 SPOIL(element_unnamed, Offer, w->catalogue[0]->elements[1]->element = bin(""))
@@ -353,6 +356,7 @@ static void test_offer__refuses_a_broken_catalogue(void **state)
         {"too many data sets", entry_many, YZ_ELIMIT},
         {"a field twice", element_twice, YZ_EMALFORMED},
         {"a field that begins with a digit", element_field_bad, YZ_EMALFORMED},
+        {"a key field that is none", element_key_false, YZ_EMALFORMED},
         {"a field with a hyphen", element_field_dash, YZ_EMALFORMED},
         {"a field too long", element_field_long, YZ_ETOOBIG},
         {"an element without name", element_unnamed, YZ_EMALFORMED},

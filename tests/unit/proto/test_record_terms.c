@@ -44,6 +44,8 @@ static void test_terms__say_what_was_written(void **state)
     assert_int_equal(got.grants[1].writable.n, 2);
     assert_view(got.grants[1].writable.items[1], "since");
     assert_int_equal(got.grants[1].quota_per_day, 0);
+    assert_true(got.has_pseudonym_key);
+    assert_memory_equal(got.pseudonym_key, sample_terms.pseudonym_key, 32);
     assert_int_equal(got.unlisted_n, 1);
     assert_view(got.unlisted[0].data_set, "marriages");
     assert_int_equal(got.unlisted[0].elements_n, 1);
@@ -52,6 +54,8 @@ static void test_terms__say_what_was_written(void **state)
     assert_int_equal(got.unlisted[0].elements[0].classification, CLASS_SECRET);
 }
 
+SPOIL(pseudonym_short, Terms, w->pseudonym_key.len = 31)
+SPOIL(pseudonym_empty, Terms, w->pseudonym_key = bin(""))
 SPOIL(unlisted_twice, Terms, yz_record_repeat(&w->unlisted, &w->n_unlisted, 2))
 SPOIL(unlisted_many, Terms, yz_record_repeat(&w->unlisted, &w->n_unlisted, YZ_CATALOGUE_MAX + 1))
 SPOIL(unlisted_name, Terms, w->unlisted[0]->data_set = bin("a b"))
@@ -68,6 +72,8 @@ static void test_terms__refuse_broken_unlisted_fields(void **state)
     (void)state;
     static const struct record_fault faults[] = {
         {"a data set twice", unlisted_twice, YZ_EMALFORMED},
+        {"a pseudonym key too short", pseudonym_short, YZ_EMALFORMED},
+        {"an empty pseudonym key", pseudonym_empty, YZ_EMALFORMED},
         {"too many data sets", unlisted_many, YZ_ELIMIT},
         {"a data set with a space", unlisted_name, YZ_EMALFORMED},
         {"a data set without fields", unlisted_nothing, YZ_EMALFORMED},
