@@ -177,6 +177,26 @@ static void verb_records_put(struct adapter *a, struct admin_call *call, yz_byte
     reply_text(call, rc, &err, yzi_bytes_str("in force"));
 }
 
+/* -- purposes.get -- */
+
+/* The list in force as the payload, which is empty when there is none. */
+static void verb_purposes(const struct adapter *a, struct admin_call *call)
+{
+    struct directory_proof p = {0};
+    yz_error err = {0};
+    if (!a->directory) {
+        int rc = yzi_fail(&err, YZ_EUNAVAILABLE, "this adapter has no directory yet");
+        reply_text(call, rc, &err, (yz_bytes){0});
+        return;
+    }
+    int rc = yzi_directory_prove(a->directory, RECORD_PURPOSES, (yz_bytes){0}, &p);
+    if (rc < 0 && rc != YZ_ENOTFOUND) {
+        reply_text(call, rc, &err, (yz_bytes){0});
+        return;
+    }
+    yzi_admin_reply(call, true, YZ_OK, (yz_bytes){0}, rc == YZ_OK ? p.raw : (yz_bytes){0});
+}
+
 /* -- dispatch -- */
 
 void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_request *q,
@@ -188,6 +208,8 @@ void yzi_adapter_admin(void *ctx, struct admin_call *call, const struct admin_re
         verb_status(a, call);
     } else if (yzi_bytes_eq_str(q->verb, "records.put")) {
         verb_records_put(a, call, payload);
+    } else if (yzi_bytes_eq_str(q->verb, "purposes.get")) {
+        verb_purposes(a, call);
     } else if (yzi_bytes_eq_str(q->verb, "data.explain")) {
         yzi_adapter_explain(a, call, q, payload);
     } else if (!yzi_adapter_data_verb(a, call, q, &fd)) {

@@ -323,8 +323,13 @@ static void decide(struct answering *a, struct job *j, const struct request_head
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "no-data-set");
         return;
     }
-    struct access_question question = {h->consumer,           h->service,  h->purpose, &head->query,
-                                       yzi_wall_ms(a->clock), j->evidenced};
+    struct access_question question = {h->consumer,
+                                       h->service,
+                                       h->purpose,
+                                       &head->query,
+                                       yzi_wall_ms(a->clock),
+                                       j->evidenced,
+                                       yzi_directory_purpose_known(j->directory, h->purpose)};
     struct access_decision decision = {0};
     yzi_access_decide(&j->policy->offer->offer, &j->policy->terms, yzi_store_dataset(j->store),
                       &question, &decision);

@@ -149,6 +149,20 @@ static int verb_peers(struct broker *b, const struct admin_request *q, yz_bytes 
     return yzi_json_end(&j);
 }
 
+static int verb_purposes(struct broker *b, const struct admin_request *q, yz_bytes payload,
+                         yz_buf *text, yz_buf *out, yz_error *err)
+{
+    (void)q;
+    (void)payload;
+    (void)text;
+    struct directory_proof p;
+    if (!b->directory) {
+        return yzi_fail(err, YZ_EUNAVAILABLE, "this broker has no directory yet");
+    }
+    int rc = yzi_directory_prove(b->directory, RECORD_PURPOSES, (yz_bytes){0}, &p);
+    return rc == YZ_ENOTFOUND ? YZ_OK : rc < 0 ? rc : yzi_buf_put(out, p.raw);
+}
+
 static const struct admin_verb verbs[] = {
     {"status", verb_status},
     {"peers", verb_peers},
@@ -156,6 +170,7 @@ static const struct admin_verb verbs[] = {
     {"directory.put", verb_directory_put},
     {"directory.get", verb_directory_get},
     {"records.put", verb_records_put},
+    {"purposes.get", verb_purposes},
     {NULL, NULL},
 };
 

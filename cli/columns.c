@@ -7,7 +7,7 @@
 #include <locale.h>
 #include <wchar.h>
 
-#include "base/text.h"
+#include "cli/texts.h"
 
 #define CELLS_FIRST 64u
 #define GAP 2u
@@ -42,8 +42,13 @@ void yzi_columns_add(struct columns *t, yz_bytes cell)
     if (t->rc == YZ_OK && t->cells_n == t->cap) {
         t->rc = grow(t);
     }
+    YZ_AUTO(yzi_buf_fini) yz_buf shown;
+    yzi_buf_init(&shown, 8 * (cell.n + 1)); /* the longest escape of a byte has fewer */
     if (t->rc == YZ_OK) {
-        t->rc = yzi_arena_dup(yzi_cli_arena(t->c), cell, &copy);
+        t->rc = yzi_text_printable(cell, false, &shown);
+    }
+    if (t->rc == YZ_OK) {
+        t->rc = yzi_arena_dup(yzi_cli_arena(t->c), yzi_bytes_buf(&shown), &copy);
     }
     if (t->rc == YZ_OK) {
         t->cells[t->cells_n++] = copy;

@@ -17,7 +17,8 @@ struct columns {
 };
 /* The head's words, ended by NULL. */
 void yzi_columns_begin(struct columns *t, struct cli *c, const char *const *head);
-/* The next cell, copied; rows follow from their number. */
+/* The next cell, copied, as yzi_text_printable shows it on one line; rows follow from their number.
+ */
 void yzi_columns_add(struct columns *t, yz_bytes cell);
 void yzi_columns_str(struct columns *t, const char *cell);
 void yzi_columns_printf(struct columns *t, const char *fmt, ...) YZ_PRINTF(2, 3);

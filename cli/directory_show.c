@@ -10,6 +10,7 @@
 #include "cli/bundle.h"
 #include "cli/columns.h"
 #include "cli/operator.h"
+#include "cli/texts.h"
 
 /* -- show: where from -- */
 
@@ -409,19 +410,6 @@ static int put_revocation(struct shown *s, const struct record *r)
     return YZ_OK;
 }
 
-static void put_texts(struct json *j, const char *key, const struct text_list *l)
-{
-    yzi_json_key(j, key);
-    yzi_json_array(j);
-    for (size_t i = 0; i < l->n; i++) {
-        yzi_json_object(j);
-        put_text(j, "language", l->items[i].language);
-        put_text(j, "text", l->items[i].text);
-        yzi_json_object_end(j);
-    }
-    yzi_json_array_end(j);
-}
-
 static int put_purposes(struct shown *s, const struct record *r)
 {
     struct purpose_list l;
@@ -433,7 +421,7 @@ static int put_purposes(struct shown *s, const struct record *r)
     for (size_t i = 0; i < l.purposes_n; i++) {
         yzi_json_object(j);
         put_text(j, "code", l.purposes[i].code);
-        put_texts(j, "titles", &l.purposes[i].titles);
+        yzi_texts_json(j, "titles", &l.purposes[i].titles);
         put_text(j, "legal_basis", l.purposes[i].legal_basis);
         yzi_json_object_end(j);
     }

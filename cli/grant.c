@@ -7,6 +7,7 @@
 
 #include "cli/columns.h"
 #include "cli/group.h"
+#include "cli/purpose.h"
 
 #define ID_BYTES 4u
 
@@ -253,6 +254,7 @@ static int run_add(struct cli *c)
     YZ_TRY(yzi_home_member_set(c, a.home, &a.set));
     YZ_TRY(read_service(c, &a));
     YZ_TRY(read_consumer(c, &a));
+    YZ_TRY(yzi_home_check_purposes(c, a.home, &a.fine.purposes));
     YZ_TRY(read_fields(c, &a));
     YZ_TRY(read_names(c, &a, "filter", &a.fine.filterable));
     YZ_TRY(read_names(c, &a, "sort", &a.fine.sortable));

@@ -236,7 +236,7 @@ static enum stage try_grant(const struct coarse_grant *g, const struct fine_gran
     if (check_fields(fine, d, q->query, a, out) != STAGE_ALLOWED) {
         return a->stage;
     }
-    if (fine->purposes.n && !is_listed(&fine->purposes, q->purpose)) {
+    if (!q->purpose_known || (fine->purposes.n && !is_listed(&fine->purposes, q->purpose))) {
         return stop(a, STAGE_PURPOSE, "purpose", "purpose");
     }
     return check_enforceable(g, fine, terms, d, q, a);

@@ -16,8 +16,9 @@ struct access_question {
     yz_service_id service;
     yz_bytes purpose; /* may be empty */
     const struct query *query;
-    uint64_t now;   /* Unix ms */
-    bool evidenced; /* that it was asked is in a broker's log, and proved to be */
+    uint64_t now;       /* Unix ms */
+    bool evidenced;     /* that it was asked is in a broker's log, and proved to be */
+    bool purpose_known; /* the instance has such a purpose (yzi_directory_purpose_known) */
 };
 
 struct access_decision {

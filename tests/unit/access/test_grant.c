@@ -85,7 +85,8 @@ static void make_world(struct world *w, struct dataset *d)
                                  .service = {yzi_bytes_str("CN/GOV/MCA/civil/marriage/v1")},
                                  .purpose = yzi_bytes_str("housing-registration"),
                                  .query = &w->query,
-                                 .now = NOW};
+                                 .now = NOW,
+                                 .purpose_known = true};
 }
 
 struct grant_case {
@@ -234,6 +235,8 @@ CHANGE(order_by_filterable, ask_order(w, "born");)
 CHANGE(order_by_unknown, ask_order(w, "nix");)
 CHANGE(filter_in_a_get, ask_filter(w, "status"); w->query.operation = QUERY_GET;)
 CHANGE(wrong_purpose, w->question.purpose = yzi_bytes_str("statistic");)
+CHANGE(unlisted_purpose, w->question.purpose_known = false;)
+CHANGE(unlisted_for_any, any_purpose(w); w->question.purpose_known = false;)
 CHANGE(empty_purpose, w->question.purpose = yzi_bytes_str("");)
 CHANGE(masked, w->readable[0][1].mask = MASK_LAST4; w->fine[0].sortable.n = 0;)
 CHANGE(masked_not_asked_for, masked(w); ask_for(w, "status", NULL);)
@@ -350,6 +353,8 @@ static const struct grant_case cases[] = {
     {"order by a field nobody knows", order_by_unknown, "unknown-field", "nix", NULL, true},
     {"a filter smuggled into a get", filter_in_a_get, "field", "status", NULL, false},
     {"a purpose not granted", wrong_purpose, "purpose", NULL, NULL, false},
+    {"a purpose the instance does not have", unlisted_purpose, "purpose", NULL, NULL, false},
+    {"the same under a grant for any", unlisted_for_any, "purpose", NULL, NULL, false},
     {"no purpose where one is asked", empty_purpose, "purpose", NULL, NULL, false},
     {"strict, which no broker is believed about", strict, "unenforceable", NULL, NULL, false},
     {"a mask", masked, NULL, NULL, NULL, false},
