@@ -63,27 +63,42 @@ static void log_refused(struct broker *b, const struct exchange *x, struct node_
     }
 }
 
-void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x, const struct outcome_words *w)
+/* "Unavailable" and "busy" invite the caller to ask anew, with another message. Of a write that an
+ * adapter has had, nobody knows whether it was executed, and only "timeout" says that. */
+static struct outcome_words truly(const struct exchange *x, const struct outcome_words *w)
 {
-    log_refused(b, x, x->asker, w);
+    struct outcome_words true_words = *w;
+    if (x->in_doubt && (w->status == OUTCOME_UNAVAILABLE || w->status == OUTCOME_BUSY)) {
+        true_words.status = OUTCOME_TIMEOUT;
+        true_words.retry_after_ms = 0;
+    }
+    return true_words;
+}
+
+void yzi_broker_finish_unlogged(struct broker *b, struct exchange *x,
+                                const struct outcome_words *words)
+{
+    struct outcome_words w = truly(x, words);
+    log_refused(b, x, x->asker, &w);
     if (yzi_broker_consumer_is_live(b, x)) {
-        yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, w);
+        yzi_broker_outcome(b, &x->consumer, &x->request.header.message_id, &x->request.digest, &w);
     }
     yzi_broker_end(b, x);
 }
 
-void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w)
+void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *words)
 {
+    struct outcome_words w = truly(x, words);
     struct node_load *asker = x->asker; /* which what is held may forget */
     release_adapter(b, x);
-    if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, w) ==
+    if (yzi_broker_outcome_write(b, &x->request.header.message_id, &x->request.digest, &w) ==
             YZ_OK &&
         yzi_broker_hold(b, x, ENTRY_OUTCOME, yzi_bytes_buf(&b->out)) == YZ_OK) {
-        log_refused(b, x, asker, w);
-        yzi_metric_add(&b->metrics.outcomes[w->status], 1);
+        log_refused(b, x, asker, &w);
+        yzi_metric_add(&b->metrics.outcomes[w.status], 1);
         return;
     }
-    yzi_broker_finish_unlogged(b, x, w);
+    yzi_broker_finish_unlogged(b, x, &w);
 }
 
 void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
@@ -238,5 +253,6 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
                                      log_bytes("reason", r.reason),
                                      {0}});
     }
+    x->in_doubt = false; /* it says that it did not act on it */
     yzi_broker_retry_elsewhere(b, x, &w);
 }

@@ -153,7 +153,8 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
 void yzi_broker_retry_elsewhere(struct broker *b, struct exchange *x,
                                 const struct outcome_words *otherwise);
 void yzi_broker_expire(struct broker *b); /* exchanges past their deadline */
-/* The same for an exchange, which ends. */
+/* The same for an exchange, which ends. A write that an adapter has had and did not hand back may
+ * have been executed: `unavailable` and `busy` are told as `timeout` then, with their reason. */
 void yzi_broker_finish(struct broker *b, struct exchange *x, const struct outcome_words *w);
 
 /* The same without an entry of its own: the log is down. */

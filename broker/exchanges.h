@@ -31,6 +31,7 @@ struct exchange {
     struct connection_id consumer; /* who gets the answer: the newest connection that asked */
     struct connection_id adapter;  /* who has it now */
     bool forwarded;
+    bool in_doubt;  /* it writes, and an adapter got it that did not hand it back */
     bool new_id;    /* the replay memory had not seen its id before */
     unsigned tried; /* slots it was forwarded to, a bit each */
     uint64_t arrival_mono, deadline_mono;

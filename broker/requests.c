@@ -486,6 +486,7 @@ void yzi_broker_forward(struct broker *b, struct exchange *x, const struct outco
         if (rc == YZ_OK) {
             x->adapter = k->id;
             x->forwarded = true;
+            x->in_doubt = x->service->mode != SERVICE_READ;
             k->outstanding++;
             yzi_metric_add(&b->metrics.forwarded, 1);
             return;

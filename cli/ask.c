@@ -5,6 +5,7 @@
 #include "cli/ask.h"
 
 #include "base/clock.h"
+#include "client/request.h"
 
 #define READY_WAIT_MAX_MS 10000u
 
@@ -160,7 +161,11 @@ int yzi_cli_ask(struct cli *c, yz_request *r)
     uint32_t wait = timeout < READY_WAIT_MAX_MS ? timeout : READY_WAIT_MAX_MS;
     YZ_TRY(yz_client_wait_ready(client, wait, yzi_cli_error(c)));
     YZ_AUTO(free_answer) yz_answer *answer = NULL;
-    YZ_TRY(yz_call(client, r, &answer, yzi_cli_error(c)));
+    int rc = yz_call(client, r, &answer, yzi_cli_error(c));
+    if (rc == YZ_ETIMEOUT && yzi_request_writes(r)) {
+        yzi_cli_exit_with(c, EXIT_INDETERMINATE); /* who tries 4 again would do it twice */
+    }
+    YZ_TRY(rc);
     yzi_cli_exit_with(c, exit_of(yz_answer_status(answer)));
     return yzi_cli_json(c) ? print_json(c, answer) : print_text(c, answer);
 }

@@ -17,7 +17,7 @@ enum cli_exit {
     EXIT_DENIED = 3,
     EXIT_UNAVAILABLE = 4, /* or timed out */
     EXIT_UNVERIFIED = 5,
-    EXIT_INDETERMINATE = 6 /* a write was begun; whether it took effect cannot be told */
+    EXIT_INDETERMINATE = 6 /* whether a write took effect cannot be told */
 };
 
 struct cli_option {

@@ -311,6 +311,22 @@ int yzi_answer_of_broker(const struct outcome_header *h, yz_answer **out)
     return YZ_OK;
 }
 
+void yzi_answer_doubt(yz_answer *a)
+{
+    if (a->origin != YZ_ORIGIN_BROKER) {
+        return;
+    }
+    char joined[YZ_REASON_MAX + 64];
+    bool named = strchr(a->reason, '/') || a->status == YZ_STATUS_REJECTED;
+    snprintf(joined, sizeof joined, "%s%s%s", named ? "" : yz_status_name(a->status),
+             named || !a->reason[0] ? "" : "/", a->reason);
+    yz_ignore(text(a, yzi_bytes_str(joined), &a->reason), "the bare reason stands without memory");
+    a->status = YZ_STATUS_INDETERMINATE;
+    a->retry_after_ms = 0;
+    a->detail = "the request was passed on, or may have been, and nobody says what became of it: "
+                "look before asking again";
+}
+
 /* -- reading -- */
 
 enum yz_origin yz_answer_origin(const yz_answer *answer)

@@ -44,6 +44,9 @@ YZ_MUST_USE int yzi_answer_of_provider(const struct response_header *h, const st
                                        yz_buf *plaintext, yz_answer **out, yz_error *err);
 /* A verified outcome. YZ_ENOMEM. */
 YZ_MUST_USE int yzi_answer_of_broker(const struct outcome_header *h, yz_answer **out);
+/* A broker's word on a write that an adapter may have executed all the same: it becomes
+ * `indeterminate`, with what the broker said as the reason. A provider's word stays as it is. */
+void yzi_answer_doubt(yz_answer *a);
 
 static inline void yzi_answer_free_ptr(yz_answer **a)
 {

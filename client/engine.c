@@ -85,6 +85,9 @@ void yzi_call_finish(struct engine *e, struct call *c, int rc, yz_answer *answer
     drop_message(e, c);
     yzi_deadlines_remove(&e->timers, &c->timer);
     list_remove(list_of(e, c), c);
+    if (answer && c->in_doubt) {
+        yzi_answer_doubt(answer);
+    }
     if (answer) {
         answer->elapsed_ms = elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
     }
@@ -110,6 +113,7 @@ void yzi_call_restart(struct engine *e, struct call *c)
     drop_message(e, c);
     c->sends = 0;
     c->failed = 0;
+    c->in_doubt = false; /* stale-key: the adapter says that it was not executed */
     set_state(e, c, CALL_WAITS);
     e->dirty = true;
 }
@@ -453,6 +457,7 @@ static void on_down(void *ctx, struct session *session, const char *reason)
     e->stranded = true;
     yzi_services_lost(e, p->index);
     for (struct call *c = e->sent.head; c; c = c->next) {
+        c->in_doubt = c->in_doubt || (c->ask.writes && c->asked & bit);
         c->asked &= ~bit;
     }
 }

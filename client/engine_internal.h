@@ -59,6 +59,8 @@ struct call {
     struct envelope envelope;
     bool made; /* the envelope is, and is in the table by its message id */
     bool resealed;
+    bool in_doubt; /* it writes, and a broker that had it may have passed it on, with what end
+                      nobody said: another's "unavailable" does not say that it was not executed */
     unsigned sends;
     unsigned asked;  /* bit per peer that may still answer */
     unsigned failed; /* bit per peer whose answer did not verify or was no use */

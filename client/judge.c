@@ -14,6 +14,7 @@ static void bad_answer(struct engine *e, struct call *c, struct peer *p, int cod
     e->counters.rejected++;
     c->asked &= ~(1u << p->index);
     c->failed |= 1u << p->index;
+    c->in_doubt = c->in_doubt || c->ask.writes;
     yzi_fail(&c->trouble, code, "the answer that came through %s does not count: %s", p->node,
              sentence);
     if (c->asked || yzi_call_send(e, c)) {
@@ -176,10 +177,12 @@ static void judge_response(struct engine *e, struct call *c, struct peer *p, con
 /* -- outcomes -- */
 
 /* Said about this broker and its connections rather than about the request: another may do better.
- */
-static bool is_local(enum outcome_status status)
+ * Of a write that was passed on and not answered, too: the adapter may be there, and tell it what
+ * became of the very same bytes. */
+static bool is_local(enum outcome_status status, const struct call *c)
 {
-    return status == OUTCOME_UNAVAILABLE || status == OUTCOME_STALE_DIRECTORY;
+    return status == OUTCOME_UNAVAILABLE || status == OUTCOME_STALE_DIRECTORY ||
+           (status == OUTCOME_TIMEOUT && c->ask.writes);
 }
 
 static void judge_outcome(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
@@ -202,12 +205,14 @@ static void judge_outcome(struct engine *e, struct call *c, struct peer *p, cons
     }
     answer->evidence = evidence_of(e, c, p, f, ENTRY_OUTCOME, &o.digest, NULL);
     struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
-    if (s && (is_local(o.header.status) || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
+    bool local = is_local(o.header.status, c);
+    if (s && (local || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
         s->stale = true; /* what we knew led here */
     }
     c->asked &= ~(1u << p->index);
     c->failed |= 1u << p->index;
-    if (is_local(o.header.status) && (c->asked || yzi_call_send(e, c))) {
+    c->in_doubt = c->in_doubt || (c->ask.writes && o.header.status == OUTCOME_TIMEOUT);
+    if (local && (c->asked || yzi_call_send(e, c))) {
         yz_answer_free(c->fallback);
         c->fallback = answer;
         return;

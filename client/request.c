@@ -163,7 +163,8 @@ int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err)
     };
     struct yz_request copy = *r; /* the head borrows lists that are not to be changed */
     YZ_TRY(yzi_request_query(&copy, &h.query, err));
-    YZ_AUTO(yzi_ask_fini) struct ask a = {.timeout_ms = r->timeout_ms};
+    YZ_AUTO(yzi_ask_fini)
+    struct ask a = {.timeout_ms = r->timeout_ms, .writes = yzi_request_writes(r)};
     yzi_buf_init(&a.head, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
     yzi_buf_init(&a.body, YZ_PLAIN_MAX - YZ_PLAIN_FIXED);
     YZ_TRY(yzi_buf_put(&a.body, yzi_bytes_buf(&r->rows)));

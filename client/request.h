@@ -55,7 +55,10 @@ struct ask {
     yz_buf texts;
     yz_buf head, body;   /* the encoded request head and the rows it brings; plaintext, wiped */
     uint32_t timeout_ms; /* 0: the configuration's */
+    bool writes;         /* it asks for records to be changed */
 };
+/* Does it ask for records to be changed? */
+bool yzi_request_writes(const yz_request *r);
 /* YZ_EINVAL (nothing to ask: a get without a key, ...), YZ_ETOOBIG (beyond what a message holds),
  * YZ_ENOMEM. Any thread, while nobody changes the request. */
 YZ_MUST_USE int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err);

@@ -28,6 +28,11 @@ int yz_request_add_row(yz_request *request, const yz_value *values, size_t n)
 
 /* -- for the engine -- */
 
+bool yzi_request_writes(const yz_request *r)
+{
+    return r->operation && yzi_operation_writes(r->operation);
+}
+
 int yzi_request_check_write(const yz_request *r, yz_error *err)
 {
     bool rows = yzi_operation_brings_rows(r->operation);

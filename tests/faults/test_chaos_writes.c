@@ -151,12 +151,13 @@ static enum told ask_to_insert(const char *code)
     } else if (rc == YZ_OK && yz_answer_status(a) == YZ_STATUS_OK) {
         told = yz_answer_total(a, &changed) == YZ_OK && changed == 1 ? TOLD_DONE : TOLD_NOTHING;
     } else if (rc == YZ_OK && yz_answer_status(a) == YZ_STATUS_INDETERMINATE) {
-        told = TOLD_INDETERMINATE;
+        told = yz_answer_origin(a) == YZ_ORIGIN_PROVIDER ? TOLD_INDETERMINATE : TOLD_OPEN;
     } else if (rc == YZ_OK && strcmp(yz_answer_reason(a), "exists") == 0) {
         told = TOLD_EXISTS;
-    } else if (rc == YZ_OK && yz_answer_status(a) != YZ_STATUS_BUSY &&
-               yz_answer_status(a) != YZ_STATUS_TIMEOUT &&
-               yz_answer_status(a) != YZ_STATUS_UNAVAILABLE) {
+    } else if (rc == YZ_OK && (yz_answer_status(a) == YZ_STATUS_BUSY ||
+                               yz_answer_status(a) == YZ_STATUS_UNAVAILABLE)) {
+        told = TOLD_NOT_DONE; /* a broker says so */
+    } else if (rc == YZ_OK) {
         fprintf(stderr, "%s: %s\n", yz_status_name(yz_answer_status(a)), yz_answer_reason(a));
         told = TOLD_NOTHING;
     } else if (rc != YZ_OK && rc != YZ_ETIMEOUT) {

@@ -179,11 +179,14 @@ enum yz_status {
     YZ_STATUS_TOO_LARGE = 5,       /* provider or broker */
     YZ_STATUS_FAILED = 6,          /* provider: its own fault */
     YZ_STATUS_INDETERMINATE = 7,   /* provider: a write was begun, and whether it took effect
-                                      cannot be told; asking again does not help: look */
+                                      cannot be told; asking again does not help: look. Broker: a
+                                      write was passed on, or may have been, and nobody says what
+                                      became of it; the reason has what the broker said before a
+                                      slash: "timeout/adapter-lost" */
     YZ_STATUS_UNKNOWN_SERVICE = 8, /* broker */
     YZ_STATUS_BUSY = 9,            /* broker: try again after yz_answer_retry_after */
     YZ_STATUS_UNAVAILABLE = 10,    /* broker: no live adapter */
-    YZ_STATUS_TIMEOUT = 11,        /* broker: the adapter did not answer in time */
+    YZ_STATUS_TIMEOUT = 11,        /* broker: the adapter did not answer in time (a read) */
     YZ_STATUS_REJECTED = 12 /* broker: the message itself (expired, replayed, malformed, signature);
                                the reason says which: this node's clock or keys need attention */
 };

@@ -386,6 +386,99 @@ static void test_adapters__reconnected_are_asked_on_their_new_connection(void **
     puppet_expect_response(c.client, &a);
 }
 
+/* -- writes: "unavailable" would say that it was not done -- */
+
+static struct cast cast_writers(struct rig *r)
+{
+    r->w->offers_write = true;
+    return cast_all(r);
+}
+
+/* A request to a1 that a1 has. */
+static struct world_message write_by_a1(struct rig *r, const struct cast *c)
+{
+    struct world_message q = make_request(r, &(struct world_request){.slots = {c->a1->node}});
+    puppet_send(c->client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c->a1, &q);
+    return q;
+}
+
+static void test_write__whose_adapter_is_lost_is_left_open(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    MESSAGE(q) = write_by_a1(r, &c);
+    YZ_AUTO(yzi_buf_fini) yz_buf bye;
+    yz_world_buf(&bye);
+    assert_int_equal(yzi_bye_write(yzi_bytes_str("closing"), &bye), YZ_OK);
+    puppet_send(c.a1, yzi_bytes_buf(&bye));
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "adapter-lost");
+    assert_int_equal(puppet_count(c.a2, FRAME_REQUEST), 0);
+    MESSAGE(next) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&next.raw)); /* this one nobody had */
+    puppet_expect_outcome(c.client, &next, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    nothing_is_left(r);
+}
+
+static void test_write__with_a_wrong_answer_is_left_open(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    MESSAGE(q) = write_by_a1(r, &c);
+    MESSAGE(bad);
+    yz_world_response(r->w, &(struct world_response){.sign_with = &c.client->node->signing},
+                      &q.frame, &bad);
+    puppet_send(c.a1, yzi_bytes_buf(&bad.raw));
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "bad-answer");
+    nothing_is_left(r);
+}
+
+static void test_write__handed_back_was_not_done(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    MESSAGE(q) = write_by_a1(r, &c);
+    puppet_reject(c.a1, &q, OUTCOME_UNAVAILABLE);
+    puppet_expect_outcome(c.client, &q, OUTCOME_UNAVAILABLE, "adapter-refused");
+    MESSAGE(two) = write_by_a1(r, &c);
+    puppet_reject(c.a1, &two, OUTCOME_BUSY);
+    puppet_expect_outcome(c.client, &two, OUTCOME_BUSY, "adapter-busy");
+    nothing_is_left(r);
+}
+
+/* Asked again after it was handed back, and then the adapter is lost: it may have been done. */
+static void test_write__handed_back_once_and_lost_then_is_left_open(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    MESSAGE(q) = write_by_a1(r, &c);
+    puppet_reject(c.a1, &q, OUTCOME_BUSY);
+    puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, "adapter-busy");
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    struct puppet *again = rig_join(r, "CN/GOV/MCA/@a1");
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "adapter-lost");
+    assert_int_equal(puppet_count(again, FRAME_REQUEST), 0);
+    nothing_is_left(r);
+}
+
+static void test_write__whose_answer_finds_no_room_is_left_open(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    static uint8_t body[200000];
+    MESSAGE(q) = write_by_a1(r, &c);
+    r->b->exchanges.bytes_max = 200000;
+    r->b->exchanges.held_bytes = 1; /* another one */
+    MESSAGE(a);
+    yz_world_response(r->w, &(struct world_response){.body = yzi_bytes(body, sizeof body)},
+                      &q.frame, &a);
+    puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, "limit");
+    r->b->exchanges.held_bytes -= 1;
+    nothing_is_left(r);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -406,6 +499,11 @@ int main(void)
         TEST(test_adapters__lost_have_their_requests_go_elsewhere),
         TEST(test_adapters__revoked_have_their_requests_go_elsewhere_at_once),
         TEST(test_adapters__reconnected_are_asked_on_their_new_connection),
+        TEST(test_write__whose_adapter_is_lost_is_left_open),
+        TEST(test_write__with_a_wrong_answer_is_left_open),
+        TEST(test_write__handed_back_was_not_done),
+        TEST(test_write__handed_back_once_and_lost_then_is_left_open),
+        TEST(test_write__whose_answer_finds_no_room_is_left_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

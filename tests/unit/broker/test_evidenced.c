@@ -695,6 +695,24 @@ static void test_log__that_fails_with_an_answer_held(void **state)
     nothing_is_left(c);
 }
 
+/* The write was executed; that its answer cannot be told must not sound as if it was not. */
+static void test_log__that_fails_with_a_write_s_answer_held(void **state)
+{
+    struct cast *c = *state;
+    MESSAGE(q) = ask(c);
+    MESSAGE(a);
+    c->r->w->offers_write = true;
+    offer(c->r, false);
+    cast_all(c);
+    hold(c, &q, &a);
+    break_disk(c);
+    gate_set(false);
+    puppet_expect_outcome(c->client, &q, OUTCOME_TIMEOUT, "evidence-log");
+    assert_int_equal(puppet_count(c->client, FRAME_RESPONSE), 0);
+    nothing_is_left(c);
+    mend_disk(c);
+}
+
 static void test_log__that_fails_before_a_strict_request_is_forwarded(void **state)
 {
     struct cast *c = *state;
@@ -770,6 +788,7 @@ int main(void)
         T(test_refusals__are_one_entry_per_node_and_second),
         T(test_directory__is_in_the_log_with_its_revocations),
         T(test_log__that_fails_with_an_answer_held),
+        T(test_log__that_fails_with_a_write_s_answer_held),
         T(test_log__that_fails_before_a_strict_request_is_forwarded),
         T(test_log__that_fails_logs_the_rest_later),
         T(test_draining__waits_for_what_is_held),

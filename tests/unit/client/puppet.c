@@ -521,6 +521,9 @@ void stage_order(struct stage *s, bool probe, struct outcome_of_call *out,
         yz_request *r;
         OK(yz_request_new(WORLD_SERVICE, &r));
         OK(yz_request_add_key(r, (const char *const[]){"310101"}, 1));
+        if (s->writes) {
+            OK(yz_request_set_operation(r, YZ_DELETE));
+        }
         OK(yzi_ask_make(r, &out_order->ask, NULL));
         yz_request_free(r);
     }

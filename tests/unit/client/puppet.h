@@ -76,6 +76,7 @@ struct stage {
     struct net *net;
     struct engine *engine;
     struct outcome_of_call call;
+    bool writes; /* calls made from now on delete the record instead of getting it */
     void (*before_step)(void), (*after_step)(void); /* NULL, or what surrounds each engine step */
 };
 /* A stage with one broker or two, the engine not made yet. */

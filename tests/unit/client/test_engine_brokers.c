@@ -375,6 +375,92 @@ static void test_engine__freed_ends_its_calls(void **state)
     outcome_fini(&waiting);
 }
 
+/* -- writes: what no broker's word says was not done -- */
+
+/* A delete, which the first broker has. */
+static void write_sent(struct stage *s)
+{
+    s->writes = true;
+    stage_ready(s);
+    stage_call_sent(s);
+}
+
+static void test_write__a_broker_passed_on_is_in_doubt(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_TIMEOUT, "adapter-lost", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "timeout/adapter-lost", "CN/@b1");
+}
+
+static void test_write__a_broker_did_not_pass_on_was_not_done(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_BUSY, "adapter-busy", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_BUSY, "adapter-busy", "CN/@b1");
+}
+
+static void test_write__in_doubt_at_one_broker_is_asked_of_another(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_TIMEOUT, "adapter-lost", 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    assert_true(yzi_bytes_eq(yzi_bytes_buf(&s->b1.requests[0]), yzi_bytes_buf(&s->b2.requests[0])));
+    stage_answer(s, &s->b2, NULL, "done", 0); /* the adapter remembers */
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "done");
+}
+
+static void test_write__in_doubt_stays_so_whatever_another_says(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_TIMEOUT, "adapter-lost", 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_UNAVAILABLE, "no-live-adapter", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "unavailable/no-live-adapter", "CN/@b2");
+}
+
+static void test_write__whose_broker_is_lost_is_in_doubt_whatever_another_says(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_down(&s->b1);
+    stage_run_until_requests(s, &s->b2, 1);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_DENIED, "no-grant", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "denied/no-grant", "CN/@b2");
+}
+
+static void test_write__with_an_answer_that_does_not_verify_is_in_doubt(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b2.broker, OUTCOME_UNAVAILABLE, "no-live-adapter", 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_STALE_DIRECTORY, "freshness", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "stale-directory/freshness", "CN/@b2");
+}
+
+/* A read may be asked again: "unavailable" is what matters. */
+static void test_read__whose_broker_is_lost_is_not_in_doubt(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    stage_call_sent(s);
+    puppet_down(&s->b1);
+    stage_run_until_requests(s, &s->b2, 1);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_UNAVAILABLE, "no-live-adapter", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_UNAVAILABLE, "no-live-adapter", "CN/@b2");
+}
+
 static void count(void *ctx, int rc, yz_answer *answer, const yz_error *err)
 {
     unsigned *n = ctx;
@@ -470,6 +556,13 @@ int main(void)
         ONE(test_service__a_forged_offer_is_not_believed),
         TWO(test_service__a_silent_broker_is_not_the_only_one_asked),
         ONE(test_service__silence_is_a_time_out),
+        ONE(test_write__a_broker_passed_on_is_in_doubt),
+        TWO(test_write__a_broker_did_not_pass_on_was_not_done),
+        TWO(test_write__in_doubt_at_one_broker_is_asked_of_another),
+        TWO(test_write__in_doubt_stays_so_whatever_another_says),
+        TWO(test_write__whose_broker_is_lost_is_in_doubt_whatever_another_says),
+        TWO(test_write__with_an_answer_that_does_not_verify_is_in_doubt),
+        TWO(test_read__whose_broker_is_lost_is_not_in_doubt),
         ONE(test_engine__freed_ends_its_calls),
         ONE(test_engine__calls_are_bounded),
         ONE(test_engine__a_broker_nobody_knows_the_key_of_is_a_fault),
