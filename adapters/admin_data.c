@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The administration socket's verbs about data sets (docs/operations.md). What is quick is answered
- * at once; imports, differences and exports run on the writer thread, and their calls wait,
+ * at once; imports, differences, exports, backups and rotations of keys run on the writer thread,
+ * and their calls wait,
  * receiving progress, until the report is there. A call whose peer hangs up is cancelled.
  */
 #include <unistd.h>
@@ -57,6 +58,12 @@ static int write_state(struct store *s, struct json *j)
     put_u64(j, "generation", state.generation);
     put_u64(j, "indexes_building", state.indexes_building);
     put_u64(j, "indexes_broken", state.indexes_broken);
+    if (state.has_key) {
+        put_str(j, "key_id", state.key_id[0] ? state.key_id : "storage");
+        put_u64(j, "key_since", state.key_since);
+        yzi_json_key(j, "former_key_left");
+        yzi_json_bool(j, state.key_left);
+    }
     return YZ_OK;
 }
 
@@ -238,15 +245,16 @@ static int start(struct adapter *a, struct admin_call *call, const struct admin_
     if (a->draining) {
         return yzi_fail(err, YZ_EUNAVAILABLE, "this adapter is about to end");
     }
-    if (*fd < 0) {
+    bool writes = work == WORK_EXPORT || work == WORK_BACKUP;
+    if (*fd < 0 && work != WORK_ROTATE) {
         return yzi_fail(err, YZ_EINVAL, "the file to %s was not passed",
-                        work == WORK_EXPORT ? "write to" : "import");
+                        writes ? "write to" : "import");
     }
     struct import_job *j;
     YZ_TRY(yzi_alloc(1, sizeof *j, &j));
     *j = (struct import_job){.work = work, .store = store, .fd = *fd, .call = call};
     *fd = -1;
-    if (work == WORK_EXPORT) {
+    if (writes) {
         j->out_fd = j->fd;
         j->fd = -1;
     } else {
@@ -326,11 +334,70 @@ static void write_report(const struct import_job *i, struct json *j)
     yzi_json_array_end(j);
 }
 
+static void write_rotation(const struct import_job *i, struct json *j)
+{
+    const struct rotation_report *r = &i->rotation;
+    put_u64(j, "rows", r->records);
+    put_u64(j, "sequence", r->sequence);
+    put_str(j, "key_id", r->key_id);
+    put_u64(j, "key_since", r->since);
+    put_str(j, "former_key_id", r->former_id[0] ? r->former_id : "storage");
+    yzi_json_key(j, "former_key_destroyed");
+    yzi_json_bool(j, r->destroyed);
+}
+
+static void write_backup(const struct import_job *i, struct json *j)
+{
+    put_u64(j, "rows", i->report.rows);
+    put_u64(j, "sequence", i->report.sequence);
+    put_str(j, "key_id", i->key_id);
+}
+
+static void write_result(const struct import_job *i, struct json *j)
+{
+    if (i->work == WORK_ROTATE) {
+        write_rotation(i, j);
+    } else if (i->work == WORK_BACKUP) {
+        write_backup(i, j);
+    } else {
+        write_report(i, j);
+    }
+}
+
+static void log_rotation(const struct import_job *i)
+{
+    yzi_log(&ADAPTER_KEY_ROTATED,
+            (struct log_field[]){
+                log_str("dataset", yzi_store_dataset(i->store)->name),
+                log_str("key", i->rotation.key_id),
+                log_str("former", i->rotation.former_id[0] ? i->rotation.former_id : "storage"),
+                log_num("destroyed", i->rotation.destroyed),
+                log_num("records", (int64_t)i->rotation.records),
+                {0}});
+}
+
+static void log_failure(const struct import_job *i)
+{
+    bool cancelled = i->rc == YZ_ECANCELLED;
+    yzi_log_error(i->work == WORK_ROTATE   ? &ADAPTER_ROTATION_FAILED
+                  : i->work == WORK_BACKUP ? &ADAPTER_BACKUP_FAILED
+                  : cancelled              ? &ADAPTER_IMPORT_CANCELLED
+                                           : &ADAPTER_IMPORT_FAILED,
+                  &i->err, NULL);
+}
+
 static void log_result(const struct import_job *i)
 {
     if (i->rc < 0) {
-        yzi_log_error(i->rc == YZ_ECANCELLED ? &ADAPTER_IMPORT_CANCELLED : &ADAPTER_IMPORT_FAILED,
-                      &i->err, NULL);
+        log_failure(i);
+    } else if (i->work == WORK_ROTATE) {
+        log_rotation(i);
+    } else if (i->work == WORK_BACKUP) {
+        yzi_log(&ADAPTER_BACKED_UP,
+                (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
+                                     log_num("records", (int64_t)i->report.rows),
+                                     log_str("key", i->key_id),
+                                     {0}});
     } else if (i->work == WORK_IMPORT) {
         yzi_log(&ADAPTER_IMPORT_DONE,
                 (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
@@ -379,7 +446,7 @@ void yzi_adapter_on_import(struct adapter *a, const struct finished *f)
     yzi_json_init(&j, &text, false);
     yzi_json_object(&j);
     if (done) {
-        write_report(i, &j);
+        write_result(i, &j);
     } else {
         write_progress(f, &j);
     }
@@ -397,8 +464,11 @@ bool yzi_adapter_data_verb(struct adapter *a, struct admin_call *call,
     static const struct {
         const char *verb;
         enum data_work work;
-    } works[] = {
-        {"data.import", WORK_IMPORT}, {"data.diff", WORK_DIFF}, {"data.export", WORK_EXPORT}};
+    } works[] = {{"data.import", WORK_IMPORT},
+                 {"data.diff", WORK_DIFF},
+                 {"data.export", WORK_EXPORT},
+                 {"data.backup", WORK_BACKUP},
+                 {"data.rotate-key", WORK_ROTATE}};
     static const char *const looks[] = {"data.list", "data.count", "data.show"};
     yz_error err = {0};
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {

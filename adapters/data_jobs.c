@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Imports, differences and exports, on the writer thread one after the other. What an import
- * changes or an export writes is the business of adapters/dataset/; here are its ends: the files
- * that came along, and what is told meanwhile.
+ * Imports, differences, exports, backups and rotations of keys, on the writer thread one after the
+ * other. What an import changes or an export writes is the business of adapters/dataset/; here are
+ * its ends: the files that came along, and what is told meanwhile.
  */
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +103,28 @@ static int export(struct running *r)
     return yzi_store_sequence(j->store, &j->report.sequence);
 }
 
+static int backup(struct running *r)
+{
+    struct import_job *j = r->job;
+    struct store_state state;
+    YZ_TRY(check_out(j));
+    YZ_TRY(yzi_store_backup(j->store, j->out_fd, &state, &j->err));
+    j->report.rows = state.records;
+    j->report.sequence = state.sequence;
+    memcpy(j->key_id, state.key_id, sizeof j->key_id);
+    return YZ_OK;
+}
+
+static int rotate(struct running *r)
+{
+    struct import_job *j = r->job;
+    const struct rotation o = {.progress = on_progress, .ctx = r, .cancel = &j->cancel};
+    YZ_TRY(yzi_store_rotate(j->store, &o, &j->rotation, &j->err));
+    j->report.rows = j->rotation.records;
+    j->report.sequence = j->rotation.sequence;
+    return YZ_OK;
+}
+
 void yzi_data_job_run(struct import_job *j, const struct data_job_told *told)
 {
     struct running r = {.job = j, .told = told};
@@ -115,6 +137,12 @@ void yzi_data_job_run(struct import_job *j, const struct data_job_told *told)
         break;
     case WORK_EXPORT:
         j->rc = export(&r);
+        break;
+    case WORK_BACKUP:
+        j->rc = backup(&r);
+        break;
+    case WORK_ROTATE:
+        j->rc = rotate(&r);
         break;
     }
     if (j->rc < 0 && j->err.code == 0) {

@@ -33,6 +33,12 @@
     X(IMPORT_CANCELLED, "import.cancelled", LOG_LEVEL_WARN)                                        \
     X(IMPORT_UNFINISHED, "import.unfinished", LOG_LEVEL_WARN)                                      \
     X(EXPORTED, "data.exported", LOG_LEVEL_INFO)                                                   \
+    X(BACKED_UP, "data.backed-up", LOG_LEVEL_INFO)                                                 \
+    X(BACKUP_FAILED, "backup.failed", LOG_LEVEL_WARN)                                              \
+    X(KEY_ROTATED, "key.rotated", LOG_LEVEL_INFO)                                                  \
+    X(ROTATION_FAILED, "key.not-rotated", LOG_LEVEL_WARN)                                          \
+    X(KEY_DESTROYED, "key.destroyed", LOG_LEVEL_WARN)                                              \
+    X(KEY_LEFT, "key.left", LOG_LEVEL_ERROR)                                                       \
     X(REQUEST_REJECTED, "request.rejected", LOG_LEVEL_WARN)                                        \
     X(REQUEST_ANSWERED, "request.answered", LOG_LEVEL_DEBUG)                                       \
     X(ANSWER_FAILED, "answer.failed", LOG_LEVEL_ERROR)                                             \

@@ -217,6 +217,21 @@ static int open_trust(struct adapter *a, yz_error *err)
     return yzi_trust_open(&o, &a->trust, err);
 }
 
+/* What a rotation that a crash ended left. */
+static void log_keys(const struct held_dataset *h, const struct store_state *state)
+{
+    struct log_field fields[] = {log_str("dataset", h->dataset->name),
+                                 log_str("in_force", state->key_id[0] ? state->key_id : "storage"),
+                                 log_num("destroyed", state->keys_found),
+                                 {0}};
+    if (state->keys_found) {
+        yzi_log(&ADAPTER_KEY_DESTROYED, fields);
+    }
+    if (state->key_left) {
+        yzi_log(&ADAPTER_KEY_LEFT, fields);
+    }
+}
+
 static int open_dataset(struct adapter *a, const char *definition, yz_error *err)
 {
     struct held_dataset *h = &a->datasets[a->datasets_n];
@@ -233,10 +248,19 @@ static int open_dataset(struct adapter *a, const char *definition, yz_error *err
     YZ_TRY(home_path(a, "data", &data));
     YZ_TRY(yzi_dir_make(data, 0700, err));
     YZ_TRY(yzi_path_join(data, h->dataset->name, &dir));
-    struct store_options o = {.dir = dir, .dataset = h->dataset, .storage_key = &a->storage.secret};
+    YZ_AUTO(yzi_free_ptr) char *all_keys = NULL;
+    YZ_AUTO(yzi_free_ptr) char *keys = NULL;
+    YZ_TRY(home_path(a, "keys/data", &all_keys));
+    YZ_TRY(yzi_path_join(all_keys, h->dataset->name, &keys));
+    struct store_options o = {.dir = dir,
+                              .dataset = h->dataset,
+                              .storage_key = &a->storage.secret,
+                              .keys_dir = keys,
+                              .clock = a->clock};
     YZ_TRY(yzi_store_open(&o, &h->store, err));
     struct store_state state;
     YZ_TRY(yzi_store_state(h->store, &state));
+    log_keys(h, &state);
     if (state.unfinished) {
         yzi_log(&ADAPTER_IMPORT_UNFINISHED,
                 (struct log_field[]){log_str("dataset", h->dataset->name),

@@ -18,12 +18,13 @@
 
 /* Work on a data set that the link thread asked the writer for; replies go back through finished
  * work. Run by data_jobs.c. */
-enum data_work { WORK_IMPORT, WORK_DIFF, WORK_EXPORT };
+enum data_work { WORK_IMPORT, WORK_DIFF, WORK_EXPORT, WORK_BACKUP, WORK_ROTATE };
 struct import_job {
     enum data_work work;
     struct store *store;
     int fd;     /* owned; the file to import */
-    int out_fd; /* owned; a regular file for rejects, differences, the export. Valid only if has_out
+    int out_fd; /* owned; a regular file for rejects, differences, the export, the backup. Valid
+                 * only if has_out
                  */
     bool has_out;
     char *name;
@@ -36,7 +37,9 @@ struct import_job {
     uint64_t max_faults;
     _Atomic bool cancel;         /* set by the link thread */
     void *call;                  /* the administration call that waits; opaque to the writer */
-    struct import_report report; /* of an export: rows */
+    struct import_report report; /* of an export, a backup: rows, sequence */
+    struct rotation_report rotation;
+    char key_id[STORE_KEY_ID_MAX + 1]; /* of a backup: the key it is under */
     int rc;
     yz_error err;
     struct finished *done; /* what it comes back as; the workers' */

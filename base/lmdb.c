@@ -483,6 +483,14 @@ int yzi_db_copy(struct db_env *env, const char *dir)
     return rc;
 }
 
+int yzi_db_copy_fd(struct db_env *env, int fd)
+{
+    YZ_TRY(enter(env, NULL));
+    int rc = map_env(env, mdb_env_copyfd2(env->env, fd, MDB_CP_COMPACT));
+    leave(env);
+    return rc;
+}
+
 static int look_at_file(struct db_env *env, struct db_file *out)
 {
     mdb_filehandle_t fd;

@@ -47,6 +47,9 @@ void yzi_db_close(struct db_env *env); /* NULL is allowed; no transaction may be
  * is there and holds none yet. It is durable with the first commit there. Any thread. YZ_EEXIST. */
 YZ_MUST_USE int yzi_db_copy(struct db_env *env, const char *dir);
 
+/* The same into a file open for writing, from its beginning, not made durable. Any thread. */
+YZ_MUST_USE int yzi_db_copy_fd(struct db_env *env, int fd);
+
 /* The data file: which one it is (a copy is another), and how much of it is in use. */
 struct db_file {
     uint64_t inode;

@@ -117,7 +117,7 @@ static int ask(struct cli *c, const char *verb, struct admin_arg *args, size_t n
 
 static int list_table(struct cli *c, const json_t *list)
 {
-    static const char *const head[] = {"DATA SET", "RECORDS", "SEQUENCE", NULL};
+    static const char *const head[] = {"DATA SET", "RECORDS", "SEQUENCE", "KEY", "SINCE", NULL};
     struct columns t;
     size_t i;
     json_t *item;
@@ -131,6 +131,10 @@ static int list_table(struct cli *c, const json_t *list)
         yzi_columns_str(&t, name ? name : "?");
         yzi_columns_printf(&t, "%lld", (long long)yzi_data_number(item, "records"));
         yzi_columns_printf(&t, "%lld", (long long)yzi_data_number(item, "sequence"));
+        char since[YZI_DATA_SINCE_TEXT];
+        const char *key = yzi_data_key(item, since);
+        yzi_columns_str(&t, key);
+        yzi_columns_str(&t, since);
     }
     return yzi_columns_print(&t, false);
 }
@@ -151,6 +155,7 @@ static int show_definition(struct cli *c, const json_t *shown)
         yzi_cli_say(c, "%s %s", i ? "," : "", json_string_value(item));
     }
     yzi_cli_say(c, "\n");
+    yzi_data_say_key(c, shown);
     yzi_columns_begin(&t, c, head);
     json_array_foreach(json_object_get(shown, "fields"), i, item)
     {
@@ -267,6 +272,10 @@ static const struct cli_option export_options[] = {
 static const struct cli_option show_options[] = {ADMIN, SENSITIVE, {0}};
 static const struct cli_option admin_options[] = {ADMIN, {0}};
 
+static const struct cli_option restore_options[] = {
+    {"home", "DIR", "The adapter's home folder; the adapter must not be running", true, false},
+    {0}};
+
 static const struct cli_option explain_options[] = {
     ADMIN,
     {"where", "CONDITION", "As for yz query", false, true},
@@ -305,6 +314,15 @@ const struct cli_verb yzi_cli_data[] = {
      false},
     {"data", "accesses", "", 0, 0, "Show who looked at a record, and what was answered",
      accesses_options, yzi_data_accesses, false},
+    {"data", "rotate-key", "DATASET", 1, 1,
+     "Put a data set under a fresh key while it is served, and destroy the former one",
+     admin_options, yzi_data_rotate_key, false},
+    {"data", "backup", "DATASET FILE", 2, 2,
+     "Write a data set's store to a file, which holds no key", admin_options, yzi_data_backup,
+     false},
+    {"data", "restore", "DATASET FILE", 2, 2,
+     "Put a backup in the place of a data set that is not there", restore_options, yzi_data_restore,
+     false},
     {"data", "cancel", "DATASET", 1, 1, "Cancel the imports of a data set that are under way",
      admin_options, run_cancel, false},
     CLI_TABLE_END};

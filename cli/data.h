@@ -52,4 +52,13 @@ int yzi_data_export(struct cli *c);
 int yzi_data_explain(struct cli *c);
 int yzi_data_accesses(struct cli *c);
 
+/* -- data_keep.c: keys and backups -- */
+int yzi_data_rotate_key(struct cli *c);
+int yzi_data_backup(struct cli *c);
+int yzi_data_restore(struct cli *c);
+#define YZI_DATA_SINCE_TEXT 40
+/* What a state says of its key: the id ("-" where nothing is sensitive), and since when. */
+const char *yzi_data_key(const json_t *state, char since[YZI_DATA_SINCE_TEXT]);
+void yzi_data_say_key(struct cli *c, const json_t *state);
+
 #endif

@@ -175,10 +175,10 @@ int yzi_store_export(struct store *s, const struct export_options *o, uint64_t *
 
 /* -- one record -- */
 
-static int key_of(const struct store *s, const yz_bytes *key, size_t n, yz_buf *canonical,
+static int key_of(const struct generation *g, const yz_bytes *key, size_t n, yz_buf *canonical,
                   yz_buf *out, yz_error *err)
 {
-    const struct dataset *d = s->dataset;
+    const struct dataset *d = g->layout.dataset;
     yz_bytes parts[DATASET_KEY_MAX];
     size_t end[DATASET_KEY_MAX], start = 0;
     if (n != d->key_n) {
@@ -198,7 +198,7 @@ static int key_of(const struct store *s, const yz_bytes *key, size_t n, yz_buf *
         parts[i] = yzi_bytes(canonical->p + start, end[i] - start);
         start = end[i];
     }
-    return yzi_key_encode(d, &s->keys, parts, out);
+    return yzi_key_encode(d, g->layout.keys, parts, out);
 }
 
 static int show(struct generation *g, yz_bytes key, bool sensitive, struct plain_record *record,
@@ -239,10 +239,10 @@ int yzi_store_show(struct store *s, const yz_bytes *key, size_t key_n, bool sens
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     yzi_buf_init(&encoded, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty values need a pointer, too */
-    YZ_TRY(key_of(s, key, key_n, &canonical, &encoded, err));
     YZ_TRY(yzi_alloc(1, sizeof *record, &record));
     yzi_plain_init(record);
     YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
+    YZ_TRY(key_of(g, key, key_n, &canonical, &encoded, err));
     int rc = show(g, yzi_bytes_buf(&encoded), sensitive, record, out);
     return rc == YZ_ENOTFOUND ? yzi_fail(err, rc, "no record has this key") : rc;
 }

@@ -22,7 +22,6 @@
 #include "base/file.h"
 #include "base/text.h"
 
-#define CURRENT_NAME "current"
 #define CURRENT_HEAD "yizhan store 2\ngeneration "
 #define CURRENT_MAX 128u
 #define FORMER_DATA "data.mdb" /* where the format before generations had its records */
@@ -52,7 +51,7 @@ static int read_current(const struct store *s, uint64_t *out, yz_error *err)
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
     YZ_AUTO(yzi_buf_fini) yz_buf text = {0};
-    YZ_TRY(yzi_path_join(s->dir, CURRENT_NAME, &path));
+    YZ_TRY(yzi_path_join(s->dir, STORE_CURRENT, &path));
     yzi_buf_init(&text, CURRENT_MAX);
     YZ_TRY(yzi_file_read(path, &text, err));
     if (parse_current(yzi_bytes_buf(&text), out) < 0) {
@@ -62,13 +61,18 @@ static int read_current(const struct store *s, uint64_t *out, yz_error *err)
     return 0;
 }
 
-static int write_current(const struct store *s, uint64_t number, yz_error *err)
+int yzi_generation_name_first(const char *dir, uint64_t number, yz_error *err)
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
     char text[CURRENT_MAX];
-    YZ_TRY(yzi_path_join(s->dir, CURRENT_NAME, &path));
+    YZ_TRY(yzi_path_join(dir, STORE_CURRENT, &path));
     snprintf(text, sizeof text, CURRENT_HEAD "%" PRIu64 "\n", number);
     return yzi_file_write(path, yzi_bytes_str(text), 0600, err);
+}
+
+static int write_current(const struct store *s, uint64_t number, yz_error *err)
+{
+    return yzi_generation_name_first(s->dir, number, err);
 }
 
 static int generation_path(const struct store *s, uint64_t number, char **out)
@@ -81,7 +85,7 @@ static int generation_path(const struct store *s, uint64_t number, char **out)
 /* -- removing -- */
 
 /* What an environment's folder holds, nothing else: a folder with anything more is left alone. */
-static void remove_folder(const char *dir)
+void yzi_generation_remove_folder(const char *dir)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb", "owner.lock", SORTER_FILE};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -109,7 +113,7 @@ static int remove_leftovers(struct store *s, uint64_t in_force)
             YZ_AUTO(yzi_free_ptr) char *path = NULL;
             rc = yzi_path_join(s->dir, e->d_name, &path);
             if (rc == 0) {
-                remove_folder(path);
+                yzi_generation_remove_folder(path);
                 s->removed++;
                 s->unfinished += number > in_force; /* a lower one was in force before */
             }
@@ -131,6 +135,7 @@ void yzi_generation_close(struct generation *g)
         yzi_sorter_free(g->deferred[i]);
         yzi_buf_fini(&g->indexes[i].done);
     }
+    yzi_key_set_unref(&g->keys);
     pthread_mutex_destroy(&g->seen_lock);
     free(g->dir);
     free(g);
@@ -144,6 +149,9 @@ static int open_env(struct generation *g, yz_error *err)
     return yzi_db_handle(g->env, "meta", DB_PLAIN, &g->meta);
 }
 
+/* Of a data set without sensitive fields, whose rows need none. */
+static const struct store_keys no_keys;
+
 static int new_generation(struct store *s, uint64_t number, struct generation **out)
 {
     struct generation *g;
@@ -154,7 +162,7 @@ static int new_generation(struct store *s, uint64_t number, struct generation **
     g->refs = 1;
     pthread_mutex_init(&g->seen_lock, NULL);
     g->layout.dataset = s->dataset;
-    g->layout.keys = &s->keys;
+    g->layout.keys = &no_keys;
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
         yzi_buf_init(&g->indexes[i].done, YZ_DB_KEY_MAX);
     }
@@ -167,10 +175,13 @@ static int new_generation(struct store *s, uint64_t number, struct generation **
     return 0;
 }
 
-static int open_generation(struct store *s, uint64_t number, struct generation **out, yz_error *err)
+/* `keys`: as yzi_schema_adopt takes it. */
+static int open_generation(struct store *s, uint64_t number, struct key_set *keys,
+                           struct generation **out, yz_error *err)
 {
     struct generation *g;
     YZ_TRY(new_generation(s, number, &g));
+    g->keys = yzi_key_set_ref(keys);
     int rc = open_env(g, err);
     if (rc == 0) {
         rc = yzi_schema_adopt(g, s->dir, err);
@@ -205,7 +216,7 @@ static int make_first(struct store *s, yz_error *err)
     YZ_TRY(remove_leftovers(s, 0));
     s->removed = s->unfinished = 0; /* there was nothing in them that anyone was told of */
     struct generation *g;
-    YZ_TRY(open_generation(s, 1, &g, err));
+    YZ_TRY(open_generation(s, 1, NULL, &g, err));
     int rc = write_current(s, 1, err);
     if (rc < 0) {
         yzi_generation_close(g);
@@ -243,8 +254,23 @@ int yzi_generation_open_current(struct store *s, yz_error *err)
         return yzi_fail(err, rc, "%s", inner.text[0] ? inner.text : yz_err_name(rc));
     }
     YZ_TRY(check_is_there(s, number, err));
-    YZ_TRY(open_generation(s, number, &s->current, err));
-    return s->read_only ? 0 : remove_leftovers(s, number);
+    YZ_TRY(open_generation(s, number, NULL, &s->current, err));
+    YZ_ENSURE(!s->read_only, 0);
+    YZ_TRY(remove_leftovers(s, number));
+    yz_ignore(yzi_generation_tidy_keys(s), "it is told by the store's state");
+    s->keys_found = s->keys_destroyed;
+    return 0;
+}
+
+/* Not while the disk may name another generation, whose key is needed then. */
+int yzi_generation_tidy_keys(struct store *s)
+{
+    int rc = 0;
+    if (s->current->keys && !s->unsettled) {
+        rc = yzi_key_set_destroy_others(s, s->current->keys->id, &s->keys_destroyed);
+        atomic_store(&s->key_left, rc < 0);
+    }
+    return rc;
 }
 
 /* Any thread: a retired one is not the writer's any more, whose members of the store are not looked
@@ -253,7 +279,7 @@ static void remove_generation(struct generation *g)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = YZ_TAKE(g->dir);
     yzi_generation_close(g);
-    remove_folder(dir);
+    yzi_generation_remove_folder(dir);
 }
 
 struct generation *yzi_generation_pin(struct store *s)
@@ -320,7 +346,7 @@ static int clear_way(struct store *s, uint64_t number)
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
     YZ_TRY(generation_path(s, number, &path));
-    remove_folder(path);
+    yzi_generation_remove_folder(path);
     YZ_ENSURE(!yzi_file_exists(path), YZ_EIO);
     return 0;
 }
@@ -332,9 +358,25 @@ static int copy_file(struct generation *from, uint64_t number, yz_error *err)
     YZ_TRY(yzi_dir_make(path, 0700, err));
     int rc = yzi_db_copy(from->env, path);
     if (rc < 0) {
-        remove_folder(path);
+        yzi_generation_remove_folder(path);
     }
     return rc;
+}
+
+/* An empty or copied one, open, but not loading yet. */
+static int prepare(struct store *s, enum generation_start start, struct generation *from,
+                   struct generation **out, yz_error *err)
+{
+    YZ_AUTO(yzi_key_set_unref) struct key_set *keys = NULL;
+    uint64_t number = from->number + 1;
+    YZ_TRY(clear_way(s, number));
+    YZ_TRY(start == GENERATION_COPY ? copy_file(from, number, err) : 0);
+    if (start == GENERATION_REKEYED) {
+        YZ_TRY(yzi_key_set_make(s, &keys, err));
+    } else {
+        keys = yzi_key_set_ref(from->keys);
+    }
+    return open_generation(s, number, keys, out, err);
 }
 
 int yzi_generation_begin(struct store *s, enum generation_start start, struct generation **out,
@@ -344,10 +386,12 @@ int yzi_generation_begin(struct store *s, enum generation_start start, struct ge
     YZ_ENSURE(!s->loading, YZ_EBUSY);
     YZ_TRY(yzi_generation_settle(s, err));
     YZ_AUTO(yzi_generation_unpin) struct generation *from = yzi_generation_pin(s);
-    YZ_TRY(clear_way(s, from->number + 1));
-    YZ_TRY(start == GENERATION_COPY ? copy_file(from, from->number + 1, err) : 0);
     struct generation *g;
-    YZ_TRY(open_generation(s, from->number + 1, &g, err));
+    int prepared = prepare(s, start, from, &g, err);
+    if (prepared < 0 && start == GENERATION_REKEYED) {
+        yz_ignore(yzi_generation_tidy_keys(s), "what stays the next start destroys");
+    }
+    YZ_TRY(prepared);
     s->loading = g;
     int rc = copy_sequence(from, g);
     if (rc < 0) {
@@ -366,13 +410,15 @@ void yzi_generation_drop(struct generation **g)
         return;
     }
     YZ_AUTO(yzi_free_ptr) char *dir = YZ_TAKE(mine->dir);
-    bool keep = mine->store->unsettled && mine->store->loading == mine;
-    if (mine->store->loading == mine) {
-        mine->store->loading = NULL;
+    struct store *s = mine->store;
+    bool keep = s->unsettled && s->loading == mine;
+    if (s->loading == mine) {
+        s->loading = NULL;
     }
     yzi_generation_close(mine);
     if (!keep) {
-        remove_folder(dir);
+        yzi_generation_remove_folder(dir);
+        yz_ignore(yzi_generation_tidy_keys(s), "what stays the next start destroys");
     }
 }
 
@@ -442,6 +488,9 @@ int yzi_generation_settle(struct store *s, yz_error *err)
     if (s->unsettled) {
         YZ_TRY(write_current(s, s->current->number, err));
         s->unsettled = false;
+        if (!s->loading) { /* of a switch that was given up: nobody can come back to its key */
+            yz_ignore(yzi_generation_tidy_keys(s), "what stays the next start destroys");
+        }
     }
     return 0;
 }

@@ -55,7 +55,7 @@ static int encode_key(struct getter *g, const struct query_key *k, yz_buf *canon
         start = ends[i];
     }
     *reason = NULL;
-    return yzi_key_encode(d, &g->store->keys, parts, key);
+    return yzi_key_encode(d, g->generation->layout.keys, parts, key);
 }
 
 static int encode_keys(struct getter *g, yz_buf *canonical, const char **reason)
@@ -156,10 +156,10 @@ static int run(struct getter *g, struct query_result *out, const char **reason)
     YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
-    YZ_TRY(encode_keys(g, &canonical, reason));
     YZ_TRY(yzi_row_filter_read(g->store->dataset, g->view, &g->arena, &g->row_filter));
-    g->generation = yzi_generation_pin(g->store);
-    int rc = read_rows(g, out);
+    g->generation = yzi_generation_pin(g->store); /* first: its key makes the hashes in keys */
+    int rc = encode_keys(g, &canonical, reason);
+    rc = rc == 0 ? read_rows(g, out) : rc;
     yzi_generation_unpin(&g->generation);
     return rc;
 }

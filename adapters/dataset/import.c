@@ -73,7 +73,7 @@ static bool changed_anything(const struct import_report *r)
 /* -- duplicates -- */
 
 struct first_place {
-    const struct store *store;
+    const struct row_layout *layout;
     yz_bytes key;
     struct scan_place before, found;
     bool is_found;
@@ -91,12 +91,12 @@ static int look_for_key(void *ctx, const struct scan_place *at, const struct que
     (void)reason;
     struct first_place *f = ctx;
     yz_bytes parts[DATASET_KEY_MAX];
-    const struct dataset *d = f->store->dataset;
+    const struct dataset *d = f->layout->dataset;
     for (size_t i = 0; i < d->key_n; i++) {
         parts[i] = values[d->key[i]].v;
     }
     YZ_ENSURE(is_before(at, &f->before), YZ_ENOTFOUND);
-    YZ_TRY(yzi_key_encode(d, &f->store->keys, parts, &f->scratch));
+    YZ_TRY(yzi_key_encode(d, f->layout->keys, parts, &f->scratch));
     if (!yzi_bytes_eq(yzi_bytes_buf(&f->scratch), f->key)) {
         return 0;
     }
@@ -111,7 +111,7 @@ static int refuse_duplicate(struct importer *im, const struct scan_place *at,
 {
     YZ_ENSURE(!im->merging, YZ_EDATA); /* to be told when the file is read as it stands */
     struct first_place f = {
-        .store = im->store, .key = yzi_writer_target(im->w)->key, .before = *at};
+        .layout = &im->old->layout, .key = yzi_writer_target(im->w)->key, .before = *at};
     snprintf(reason, SCAN_REASON_MAX, "has the key of an earlier record again");
     if (++im->located > LOCATED_MAX) {
         return YZ_EDATA;

@@ -2,13 +2,13 @@
  *
  * Whether a definition fits what a generation holds.
  *
- * The meta database holds the format version, a check value of the storage key, the definition's
- * digest, the schema (data set, fields with type and sealing in stored order, key), the counters,
- * and the state of each index (index.c). What a new definition may change: everything that is not
- * in the schema (titles, codes, lengths, columns, whether a field is required), the indexes, which
- * are then built or dropped, and it may add fields, which are null in the rows already there until
- * they are imported again. Anything else would make stored bytes mean something they were not
- * written as, and is refused. An empty store takes any definition.
+ * The meta database holds the format version, which key it is under and a check value of that, the
+ * definition's digest, the schema (data set, fields with type and sealing in stored order, key),
+ * the counters, and the state of each index (index.c). What a new definition may change: everything
+ * that is not in the schema (titles, codes, lengths, columns, whether a field is required), the
+ * indexes, which are then built or dropped, and it may add fields, which are null in the rows
+ * already there until they are imported again. Anything else would make stored bytes mean something
+ * they were not written as, and is refused. An empty store takes any definition.
  */
 #include <sodium.h>
 
@@ -17,6 +17,8 @@
 #define FORMAT_VERSION 2u
 #define META_FORMAT "format"
 #define META_CHECK "key-check"
+#define META_KEY "key"             /* its id; none: the adapter's storage key */
+#define META_KEY_SINCE "key-since" /* Unix ms */
 #define META_DIGEST "definition"
 #define META_SCHEMA "schema"
 #define SCHEMA_MAX (64u * 1024u)
@@ -49,26 +51,61 @@ int yzi_store_meta_put(struct db_txn *t, db_handle meta, const char *name, uint6
     return yzi_db_put(t, meta, meta_key(name), yzi_bytes(b, sizeof b), DB_PUT_ANY);
 }
 
-static int check_storage_key(struct generation *g, struct db_txn *t, const char *dir, yz_error *err,
-                             bool *changed)
+/* A generation that nothing sensitive was written to yet says from now on what it is under. */
+static int bind_key(struct generation *g, struct db_txn *t, yz_error *err, bool *changed)
+{
+    YZ_TRY(g->keys ? 0 : yzi_key_set_first(g->store, &g->keys, err));
+    if (g->read_only) {
+        return 0;
+    }
+    *changed = true;
+    YZ_TRY(yzi_db_put(t, g->meta, meta_key(META_CHECK),
+                      yzi_bytes(g->keys->check, STORE_SUBKEY_BYTES), DB_PUT_ANY));
+    if (!g->keys->id[0]) {
+        return 0;
+    }
+    YZ_TRY(yzi_db_put(t, g->meta, meta_key(META_KEY), yzi_bytes_str(g->keys->id), DB_PUT_ANY));
+    return yzi_store_meta_put(t, g->meta, META_KEY_SINCE, g->keys->since);
+}
+
+static int load_key(struct generation *g, struct db_txn *t, yz_error *err)
+{
+    yz_bytes id = {0};
+    int rc = yzi_db_get(t, g->meta, meta_key(META_KEY), &id);
+    YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
+    YZ_TRY(yzi_key_set_load(g->store, id, &g->keys, err));
+    return yzi_store_meta_get(t, g->meta, META_KEY_SINCE, &g->keys->since);
+}
+
+static int check_key_set(struct generation *g, struct db_txn *t, const char *dir, yz_error *err,
+                         bool *changed)
 {
     yz_bytes stored;
     int rc = yzi_db_get(t, g->meta, meta_key(META_CHECK), &stored);
     if (rc == YZ_ENOTFOUND) {
-        *changed = true;
-        return g->read_only
-                   ? 0
-                   : yzi_db_put(t, g->meta, meta_key(META_CHECK),
-                                yzi_bytes(g->store->key_check, STORE_SUBKEY_BYTES), DB_PUT_ANY);
+        return bind_key(g, t, err, changed);
     }
     YZ_TRY(rc);
+    YZ_TRY(g->keys ? 0 : load_key(g, t, err));
     if (stored.n != STORE_SUBKEY_BYTES ||
-        sodium_memcmp(stored.p, g->store->key_check, STORE_SUBKEY_BYTES) != 0) {
+        sodium_memcmp(stored.p, g->keys->check, STORE_SUBKEY_BYTES) != 0) {
         return yzi_fail(err, YZ_ECONFIG,
                         "%s: the storage key is not the one this store was made with; restore "
                         "that key, or import into a new store folder",
                         dir);
     }
+    return 0;
+}
+
+/* What the rows of the generation are read and written with. */
+static int adopt_key(struct generation *g, struct db_txn *t, const char *dir, yz_error *err,
+                     bool *changed)
+{
+    if (!g->layout.dataset->has_sensitive) {
+        return 0;
+    }
+    YZ_TRY(check_key_set(g, t, dir, err, changed));
+    g->layout.keys = &g->keys->keys;
     return 0;
 }
 
@@ -284,9 +321,7 @@ static int check_meta(struct generation *g, struct db_txn *t, const struct index
                       const char *dir, yz_error *err, bool *changed)
 {
     YZ_TRY(check_format(g, t, dir, err, changed));
-    if (g->layout.dataset->has_sensitive) {
-        YZ_TRY(check_storage_key(g, t, dir, err, changed));
-    }
+    YZ_TRY(adopt_key(g, t, dir, err, changed));
     YZ_TRY(read_schema(g, t, dir, err));
     YZ_TRY(yzi_indexes_adopt(g, t, left, changed));
     return g->read_only ? 0 : write_schema(g, t, changed);

@@ -2,8 +2,8 @@
  *
  * A data set's records in its own LMDB environment: records by key with the change sequence, and
  * the definition's digest. Values of fields classified sensitive or higher are encrypted with the
- * adapter's storage key (associated data: data set, record, field); where such a field is part of
- * the key, the stored key holds a keyed hash instead of the value.
+ * data set's key (associated data: data set, record, field); where such a field is part of the key,
+ * the stored key holds a keyed hash instead of the value.
  *
  * Threads: imports from the one writer thread; everything else from any thread. A query is one read
  * transaction, ended before the function returns.
@@ -18,12 +18,16 @@
 #include "proto/payload.h"
 
 struct store;
+struct clock;
 
 struct store_options {
     const char *dir;               /* created 0700 when absent */
     const struct dataset *dataset; /* borrowed until close */
     yz_secret *storage_key;        /* 32 bytes, borrowed until close; may be NULL when no field is
                                       sensitive (YZ_EINVAL otherwise) */
+    const char *keys_dir;          /* where this data set has its own key, created 0700 when absent;
+                                      NULL: it is under the storage key, and cannot be rotated */
+    const struct clock *clock;     /* borrowed; NULL: the system's */
     bool read_only;
 };
 /* YZ_ECONFIG when the store was made from an incompatible definition (which field, what to do);
@@ -31,12 +35,18 @@ struct store_options {
 YZ_MUST_USE int yzi_store_open(const struct store_options *o, struct store **out, yz_error *err);
 void yzi_store_close(struct store *s);
 const struct dataset *yzi_store_dataset(const struct store *s);
+#define STORE_KEY_ID_MAX 16u
 struct store_state {
     uint64_t records, sequence; /* as seen by one transaction */
     uint64_t generation;        /* in force; rises with each switch */
     unsigned removed;           /* generations that a crash left, removed at the start: */
     unsigned unfinished; /* of these, some were being loaded; the others were in force before */
     unsigned indexes_building, indexes_broken;
+    bool has_key;                      /* some field is sensitive: what it is encrypted under: */
+    char key_id[STORE_KEY_ID_MAX + 1]; /* "": the adapter's storage key */
+    uint64_t key_since;                /* Unix ms; 0: not known, under the adapter's */
+    unsigned keys_found;               /* that a crash left, destroyed at the start */
+    bool key_left;                     /* one nothing is under could not be; tried by the next */
 };
 YZ_MUST_USE int yzi_store_state(struct store *s, struct store_state *out);
 /* Change sequence of the last committed change; 0 when empty. */
@@ -125,6 +135,36 @@ YZ_MUST_USE int yzi_store_import(struct store *s, const struct import_source *sr
 /* The same checks without a store: duplicate keys are not looked for. */
 YZ_MUST_USE int yzi_dataset_check(const struct dataset *d, const struct import_source *src,
                                   struct import_report *out, yz_error *err);
+
+/* -- keys -- */
+struct rotation {
+    void (*progress)(void *ctx, uint64_t records, uint64_t done, uint64_t total); /* may be NULL */
+    void *ctx;
+    const _Atomic bool *cancel; /* looked at now and then; or NULL */
+};
+struct rotation_report {
+    uint64_t records, sequence;
+    char key_id[STORE_KEY_ID_MAX + 1], former_id[STORE_KEY_ID_MAX + 1]; /* "": the adapter's */
+    uint64_t since;
+    bool destroyed; /* the former key is: false for the adapter's, which others may be under, and
+                       when its file could not be; then the next start tries again */
+};
+/* Put the data set under a fresh key: a new generation is made of all records, and switched to.
+ * Answers go on from the old one meanwhile; cursors of the old one end ("cursor-data"). The key is
+ * on disk before anything is under it, and the old one is destroyed when the switch is durable:
+ * after a crash at any moment the store is wholly under the one or the other, and the next start
+ * destroys the key it is not under. The sequence does not change. YZ_EINVAL (no sensitive field, or
+ * no folder of keys); YZ_ECANCELLED, YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM, YZ_ECORRUPT: it is under the
+ * old key, unless err says that it may be under either. Writer thread only. */
+YZ_MUST_USE int yzi_store_rotate(struct store *s, const struct rotation *o,
+                                 struct rotation_report *out, yz_error *err);
+/* Write the generation in force, as of one moment, without its free pages, to fd: an LMDB data
+ * file. It holds no key. Any thread. YZ_EDISKFULL, YZ_EIO. */
+YZ_MUST_USE int yzi_store_backup(struct store *s, int fd, struct store_state *out, yz_error *err);
+/* Make such a file the store of a folder that has none and that nobody has open. YZ_EEXIST,
+ * YZ_EBUSY, YZ_ECORRUPT (no such file), YZ_EDISKFULL, YZ_EIO. */
+YZ_MUST_USE int yzi_store_restore(const char *dir, int fd, const struct clock *clock,
+                                  yz_error *err);
 
 /* -- query -- */
 struct query_limits {

@@ -25,7 +25,7 @@ static inline bool yzi_field_is_sealed(const struct dataset_field *f)
 
 /* -- key.c: record keys -- */
 
-/* Subkeys of the storage key, 32 bytes each, readable while the store is open. */
+/* Subkeys of the key a generation is under, 32 bytes each, readable while that is open. */
 struct store_keys {
     const uint8_t *seal;  /* values */
     const uint8_t *hash;  /* key fields */
@@ -121,6 +121,33 @@ YZ_MUST_USE int yzi_index_close_entry(yz_buf *parts);
 /* Bytes an entry key may take before it is cut. */
 size_t yzi_index_entry_max(const struct dataset *d, const struct dataset_index *index);
 
+/* -- store_keys.c: the keys generations are under -- */
+
+#define STORE_SUBKEY_BYTES 32u
+/* Counted by reference, since the generations of a store mostly share theirs. Immutable once it is
+ * in a generation. */
+struct key_set {
+    _Atomic unsigned refs;
+    char id[STORE_KEY_ID_MAX + 1]; /* "": derived from the adapter's storage key */
+    uint64_t since;                /* Unix ms; 0: not known */
+    yz_secret subkeys;             /* opened for as long as it lives */
+    struct store_keys keys;
+    uint8_t check[STORE_SUBKEY_BYTES]; /* tells which key it is, and nothing of it */
+};
+struct key_set *yzi_key_set_ref(struct key_set *k); /* NULL is NULL */
+void yzi_key_set_unref(struct key_set **k);         /* wipes with the last; fits YZ_AUTO */
+/* The key with this id (empty: the adapter's). YZ_ECONFIG when its file is not there; errors of
+ * yzi_keyfile_load. */
+YZ_MUST_USE int yzi_key_set_load(struct store *s, yz_bytes id, struct key_set **out, yz_error *err);
+/* A fresh one, durable. YZ_EINVAL: the store has no folder of keys. */
+YZ_MUST_USE int yzi_key_set_make(struct store *s, struct key_set **out, yz_error *err);
+/* What a store is under that has nothing sensitive yet: the key whose file is there already, a
+ * fresh one, or without a folder of keys the adapter's. */
+YZ_MUST_USE int yzi_key_set_first(struct store *s, struct key_set **out, yz_error *err);
+/* Overwrite and remove the files of all keys but this; *destroyed grows by their number. On failure
+ * some may be left, which the next start tries again. */
+YZ_MUST_USE int yzi_key_set_destroy_others(struct store *s, const char *keep, unsigned *destroyed);
+
 /* -- generation.c -- */
 
 /* One file of records with its indexes, in a folder of its own. A store answers from one and writes
@@ -131,6 +158,7 @@ struct generation {
     char *dir;
     struct db_env *env;
     db_handle records, meta;
+    struct key_set *keys; /* NULL: no field is sensitive */
     struct row_layout layout;
     struct index indexes[DATASET_INDEXES_MAX];    /* by index of the definition */
     struct sorter *deferred[DATASET_INDEXES_MAX]; /* loading: entries sorted before they go in */
@@ -149,9 +177,19 @@ void yzi_generation_unpin(struct generation **g); /* NULL inside is allowed: fit
 /* The sequence that a read transaction sees. Any thread. */
 YZ_MUST_USE int yzi_generation_sequence(struct generation *g, struct db_txn *t, uint64_t *out);
 
+#define STORE_LOCK "owner.lock"
+#define STORE_CURRENT "current"
+
+/* The file that names the generation in force; of a folder that has none yet, whose lock is held.
+ */
+YZ_MUST_USE int yzi_generation_name_first(const char *dir, uint64_t number, yz_error *err);
+/* A generation's folder with what an environment leaves there; what cannot go stays. */
+void yzi_generation_remove_folder(const char *dir);
+
 enum generation_start {
     GENERATION_EMPTY,
-    GENERATION_COPY /* of the one in force, for a large import that adds to it */
+    GENERATION_COPY,    /* of the one in force, for a large import that adds to it */
+    GENERATION_REKEYED, /* empty, under a fresh key; the others are under the one in force's */
 };
 /* Load a new generation: begin, write into it with a writer of its own (record_write.h,
  * yzi_writer_begin_in) in as many transactions as memory asks for, then publish. Nobody sees it
@@ -172,6 +210,10 @@ YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
 YZ_MUST_USE int yzi_generation_settle(struct store *s, yz_error *err);
 void yzi_generation_drop(struct generation **g); /* removes its folder; NULL inside allowed */
 
+/* Destroy the keys that the generation in force is not under. On failure some stay for the next
+ * start, and the store's state says so. Writer thread only. */
+YZ_MUST_USE int yzi_generation_tidy_keys(struct store *s);
+
 /* Generations in a folder: the one in force is opened (made when there is none), others, which a
  * crash left, are removed. */
 YZ_MUST_USE int yzi_generation_open_current(struct store *s, yz_error *err);
@@ -179,9 +221,9 @@ void yzi_generation_close(struct generation *g); /* frees; keeps the folder */
 
 /* -- schema.c -- */
 
-#define STORE_SUBKEY_BYTES 32u
 /* Check that the definition fits the generation, and bring it up to date: the layout of rows, the
- * state of indexes. `dir` is for messages. */
+ * state of indexes; and the key: where g->keys is not set, it is what the generation says, or a
+ * first one where it says none. `dir` is for messages. */
 YZ_MUST_USE int yzi_schema_adopt(struct generation *g, const char *dir, yz_error *err);
 
 /* Counters kept in the meta database; 0 when not there yet. */
@@ -219,15 +261,18 @@ struct store {
     char *dir;
     int lock_fd;
     bool read_only;
-    yz_secret subkeys; /* opened for as long as the store is */
-    struct store_keys keys;
-    uint8_t key_check[STORE_SUBKEY_BYTES];
+    yz_secret *storage_key; /* the adapter's, borrowed; or NULL */
+    char *keys_dir;         /* or NULL */
+    const struct clock *clock;
     pthread_mutex_t lock; /* guards `current`, and refs and retired of every generation */
     struct generation *current;
     struct generation *loading; /* writer thread only */
     bool unsettled; /* a switch failed when it was perhaps done: the file `current` may name either
                        generation. Writer thread only */
     unsigned removed, unfinished; /* see struct store_state */
+    unsigned keys_destroyed;      /* since it was opened; writer thread only */
+    unsigned keys_found;          /* of these, those at the start */
+    _Atomic bool key_left;
 };
 
 #endif

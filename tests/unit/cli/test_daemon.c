@@ -315,7 +315,9 @@ static void test_import__progress_tells_rate_and_time_left(void **state)
 static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
 {
     (void)state;
-    static const char list[] = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978}]";
+    static const char list[] = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978},"
+                               "{\"dataset\":\"titles\",\"records\":1,\"sequence\":1,\"key_id\":"
+                               "\"0123456789abcdef\",\"key_since\":1000}]";
     struct daemon d;
     yz_buf reply;
     yzi_buf_init(&reply, 4096);
@@ -323,7 +325,10 @@ static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
     start(&d, "a.sock");
     d.reply = &reply;
     EXPECT(0, "data", "list", "--admin", "a.sock");
-    assert_string_equal(yz_cli_out(), "DATA SET  RECORDS  SEQUENCE\nareas     2978     2978\n");
+    assert_string_equal(
+        yz_cli_out(), "DATA SET  RECORDS  SEQUENCE  KEY               SINCE\n"
+                      "areas     2978     2978      -                 -\n"
+                      "titles    1        1         0123456789abcdef  1970-01-01T00:00:01.000Z\n");
     EXPECT(0, "data", "list", "--admin", "a.sock", "--json");
     assert_int_equal(strncmp(yz_cli_out(), list, sizeof list - 1), 0);
     yzi_buf_clear(&reply);
