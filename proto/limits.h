@@ -61,7 +61,8 @@
 #define YZ_GROUPS_MAX 1024u         /* of an offer, all versions counted */
 #define YZ_GROUP_MEMBERS_MAX 4096u  /* of one version of a group */
 #define YZ_LANGUAGES_MAX 16u
-#define YZ_PREDICATES_MAX 64u     /* of a grant */
+#define YZ_PREDICATES_MAX 64u /* of a grant */
+#define YZ_BUDGET_DAYS_MAX 36500u
 #define YZ_PURPOSES_MAX 64u       /* of a grant */
 #define YZ_PURPOSE_LIST_MAX 1024u /* of an instance */
 

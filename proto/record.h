@@ -265,7 +265,8 @@ struct grant_predicate {
     enum query_op op;
     struct name_list constants;
     yz_bytes step;
-    uint32_t budget; /* 0: none */
+    uint32_t budget;      /* 0: none */
+    uint32_t budget_days; /* after which it starts anew; 0: never */
 };
 struct fine_grant {
     yz_bytes id;

@@ -106,11 +106,14 @@ static int read_predicate(struct record_reader *r, const Yizhan__Wire__GrantPred
     YZ_TRY(yzi_check_range(w->op, OP_EQ, OP_LT));
     out->op = (enum query_op)w->op;
     if (w->n_constants > 0) { /* otherwise the question brings them */
-        YZ_TRY(read_values(r, w->constants, w->n_constants, out->op, &out->constants));
+        YZ_TRY(read_values(r, w->constants, w->n_constants, OP_IN, &out->constants));
     }
     YZ_TRY(yzi_read_optional(w->has_step, w->step, STEP_MAX, yzi_check_code, &out->step));
     YZ_ENSURE(!w->has_budget || w->budget > 0, YZ_EMALFORMED);
     out->budget = w->has_budget ? w->budget : 0;
+    YZ_ENSURE(!w->has_budget_days || (w->has_budget && w->budget_days > 0), YZ_EMALFORMED);
+    YZ_ENSURE(!w->has_budget_days || w->budget_days <= YZ_BUDGET_DAYS_MAX, YZ_ELIMIT);
+    out->budget_days = w->has_budget_days ? w->budget_days : 0;
     return 0;
 }
 
@@ -144,6 +147,8 @@ static int wire_predicates(struct arena *a, const struct fine_grant *in, Yizhan_
         to->step = yzi_bin(from->step);
         to->has_budget = from->budget > 0;
         to->budget = from->budget;
+        to->has_budget_days = from->budget_days > 0;
+        to->budget_days = from->budget_days;
     }
     return 0;
 }

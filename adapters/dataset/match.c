@@ -331,35 +331,54 @@ static bool read_step(yz_bytes text, struct number *out, uint64_t *step)
     return !needless && *step > 0;
 }
 
-bool yzi_match_is_step(yz_bytes text)
+static bool is_numeric(enum field_type type)
+{
+    return type == FIELD_INTEGER || type == FIELD_DECIMAL;
+}
+
+bool yzi_match_is_step(enum field_type type, yz_bytes text)
 {
     struct number n;
     uint64_t step;
-    return read_step(text, &n, &step);
+    return (is_numeric(type) && read_step(text, &n, &step)) ||
+           (type == FIELD_DATE &&
+            (yzi_bytes_eq_str(text, "year") || yzi_bytes_eq_str(text, "month")));
 }
 
 /* Both are brought to whole numbers by as many places as the step has; a value that has more is no
  * multiple. The remainder, digit by digit, stays below ten times the step, which fits. */
-int yzi_match_is_multiple(const struct dataset_field *f, yz_bytes value, yz_bytes step, bool *out)
+static bool is_number_multiple(yz_bytes value, yz_bytes step)
 {
-    YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
     struct number v, s;
     uint64_t by, rest = 0;
-    const char *why;
-    yzi_buf_init(&canonical, YZ_VALUE_MAX);
-    YZ_ENSURE(f->type == FIELD_INTEGER || f->type == FIELD_DECIMAL, YZ_EDATA);
-    YZ_ENSURE(read_step(step, &s, &by), YZ_EDATA);
-    YZ_TRY(yzi_field_check_raw(f, value, &canonical, &why));
-    yz_bytes text = yzi_bytes_buf(&canonical);
-    size_t sign = text.n && text.p[0] == '-';
-    YZ_ENSURE(read_number(yzi_bytes(text.p + sign, text.n - sign), &v), YZ_EINTERNAL);
-    if (v.fraction > s.fraction) {
-        *out = false;
-        return 0;
+    size_t sign = value.n && value.p[0] == '-';
+    bool read =
+        read_step(step, &s, &by) && read_number(yzi_bytes(value.p + sign, value.n - sign), &v);
+    if (!read || v.fraction > s.fraction) {
+        return false;
     }
     for (size_t i = 0; i < v.n + s.fraction - v.fraction; i++) {
         rest = (rest * 10 + (i < v.n ? v.digit[i] : 0)) % by;
     }
-    *out = rest == 0;
+    return rest == 0;
+}
+
+/* YYYY-MM-DD: the first of the year, or of a month. */
+static bool is_first_day(yz_bytes date, yz_bytes step)
+{
+    const char *end = yzi_bytes_eq_str(step, "year") ? "-01-01" : "-01";
+    size_t n = strlen(end);
+    return date.n >= n && yzi_bytes_eq_str(yzi_bytes(date.p + date.n - n, n), end);
+}
+
+int yzi_match_is_multiple(const struct dataset_field *f, yz_bytes value, yz_bytes step, bool *out)
+{
+    YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
+    const char *why;
+    yzi_buf_init(&canonical, YZ_VALUE_MAX);
+    YZ_ENSURE(yzi_match_is_step(f->type, step), YZ_EDATA);
+    YZ_TRY(yzi_field_check_raw(f, value, &canonical, &why));
+    *out = is_numeric(f->type) ? is_number_multiple(yzi_bytes_buf(&canonical), step)
+                               : is_first_day(yzi_bytes_buf(&canonical), step);
     return 0;
 }

@@ -49,12 +49,13 @@ bool yzi_match_orders(enum field_type type);
 /* One value of a field compared with another as the type orders them, for decisions about
  * questions: negative, 0, positive in *out. YZ_EDATA: one is not of the field's type; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_match_compare(const struct dataset_field *f, yz_bytes a, yz_bytes b, int *out);
-/* Whether a value of a numeric field is a whole multiple of a step, exactly. YZ_EDATA: it is not of
- * the field's type, or the step is none; YZ_ENOMEM. */
+/* Steps are what a question's own value may be a multiple of: of numbers a decimal number above 0
+ * of at most 18 digits, as the canonical text of one is written; of dates "year" or "month", whose
+ * first days are meant. */
+bool yzi_match_is_step(enum field_type type, yz_bytes text);
+/* Whether a value of the field is a whole multiple of the step, exactly. YZ_EDATA: it is not of the
+ * field's type, or the step is none for it; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_match_is_multiple(const struct dataset_field *f, yz_bytes value, yz_bytes step,
                                       bool *out);
-/* A step: a decimal number above 0 of at most 18 digits, as the canonical text of one is written.
- */
-bool yzi_match_is_step(yz_bytes text);
 
 #endif

@@ -392,12 +392,12 @@ static void test_step__is_a_positive_number_in_canonical_form(void **state)
                                       "0.000000000000000001"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        if (!yzi_match_is_step(yzi_bytes_str(good[i]))) {
+        if (!yzi_match_is_step(FIELD_DECIMAL, yzi_bytes_str(good[i]))) {
             fail_msg("%s", good[i]);
         }
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (yzi_match_is_step(yzi_bytes_str(bad[i]))) {
+        if (yzi_match_is_step(FIELD_INTEGER, yzi_bytes_str(bad[i]))) {
             fail_msg("%s", bad[i]);
         }
     }
@@ -454,6 +454,31 @@ static void test_step__multiples_are_exact(void **state)
                      YZ_EDATA);
 }
 
+static void test_step__of_dates_is_a_year_or_a_month(void **state)
+{
+    struct state *st = *state;
+    const struct dataset_field *born = &st->d->fields[BORN];
+    yz_bytes year = yzi_bytes_str("year"), month = yzi_bytes_str("month");
+    bool is;
+    assert_true(yzi_match_is_step(FIELD_DATE, year) && yzi_match_is_step(FIELD_DATE, month));
+    assert_false(yzi_match_is_step(FIELD_DATE, yzi_bytes_str("day")));
+    assert_false(yzi_match_is_step(FIELD_DATE, yzi_bytes_str("1")));
+    assert_false(yzi_match_is_step(FIELD_INTEGER, year));
+    assert_false(yzi_match_is_step(FIELD_TEXT, yzi_bytes_str("1")));
+    static const struct {
+        const char *date;
+        bool year, month;
+    } of[] = {
+        {"2000-01-01", true, true}, {"2000-02-01", false, true}, {"2000-01-02", false, false}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        assert_int_equal(yzi_match_is_multiple(born, yzi_bytes_str(of[i].date), year, &is), 0);
+        assert_true(is == of[i].year);
+        assert_int_equal(yzi_match_is_multiple(born, yzi_bytes_str(of[i].date), month, &is), 0);
+        assert_true(is == of[i].month);
+    }
+    assert_int_equal(yzi_match_is_multiple(born, yzi_bytes_str("2000"), year, &is), YZ_EDATA);
+}
+
 /* With 64-bit numbers the machine can tell. */
 static void test_step__multiples_agree_with_the_machines(void **state)
 {
@@ -491,6 +516,7 @@ int main(void)
         TEST(test_compare__is_exact),
         TEST(test_step__is_a_positive_number_in_canonical_form),
         TEST(test_step__multiples_are_exact),
+        TEST(test_step__of_dates_is_a_year_or_a_month),
         TEST(test_step__multiples_agree_with_the_machines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

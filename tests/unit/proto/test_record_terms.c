@@ -160,6 +160,14 @@ SPOIL(predicate_in_two, Terms, G->predicates[0]->op = OP_IN;
 SPOIL(predicate_step_empty, Terms, G->predicates[1]->step = bin(""))
 SPOIL(predicate_step_long, Terms, G->predicates[1]->step = bin_n('s', 65))
 SPOIL(predicate_budget_0, Terms, G->predicates[1]->budget = 0)
+SPOIL(predicate_days_0, Terms, G->predicates[1]->has_budget_days = true;
+      G->predicates[1]->budget_days = 0)
+SPOIL(predicate_days, Terms, G->predicates[1]->has_budget_days = true;
+      G->predicates[1]->budget_days = YZ_BUDGET_DAYS_MAX)
+SPOIL(predicate_days_many, Terms, G->predicates[1]->has_budget_days = true;
+      G->predicates[1]->budget_days = YZ_BUDGET_DAYS_MAX + 1)
+SPOIL(predicate_days_of_nothing, Terms, G->predicates[0]->has_budget_days = true;
+      G->predicates[0]->budget_days = 1)
 SPOIL(predicate_many, Terms,
       yz_record_repeat(&G->predicates, &G->n_predicates, YZ_PREDICATES_MAX + 1))
 SPOIL(purpose_twice, Terms, G->purposes[1] = G->purposes[0])
@@ -254,11 +262,15 @@ static void test_terms__refuse_broken_predicates(void **state)
         {"a field that is none", predicate_field_bad, YZ_EMALFORMED},
         {"comparison 0", predicate_op_0, YZ_EMALFORMED},
         {"comparison 8", predicate_op_8, YZ_EMALFORMED},
-        {"equal to two constants", predicate_two_constants, YZ_EMALFORMED},
+        {"equal to one of two constants", predicate_two_constants, 0},
         {"in two constants", predicate_in_two, 0},
         {"an empty step", predicate_step_empty, YZ_EMALFORMED},
         {"a step too long", predicate_step_long, YZ_ETOOBIG},
         {"a budget of 0", predicate_budget_0, YZ_EMALFORMED},
+        {"a budget for 0 days", predicate_days_0, YZ_EMALFORMED},
+        {"a budget for a hundred years", predicate_days, 0},
+        {"a budget for longer", predicate_days_many, YZ_ELIMIT},
+        {"days of no budget", predicate_days_of_nothing, YZ_EMALFORMED},
         {"too many predicates", predicate_many, YZ_ELIMIT},
     };
     yz_record_refuses(RECORD_TERMS, faults, COUNT(faults));
