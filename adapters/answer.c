@@ -58,6 +58,7 @@ void yzi_answering_fini(struct answering *a)
     yzi_buf_wipe(&a->position);
     yzi_buf_fini(&a->cursor);
     sodium_memzero(a->cursor_key, sizeof a->cursor_key);
+    sodium_memzero(a->budget_key, sizeof a->budget_key);
     yzi_buf_wipe(&a->head);
     yzi_buf_fini(&a->sealed);
 }
@@ -91,6 +92,7 @@ void yzi_reply_refuse(struct reply *r, enum answer_code code, const char *reason
     r->head.reason = yzi_bytes_str(reason);
     r->head.rows = 0;
     r->head.fields_n = 0;
+    r->head.matches_n = 0;
 }
 
 /* -- opening -- */
@@ -121,15 +123,32 @@ static int open_request(struct answering *a, const struct job *j, struct plain *
 
 /* -- deciding and querying -- */
 
+/* What a reason says of the field or predicate it is about. */
+static const char *said_of(const char *reason)
+{
+    static const struct {
+        const char *reason, *said;
+    } table[] = {{"unknown-field", "does not exist"},
+                 {"operator", "may be compared for equality only"},
+                 {"field", "is not granted"},
+                 {"predicate", "is not granted"},
+                 {"predicate-value", "may not be asked with this value"},
+                 {"bad-value", "is asked with no value, too many, or none of its field's type"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strcmp(table[i].reason, reason) == 0) {
+            return table[i].said;
+        }
+    }
+    return NULL;
+}
+
 static void describe_denial(struct reply *r, const struct access_decision *d)
 {
-    const char *said = d->bad_query                         ? "does not exist"
-                       : strcmp(d->reason, "operator") == 0 ? "may be compared for equality only"
-                       : strcmp(d->reason, "field") == 0    ? "is not granted"
-                                                            : NULL;
+    const char *said = said_of(d->reason);
     if (d->field.n && said) {
-        snprintf(r->detail, sizeof r->detail, "the field %.*s %s", (int)d->field.n,
-                 (const char *)d->field.p, said);
+        bool predicate = d->clause && strcmp(d->clause, "predicate") == 0;
+        snprintf(r->detail, sizeof r->detail, "the %s %.*s %s", predicate ? "predicate" : "field",
+                 (int)d->field.n, (const char *)d->field.p, said);
         r->head.detail = yzi_bytes_str(r->detail);
     }
     r->head.clause = d->clause ? yzi_bytes_str(d->clause) : (yz_bytes){0};
@@ -202,6 +221,8 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
         yzi_reply_refuse(r, ANSWER_FAILED, "store");
     } else if (q->operation == QUERY_GET) {
         run_get(a, j, q, &view, &limits, r);
+    } else if (q->operation == QUERY_MATCH) {
+        yzi_answer_match(a, j, q, &view, &limits, r);
     } else {
         yzi_answer_find(a, j, q, &view, &limits, r);
     }
@@ -340,7 +361,7 @@ static void decide(struct answering *a, struct job *j, const struct request_head
         return;
     } else if (yzi_operation_writes(head->query.operation)) {
         decide_write(a, j, &head->query, body, &decision, r);
-    } else if (head->query.operation > QUERY_COUNT) {
+    } else if (head->query.operation > QUERY_MATCH) {
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "operation");
     } else {
         run_query(a, j, &head->query, &decision, r);
@@ -498,6 +519,7 @@ static int put_aside(struct answering *a)
 static int write_answer(struct answering *a, struct job *j, struct reply *r)
 {
     r->head.fields = r->fields;
+    r->head.matches = r->matches;
     wipe(&a->head);
     YZ_TRY(yzi_answer_head_write(&r->head, &a->head));
     YZ_TRY(a->kept ? put_aside(a) : YZ_OK);

@@ -60,6 +60,7 @@ struct answering {
     bool executes; /* the writer thread's: does what others hand over to it */
     uint8_t cursor_key[CURSOR_KEY_BYTES]; /* of all workers; from the storage key */
     uint64_t cursor_ms;                   /* how long a cursor is good */
+    uint8_t budget_key[32]; /* of all workers; from the storage key: what budgets count under */
     struct arena arena;
     yz_buf plain, rows, head, sealed, position, cursor; /* scratch; wiped after each job */
     yz_buf asked;        /* the request's plaintext, until it is kept */

@@ -15,6 +15,7 @@ struct reply {
     bool indeterminate; /* what was begun may or may not have taken effect */
     uint64_t data_version;
     struct answer_field fields[DATASET_FIELDS_MAX];
+    enum match_result matches[MATCH_PREDICATES_MAX];
     char detail[512];
 };
 
@@ -31,5 +32,12 @@ void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct ac
 void yzi_answer_find(struct answering *a, struct job *j, const struct query *q,
                      const struct access_view *view, const struct query_limits *limits,
                      struct reply *r);
+
+/* -- answer_match.c -- */
+
+/* Run an allowed match: its budget is debited before the record is looked at. */
+void yzi_answer_match(struct answering *a, struct job *j, const struct query *q,
+                      const struct access_view *view, const struct query_limits *limits,
+                      struct reply *r);
 
 #endif

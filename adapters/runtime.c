@@ -347,14 +347,17 @@ static int open_kept(struct adapter *a, yz_error *err)
     return YZ_OK;
 }
 
-/* From the storage key: the cursors given out before a restart are good behind it, and those of
- * another adapter are not. */
-static int derive_cursor_key(struct adapter *a, uint8_t out[CURSOR_KEY_BYTES])
+/* From the storage key: the cursors given out before a restart are good behind it, those of
+ * another adapter are not, and budgets go on counting. */
+static int derive_keys(struct adapter *a, struct answering *out)
 {
-    static const char context[crypto_kdf_CONTEXTBYTES] = {'y', 'z', 'c', 'u', 'r', 's', 'o', 'r'};
+    static const char cursors[crypto_kdf_CONTEXTBYTES] = {'y', 'z', 'c', 'u', 'r', 's', 'o', 'r'};
+    static const char budgets[crypto_kdf_CONTEXTBYTES] = {'y', 'z', 'b', 'u', 'd', 'g', 'e', 't'};
     yz_secret *key = &a->storage.secret;
     YZ_ENSURE(key->n == crypto_kdf_KEYBYTES, YZ_EINVAL);
-    int rc = crypto_kdf_derive_from_key(out, CURSOR_KEY_BYTES, 1, context, yzi_secret_open(key));
+    const uint8_t *from = yzi_secret_open(key);
+    int rc = crypto_kdf_derive_from_key(out->cursor_key, sizeof out->cursor_key, 1, cursors, from);
+    rc |= crypto_kdf_derive_from_key(out->budget_key, sizeof out->budget_key, 1, budgets, from);
     yzi_secret_close(key);
     return rc == 0 ? YZ_OK : YZ_EINTERNAL;
 }
@@ -380,7 +383,7 @@ static int start_workers(struct adapter *a)
     for (size_t i = 0; i < a->datasets_n && i < BUILDS_MAX; i++) {
         o.builds.stores[o.builds.n++] = a->datasets[i].store;
     }
-    int rc = derive_cursor_key(a, o.answering.cursor_key);
+    int rc = derive_keys(a, &o.answering);
     rc = rc == YZ_OK ? yzi_workers_start(&o, &a->workers) : rc;
     sodium_memzero(&o, sizeof o);
     return rc;

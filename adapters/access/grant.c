@@ -132,14 +132,28 @@ static enum stage check_filter(const struct fine_grant *g, const struct dataset 
     return stage;
 }
 
-static bool has_predicate(const struct fine_grant *g, yz_bytes name)
+/* What each predicate asks. */
+static enum stage check_predicates(const struct fine_grant *g, const struct dataset *d,
+                                   const struct query *q, struct attempt *a,
+                                   struct access_decision *out)
 {
-    for (size_t i = 0; i < g->predicates_n; i++) {
-        if (yzi_bytes_eq(g->predicates[i].name, name)) {
-            return true;
+    out->predicates_n = 0;
+    for (size_t i = 0; i < q->predicates_n; i++) {
+        const char *reason = "unenforceable"; /* no memory to find out */
+        int rc = YZ_EINVAL;
+        if (i == MATCH_PREDICATES_MAX) {
+            reason = "bad-query";
+        } else {
+            rc = yzi_predicate_choose(g, d, &q->predicates[i], &out->predicates[i], &reason);
         }
+        if (rc < 0) {
+            a->field = q->predicates[i].name;
+            a->bad_query = rc == YZ_EINVAL;
+            return stop(a, STAGE_FIELD, reason, "predicate");
+        }
+        out->predicates_n++;
     }
-    return false;
+    return STAGE_ALLOWED;
 }
 
 static enum stage check_fields(const struct fine_grant *g, const struct dataset *d,
@@ -153,12 +167,7 @@ static enum stage check_fields(const struct fine_grant *g, const struct dataset 
     for (size_t i = 0; stage == STAGE_ALLOWED && i < q->order_n; i++) {
         stage = check_use(d, &g->sortable, q->order[i].field, "sortable", a);
     }
-    for (size_t i = 0; stage == STAGE_ALLOWED && i < q->predicates_n; i++) {
-        if (!has_predicate(g, q->predicates[i].name)) {
-            stage = stop_at_field(a, q->predicates[i].name, "predicate");
-        }
-    }
-    return stage;
+    return stage == STAGE_ALLOWED ? check_predicates(g, d, q, a, out) : stage;
 }
 
 /* -- the stages -- */
@@ -186,9 +195,6 @@ static enum stage check_enforceable(const struct coarse_grant *coarse, const str
     if (!yzi_access_rules(g, d, terms->has_pseudonym_key, true, &fault)) {
         a->field = fault.field;
         return stop(a, STAGE_ENFORCE, "unenforceable", fault.clause);
-    }
-    if (g->predicates_n) {
-        return stop(a, STAGE_ENFORCE, "unenforceable", "predicate");
     }
     return stop(a, STAGE_ALLOWED, NULL, NULL);
 }
@@ -282,5 +288,6 @@ void yzi_access_decide(const struct offer *offer, const struct terms *terms,
     out->grant = nearest ? nearest->id : (yz_bytes){0};
     if (!out->allowed) {
         out->projection_n = 0;
+        out->predicates_n = 0;
     }
 }

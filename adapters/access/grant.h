@@ -8,7 +8,7 @@
 #ifndef YZ_ACCESS_GRANT_H
 #define YZ_ACCESS_GRANT_H
 
-#include "adapters/dataset/definition.h"
+#include "adapters/access/predicate.h"
 #include "proto/payload.h"
 
 struct access_question {
@@ -39,6 +39,8 @@ struct access_decision {
     unsigned projection[DATASET_FIELDS_MAX];   /* read; with insert and put: brought */
     enum field_mask masks[DATASET_FIELDS_MAX]; /* of what is read, parallel to the projection */
     size_t projection_n;
+    struct predicate_choice predicates[MATCH_PREDICATES_MAX]; /* parallel to the question's */
+    size_t predicates_n;
 };
 
 /* Decide. A grant matches when consumer and service are its own and now is within its validity; of

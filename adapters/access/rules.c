@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "adapters/access/mask.h"
+#include "adapters/access/predicate.h"
 #include "adapters/access/view.h"
 #include "adapters/dataset/find.h"
 
@@ -192,5 +193,5 @@ bool yzi_access_rules(const struct fine_grant *g, const struct dataset *d, bool 
                       bool values, struct rule_fault *fault)
 {
     return check_masks(g, d, pseudonyms, fault) && check_sortable(g, d, fault) &&
-           check_row_filter(g, d, values, fault);
+           check_row_filter(g, d, values, fault) && yzi_predicate_rules(g, d, values, fault);
 }

@@ -11,7 +11,7 @@
 #include "proto/record.h"
 
 struct rule_fault {
-    const char *clause; /* of the grant, static: "mask", "sortable", "row-filter" */
+    const char *clause; /* of the grant, static: "mask", "sortable", "row-filter", "predicate" */
     yz_bytes field;
     char text[300]; /* a sentence, without a full stop */
 };
@@ -23,6 +23,9 @@ struct rule_fault {
  * - A masked field is not filterable, not sortable, and no predicate is about it.
  * - A sortable field is readable as it is.
  * - Under `get` no key field is masked: whoever may ask by key has no need to guess it.
+ * - A predicate is one that predicate.h knows, its constants (only when `values`) are of its
+ *   field's type, and where questions bring a value there is a budget. A field with a budget is not
+ *   filterable, unless it is readable anyway.
  * - A row filter is of conditions that the definition's types allow; of one field it has not both
  *   a prefix and a range, which no index serves. */
 bool yzi_access_rules(const struct fine_grant *g, const struct dataset *d, bool pseudonyms,

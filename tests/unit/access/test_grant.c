@@ -137,8 +137,12 @@ static void ask_predicate(struct world *w, const char *name)
 
 static void give_predicate(struct world *w)
 {
-    w->predicate = (struct grant_predicate){
-        .name = yzi_bytes_str("of_age"), .field = yzi_bytes_str("born"), .op = OP_LE};
+    static yz_bytes constant;
+    constant = yzi_bytes_str("2008-01-01");
+    w->predicate = (struct grant_predicate){.name = yzi_bytes_str("of_age"),
+                                            .field = yzi_bytes_str("born"),
+                                            .op = OP_LE,
+                                            .constants = {&constant, 1}};
     w->fine[0].predicates = &w->predicate;
     w->fine[0].predicates_n = 1;
 }
@@ -272,6 +276,9 @@ CHANGE(row_filter_of_two_kinds, filter_rows(w, "name", OP_PREFIX, "W");
 CHANGE(quota, w->fine[0].quota_per_day = 100000;)
 CHANGE(has_predicates, give_predicate(w);)
 CHANGE(match_granted, give_predicate(w); ask_predicate(w, "of_age");)
+CHANGE(predicate_of_nothing, give_predicate(w); w->predicate.constants.n = 0;)
+CHANGE(match_of_nothing, give_predicate(w); w->predicate.op = OP_IN; w->predicate.constants.n = 0;
+       ask_predicate(w, "of_age");)
 CHANGE(match_not_granted, give_predicate(w); ask_predicate(w, "married");)
 CHANGE(match_without_any, ask_predicate(w, "of_age");)
 CHANGE(unenforceable_and_unreadable, quota(w); ask_for(w, "born", NULL);)
@@ -387,10 +394,12 @@ static const struct grant_case cases[] = {
     {"prefix and range of one field", row_filter_of_two_kinds, "unenforceable", "name", NULL,
      false},
     {"a quota, which is not counted here", quota, NULL, NULL, NULL, false},
-    {"predicates", has_predicates, "unenforceable", NULL, NULL, false},
-    {"a match that is granted", match_granted, "unenforceable", NULL, NULL, false},
-    {"a match that is not", match_not_granted, "field", "married", NULL, false},
-    {"a match where none is", match_without_any, "field", "of_age", NULL, false},
+    {"predicates, which a get does not ask", has_predicates, NULL, NULL, NULL, false},
+    {"a predicate without an end", predicate_of_nothing, "unenforceable", "born", NULL, false},
+    {"a match of such a one", match_of_nothing, "unenforceable", "born", NULL, false},
+    {"a match that is granted", match_granted, NULL, NULL, NULL, false},
+    {"a match that is not", match_not_granted, "predicate", "married", NULL, false},
+    {"a match where none is", match_without_any, "predicate", "of_age", NULL, false},
     {"the field is told before the quota", unenforceable_and_unreadable, "field", "born", NULL,
      false},
 

@@ -186,13 +186,13 @@ static void test_answer__refuses_wrong_queries(void **state)
     JOB(field) = fixture_get(f, person, unknown, &a);
     expect(f, &a, field, ANSWER_BAD_QUERY, "unknown-field");
     MESSAGE(b);
-    JOB(find);
+    JOB(match);
     YZ_AUTO(yzi_buf_fini) yz_buf head;
     yz_world_buf(&head);
     fixture_query(QUERY_MATCH, NULL, NULL, &head);
     yz_world_request(f->w, &(struct world_request){.head = yzi_bytes_buf(&head)}, &b);
-    find = fixture_job(f, &b);
-    expect(f, &b, find, ANSWER_UNSUPPORTED, "operation");
+    match = fixture_job(f, &b);
+    expect(f, &b, match, ANSWER_UNSUPPORTED, "query"); /* of nobody, nothing */
     MESSAGE(c);
     JOB(elsewhere) = fixture_get(f, person, NULL, &c);
     elsewhere->store = NULL;
