@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Predicates of grants.
+ * Predicates of grants: their rules, what a question may ask of them, and under which key it
+ * counts.
  */
 #include "adapters/access/predicate.h"
 

@@ -510,26 +510,10 @@ static size_t adapters_of(const struct world_member *m, const char *code, yz_byt
     return n;
 }
 
-static void put_terms(yz_subsystem_id subsystem, uint64_t version, const char *const *fields,
+static void put_terms(yz_subsystem_id subsystem, uint64_t version, const struct fine_grant *grant,
                       yz_buf *out)
 {
-    struct grant_field readable[LIST_MAX] = {0};
-    yz_bytes names[LIST_MAX];
-    size_t n = 0;
-    for (; fields && fields[n]; n++) {
-        YZ_ASSERT(n < LIST_MAX);
-        readable[n].name = names[n] = yzi_bytes_str(fields[n]);
-    }
-    struct fine_grant g = {
-        .id = yzi_bytes_str("g1"),
-        .operations = 1u << QUERY_GET | 1u << QUERY_FIND | 1u << QUERY_COUNT | 1u << QUERY_MATCH |
-                      1u << QUERY_INSERT | 1u << QUERY_PUT | 1u << QUERY_DELETE,
-        .readable = readable,
-        .readable_n = n,
-        .filterable = {names, n},
-        .sortable = {names, n},
-        .writable = {names, n},
-    };
+    struct fine_grant g = *grant;
     struct terms t = {.subsystem = subsystem, .version = version, .grants = &g, .grants_n = 1};
     YZ_AUTO(yzi_buf_fini) yz_buf body;
     yz_world_buf(&body);
@@ -540,6 +524,30 @@ static void put_terms(yz_subsystem_id subsystem, uint64_t version, const char *c
 void yz_world_simple_offer(struct world *w, const char *service, const char *consumer,
                            uint64_t version, const char *const *fields, yz_buf *out_offer,
                            yz_buf *out_terms)
+{
+    struct grant_field readable[LIST_MAX] = {0};
+    yz_bytes names[LIST_MAX];
+    size_t n = 0;
+    for (; fields && fields[n]; n++) {
+        YZ_ASSERT(n < LIST_MAX);
+        readable[n].name = names[n] = yzi_bytes_str(fields[n]);
+    }
+    const struct fine_grant g = {
+        .id = yzi_bytes_str("g1"),
+        .operations = 1u << QUERY_GET | 1u << QUERY_FIND | 1u << QUERY_COUNT | 1u << QUERY_MATCH |
+                      1u << QUERY_INSERT | 1u << QUERY_PUT | 1u << QUERY_DELETE,
+        .readable = readable,
+        .readable_n = n,
+        .filterable = {names, n},
+        .sortable = {names, n},
+        .writable = {names, n},
+    };
+    yz_world_grant_offer(w, service, consumer, version, &g, out_offer, out_terms);
+}
+
+void yz_world_grant_offer(struct world *w, const char *service, const char *consumer,
+                          uint64_t version, const struct fine_grant *grant, yz_buf *out_offer,
+                          yz_buf *out_terms)
 {
     yz_service_id id;
     OK(yzi_service_id_parse(yzi_bytes_str(service), &id));
@@ -554,7 +562,7 @@ void yz_world_simple_offer(struct world *w, const char *service, const char *con
         .adapters = {adapters, adapters_of(m, own, adapters)},
     };
     struct coarse_grant g = {
-        .id = yzi_bytes_str("g1"),
+        .id = grant->id,
         .consumer = {yzi_bytes_str(consumer)},
         .service = yzi_service_local(id),
     };
@@ -569,7 +577,7 @@ void yz_world_simple_offer(struct world *w, const char *service, const char *con
     };
     YZ_AUTO(yzi_buf_fini) yz_buf terms;
     yz_world_buf(&terms);
-    put_terms(subsystem, version, fields, &terms);
+    put_terms(subsystem, version, grant, &terms);
     yzi_record_digest(yzi_bytes_buf(&terms), &o.terms_digest);
     yz_world_put_offer(w, &o, out_offer);
     if (out_terms) {

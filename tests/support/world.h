@@ -118,6 +118,10 @@ void yz_world_put_offer(struct world *w, const struct offer *offer, yz_buf *out)
 void yz_world_simple_offer(struct world *w, const char *service, const char *consumer,
                            uint64_t version, const char *const *fields, yz_buf *out_offer,
                            yz_buf *out_terms);
+/* The same with this fine grant. */
+void yz_world_grant_offer(struct world *w, const char *service, const char *consumer,
+                          uint64_t version, const struct fine_grant *grant, yz_buf *out_offer,
+                          yz_buf *out_terms);
 /* All records of the next version; assemble, verify, and make it the newest. */
 void yz_world_publish(struct world *w);
 /* The announcement record in force of an adapter. */
