@@ -33,7 +33,7 @@ static int read_service(struct cli *c, struct addition *a)
     YZ_TRY(yzi_home_offer_load(c, a->home, &a->set, yzi_subsystem_code(subsystem), &a->offer));
     a->coarse.service = yzi_service_local(a->service);
     const struct offered_service *s = yzi_home_offer_service(&a->offer, a->coarse.service);
-    a->entry = s ? yzi_home_offer_entry(&a->offer, s->data_set) : NULL;
+    YZ_TRY(s ? yzi_home_offer_fields(c, &a->offer, s->data_set, &a->entry) : YZ_OK);
     if (!a->entry) {
         return yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND,
                         "%.*s is not offered; publish it first (yz service publish)",

@@ -213,6 +213,83 @@ struct catalogue_entry *yzi_home_offer_entry(const struct home_offer *o, yz_byte
     return NULL;
 }
 
+static struct unlisted_fields *unlisted_of(const struct home_offer *o, yz_bytes data_set)
+{
+    for (size_t i = 0; i < o->terms.unlisted_n; i++) {
+        if (yzi_bytes_eq(o->terms.unlisted[i].data_set, data_set)) {
+            return &o->terms.unlisted[i];
+        }
+    }
+    return NULL;
+}
+
+static void drop_unlisted(struct home_offer *o, yz_bytes data_set)
+{
+    struct terms *t = &o->terms;
+    struct unlisted_fields *u = unlisted_of(o, data_set);
+    if (u) {
+        memmove(u, u + 1, (t->unlisted_n - (size_t)(u - t->unlisted) - 1) * sizeof *u);
+        t->unlisted_n--;
+    }
+}
+
+int yzi_home_offer_describe(struct cli *c, struct home_offer *o, const struct dataset *definition)
+{
+    struct unlisted_fields unlisted;
+    struct offer *f = &o->offer;
+    struct terms *t = &o->terms;
+    yz_bytes name = yzi_bytes_str(definition->name);
+    struct catalogue_entry *e = yzi_home_offer_entry(o, name);
+    if (!e) {
+        YZ_TRY(yzi_cli_extend(c, &f->catalogue, f->catalogue_n, sizeof *f->catalogue));
+        e = &f->catalogue[f->catalogue_n++];
+    }
+    YZ_TRY(yzi_dataset_catalogue(definition, yzi_cli_arena(c), e, &unlisted));
+    drop_unlisted(o, name);
+    if (unlisted.elements_n) {
+        YZ_TRY(yzi_cli_extend(c, &t->unlisted, t->unlisted_n, sizeof *t->unlisted));
+        t->unlisted[t->unlisted_n++] = unlisted;
+    }
+    return YZ_OK;
+}
+
+void yzi_home_offer_forget(struct home_offer *o, yz_bytes data_set)
+{
+    struct offer *f = &o->offer;
+    for (size_t i = 0; i < f->services_n; i++) {
+        if (yzi_bytes_eq(f->services[i].data_set, data_set)) {
+            return;
+        }
+    }
+    struct catalogue_entry *e = yzi_home_offer_entry(o, data_set);
+    if (e) {
+        memmove(e, e + 1, (f->catalogue_n - (size_t)(e - f->catalogue) - 1) * sizeof *e);
+        f->catalogue_n--;
+    }
+    drop_unlisted(o, data_set);
+}
+
+int yzi_home_offer_fields(struct cli *c, const struct home_offer *o, yz_bytes data_set,
+                          const struct catalogue_entry **out)
+{
+    struct catalogue_entry *all;
+    const struct catalogue_entry *e = yzi_home_offer_entry(o, data_set);
+    const struct unlisted_fields *u = unlisted_of(o, data_set);
+    *out = e;
+    if (!e || !u) {
+        return YZ_OK;
+    }
+    YZ_TRY(yzi_arena_new(yzi_cli_arena(c), 1, sizeof *all, &all));
+    *all = *e;
+    all->elements_n = e->elements_n + u->elements_n;
+    YZ_TRY(yzi_arena_new(yzi_cli_arena(c), all->elements_n, sizeof *all->elements, &all->elements));
+    for (size_t i = 0; i < all->elements_n; i++) {
+        all->elements[i] = i < e->elements_n ? e->elements[i] : u->elements[i - e->elements_n];
+    }
+    *out = all;
+    return YZ_OK;
+}
+
 struct fine_grant *yzi_home_offer_fine(const struct home_offer *o, yz_bytes grant)
 {
     for (size_t i = 0; i < o->terms.grants_n; i++) {

@@ -3,7 +3,6 @@
  * yz service: what a subsystem offers. Publishing makes the next version of its offer; the grants
  * of the version before go over into it.
  */
-#include "adapters/dataset/definition.h"
 #include "cli/offer.h"
 
 /* -- publish -- */
@@ -135,34 +134,6 @@ static int check_grants(struct cli *c, const struct publication *p)
     return YZ_OK;
 }
 
-static int put_entry(struct cli *c, struct publication *p)
-{
-    struct offer *o = &p->offer.offer;
-    struct catalogue_entry *e = yzi_home_offer_entry(&p->offer, p->service.data_set);
-    if (!e) {
-        YZ_TRY(yzi_cli_extend(c, &o->catalogue, o->catalogue_n, sizeof *o->catalogue));
-        e = &o->catalogue[o->catalogue_n++];
-    }
-    return yzi_dataset_catalogue(p->definition, yzi_cli_arena(c), e);
-}
-
-/* A data set that the service was about and no service is about any more leaves the catalogue. */
-static void drop_entry(struct publication *p, yz_bytes data_set)
-{
-    struct offer *o = &p->offer.offer;
-    for (size_t i = 0; i < o->services_n; i++) {
-        if (yzi_bytes_eq(o->services[i].data_set, data_set)) {
-            return;
-        }
-    }
-    struct catalogue_entry *e = yzi_home_offer_entry(&p->offer, data_set);
-    if (e) {
-        size_t after = o->catalogue_n - (size_t)(e - o->catalogue) - 1;
-        memmove(e, e + 1, after * sizeof *e);
-        o->catalogue_n--;
-    }
-}
-
 static int put_service(struct cli *c, struct publication *p)
 {
     struct offer *o = &p->offer.offer;
@@ -176,8 +147,8 @@ static int put_service(struct cli *c, struct publication *p)
     }
     *s = p->service;
     YZ_TRY(check_grants(c, p));
-    drop_entry(p, before);
-    return put_entry(c, p);
+    yzi_home_offer_forget(&p->offer, before);
+    return yzi_home_offer_describe(c, &p->offer, p->definition);
 }
 
 static int run_publish(struct cli *c)

@@ -194,7 +194,8 @@ struct data_element {
     yz_bytes field, element;
     enum field_type type;
     enum classification classification;
-    bool key; /* the field is of the record's key */
+    bool key;       /* the field is of the record's key */
+    bool reference; /* the data set does not claim to be a source of the datum */
 };
 struct catalogue_entry {
     yz_bytes data_set;

@@ -27,6 +27,8 @@ int yzi_read_elements(struct record_reader *r, Yizhan__Wire__Element *const *v, 
         to->classification = (enum classification)from->classification;
         YZ_ENSURE(!from->has_key || from->key, YZ_EMALFORMED); /* said only when it is so */
         to->key = from->has_key;
+        YZ_ENSURE(!from->has_reference || from->reference, YZ_EMALFORMED);
+        to->reference = from->has_reference;
     }
     *out_n = n;
     return 0;
@@ -78,6 +80,8 @@ int yzi_wire_elements(struct arena *a, const struct data_element *in, size_t n, 
         (*out)[i]->classification = in[i].classification;
         (*out)[i]->has_key = in[i].key;
         (*out)[i]->key = in[i].key;
+        (*out)[i]->has_reference = in[i].reference;
+        (*out)[i]->reference = in[i].reference;
     }
     *out_n = n;
     return 0;

@@ -61,6 +61,16 @@ static const struct config_field field_table[] = {
      .offset = offsetof(struct raw_field, required),
      .dflt = "false",
      .help = "Refuse rows without a value; key fields always are."},
+    {.key = "catalogue",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct raw_field, catalogue),
+     .dflt = "true",
+     .help = "Whether the published catalogue names the field."},
+    {.key = "reference",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct raw_field, reference),
+     .dflt = "false",
+     .help = "The datum is another data set's, to which the field refers."},
     {.key = "max_length",
      .type = CONFIG_U64,
      .offset = offsetof(struct raw_field, max_length),
@@ -403,6 +413,8 @@ static int build_field(struct builder *b, size_t i)
                                .type = type,
                                .classification = (enum classification)(f->classification + 1),
                                .required = f->required,
+                               .unlisted = !f->catalogue,
+                               .reference = f->reference,
                                .max_length = type_length(f),
                                .codes = f->codes,
                                .csv = f->csv,
@@ -582,19 +594,31 @@ int yzi_dataset_field(const struct dataset *d, yz_bytes name)
     return -1;
 }
 
-int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena, struct catalogue_entry *out)
+static bool is_key(const struct dataset *d, size_t field)
 {
-    struct data_element *elements;
+    for (size_t i = 0; i < d->key_n; i++) {
+        if (d->key[i] == field) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena, struct catalogue_entry *out,
+                          struct unlisted_fields *out_unlisted)
+{
+    struct data_element *elements; /* listed ones from the front, the others from the back */
+    size_t listed = 0, left = d->fields_n;
     YZ_TRY(yzi_arena_new(arena, d->fields_n, sizeof *elements, &elements));
     for (size_t i = 0; i < d->fields_n; i++) {
         const struct dataset_field *f = &d->fields[i];
-        elements[i] = (struct data_element){.field = yzi_bytes_str(f->name),
-                                            .element = yzi_bytes_str(f->element),
-                                            .type = f->type,
-                                            .classification = f->classification};
-    }
-    for (size_t i = 0; i < d->key_n; i++) {
-        elements[d->key[i]].key = true;
+        elements[f->unlisted ? --left : listed++] =
+            (struct data_element){.field = yzi_bytes_str(f->name),
+                                  .element = yzi_bytes_str(f->element),
+                                  .type = f->type,
+                                  .classification = f->classification,
+                                  .key = is_key(d, i),
+                                  .reference = f->reference};
     }
     *out = (struct catalogue_entry){.data_set = yzi_bytes_str(d->name),
                                     .titles = d->titles,
@@ -604,6 +628,9 @@ int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena, struct c
                                     .legal_basis = yzi_bytes_str(d->legal_basis),
                                     .update_cycle = yzi_bytes_str(d->update_cycle),
                                     .elements = elements,
-                                    .elements_n = d->fields_n};
+                                    .elements_n = listed};
+    *out_unlisted = (struct unlisted_fields){.data_set = out->data_set,
+                                             .elements = elements + listed,
+                                             .elements_n = d->fields_n - listed};
     return 0;
 }

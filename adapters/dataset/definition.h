@@ -41,6 +41,8 @@ struct dataset_field {
     enum field_type type;
     enum classification classification;
     bool required;
+    bool unlisted;            /* kept out of the published catalogue */
+    bool reference;           /* another data set is the source of the datum */
     uint64_t max_length;      /* bytes of canonical text; default by type, at most YZ_VALUE_MAX */
     struct config_list codes; /* FIELD_CODE: the allowed values, sorted bytewise */
     const char *csv;          /* column name (or 1-based position when there is no header row) */
@@ -112,8 +114,10 @@ int yzi_dataset_field(const struct dataset *d, yz_bytes name);
 YZ_MUST_USE int yzi_field_canonical(const struct dataset_field *f, yz_bytes text, yz_buf *out,
                                     const char **reason);
 
-/* The catalogue entry for the offer; lists in `arena`, texts borrowed from d. */
+/* The catalogue entry for the offer, and the fields that it keeps to itself (elements_n 0: none);
+ * lists in `arena`, texts borrowed from d. */
 YZ_MUST_USE int yzi_dataset_catalogue(const struct dataset *d, struct arena *arena,
-                                      struct catalogue_entry *out);
+                                      struct catalogue_entry *out,
+                                      struct unlisted_fields *out_unlisted);
 
 #endif

@@ -35,7 +35,7 @@ struct raw_xml {
 struct raw_field {
     const char *name, *element, *csv, *json, *xml, *join, *zone;
     int type, classification;
-    bool required;
+    bool required, catalogue, reference;
     uint64_t max_length;
     struct config_list codes, normalise, empty, formats;
     struct config_place place, length_place, codes_place, csv_place, json_place, xml_place,

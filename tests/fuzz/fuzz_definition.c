@@ -56,8 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_dataset(d);
     struct arena arena;
     struct catalogue_entry entry;
+    struct unlisted_fields unlisted;
     yzi_arena_init(&arena, 1u << 20);
-    YZ_ASSERT(yzi_dataset_catalogue(d, &arena, &entry) == 0);
+    YZ_ASSERT(yzi_dataset_catalogue(d, &arena, &entry, &unlisted) == 0);
+    YZ_ASSERT(entry.elements_n + unlisted.elements_n == d->fields_n);
     yzi_arena_fini(&arena);
     yzi_dataset_free(d);
     return 0;

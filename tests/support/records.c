@@ -174,8 +174,8 @@ static struct offered_service services[] = {
      .adapters = NAMES(LIT("CN/GOV/MCA/@a1"))},
 };
 static struct data_element elements[] = {
-    {LIT("id_number"), LIT("citizen-id"), FIELD_TEXT, CLASS_SENSITIVE, true},
-    {LIT("status"), LIT("婚姻状况"), FIELD_CODE, CLASS_INTERNAL, false},
+    {LIT("id_number"), LIT("citizen-id"), FIELD_TEXT, CLASS_SENSITIVE, true, true},
+    {LIT("status"), LIT("婚姻状况"), FIELD_CODE, CLASS_INTERNAL, false, false},
 };
 static struct catalogue_entry catalogue[] = {
     {.data_set = LIT("marriages"),
@@ -266,7 +266,7 @@ static struct fine_grant fine_grants[] = {
      .writable = NAMES(LIT("status"), LIT("since"))},
 };
 static struct data_element unlisted_elements[] = {
-    {LIT("informant"), LIT("informant-name"), FIELD_TEXT, CLASS_SECRET, false},
+    {LIT("informant"), LIT("informant-name"), FIELD_TEXT, CLASS_SECRET, false, false},
 };
 static struct unlisted_fields unlisted[] = {
     {.data_set = LIT("marriages"),

@@ -54,8 +54,9 @@ def node(name, role, signing, transport, subsystems):
     return message((1, name), (2, role), (3, signing), (4, transport), (5, subsystems))
 
 
-def element(field, name, kind, classification, *key):
-    return message((1, field), (2, name), (3, kind), (4, classification), *((5, k) for k in key))
+def element(field, name, kind, classification, *flags):
+    """flags: key, reference"""
+    return message((1, field), (2, name), (3, kind), (4, classification), *enumerate(flags, 5))
 
 
 MEMBER, SUBSYSTEM, ADAPTER = "CN/GOV/MCA", "CN/GOV/MCA/civil", "CN/GOV/MCA/@a1"
@@ -97,7 +98,7 @@ KINDS = [
                      (3, [text("en", "Every marriage registered since 1950.")]),
                      (4, "Department of Social Affairs"), (5, 2),
                      (6, "Marriage Registration Regulations, article 17"), (7, "daily"),
-                     (8, [element("id_number", "citizen-id", 1, 3, 1),
+                     (8, [element("id_number", "citizen-id", 1, 3, 1, 1),
                           element("status", "婚姻状况", 7, 2)])),
              message((1, "adoptions"), (5, 3), (6, "Civil Code 1110"))]),
         (6, [message((1, "housing-2025"), (2, "CN/GOV/HOUSING/registry"), (3, "marriage/v1"),

@@ -94,6 +94,35 @@ static void test_service__is_offered_with_its_catalogue_entry(void **state)
     unload(&h);
 }
 
+/* The definition under another name, or without a field. */
+static void other_definition(const char *path, const char *from, const char *to);
+
+static void test_service__keeps_fields_out_of_the_catalogue_that_can_be_granted(void **state)
+{
+    (void)state;
+    struct held h;
+    yz_cli_world();
+    other_definition("hidden.yaml", "- {name: city,", "- {name: city, catalogue: false,");
+#define PUBLISH_AS(definition)                                                                     \
+    "service", "publish", "--home", "mca", "--subsystem", "civil", "--service", "areas/v1",        \
+        "--definition", definition, "--adapter", "CN/GOV/MCA/@a1"
+    EXPECT(0, PUBLISH_AS("hidden.yaml"));
+    EXPECT(0, ADD, "--field", "name", "--field", "city");
+    load(&h);
+    assert_int_equal(h.offer.catalogue[0].elements_n, 3);
+    assert_null(memmem(h.offer_raw.p, h.offer_raw.n, "city", 4));
+    assert_int_equal(h.terms.unlisted_n, 1);
+    assert_true(yzi_bytes_eq_str(h.terms.unlisted[0].elements[0].field, "city"));
+    assert_int_equal(h.terms.grants[0].readable_n, 2);
+    unload(&h);
+    REFUSES("mca", EXIT_FAILED, ADD, "--field", "spouse");
+    EXPECT(0, PUBLISH_AS(DEFINITION)); /* and listed again */
+    load(&h);
+    assert_int_equal(h.offer.catalogue[0].elements_n, 4);
+    assert_int_equal(h.terms.unlisted_n, 0);
+    unload(&h);
+}
+
 static void test_service__that_writes_is_offered_as_such(void **state)
 {
     (void)state;
@@ -466,6 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_service__is_offered_with_its_catalogue_entry),
+        CASE(test_service__keeps_fields_out_of_the_catalogue_that_can_be_granted),
         CASE(test_service__that_writes_is_offered_as_such),
         CASE(test_grant__to_write_names_what_may_be_written),
         CASE(test_service__published_again_replaces_itself_and_keeps_grants),

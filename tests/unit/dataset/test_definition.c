@@ -123,7 +123,9 @@ static void test_definition__catalogue_entry_tells_all_of_it(void **unused)
     struct arena arena;
     struct catalogue_entry e;
     yzi_arena_init(&arena, 1u << 20);
-    assert_int_equal(yzi_dataset_catalogue(d, &arena, &e), 0);
+    struct unlisted_fields u;
+    assert_int_equal(yzi_dataset_catalogue(d, &arena, &e, &u), 0);
+    assert_int_equal(u.elements_n, 0);
     assert_true(yzi_bytes_eq_str(e.data_set, "housing.titles"));
     assert_true(yzi_bytes_eq_str(e.owner, "住房局"));
     assert_true(yzi_bytes_eq_str(e.update_cycle, "daily"));
@@ -150,8 +152,35 @@ static void test_definition__catalogue_entry_tells_all_of_it(void **unused)
     yzi_buf_fini(&body);
     struct arena tiny;
     yzi_arena_init(&tiny, 16);
-    assert_int_equal(yzi_dataset_catalogue(d, &tiny, &e), YZ_ELIMIT);
+    assert_int_equal(yzi_dataset_catalogue(d, &tiny, &e, &u), YZ_ELIMIT);
     yzi_arena_fini(&tiny);
+    yzi_arena_fini(&arena);
+    yzi_dataset_free(d);
+}
+
+static void test_definition__keeps_fields_out_of_the_catalogue(void **unused)
+{
+    (void)unused;
+    struct dataset *d = fixture_dataset(
+        "dataset: d\ntitle: {en: D}\nowner: o\nsharing: conditional\nkey: [id]\nfields:\n"
+        "  - {name: informant, type: text, classification: secret, catalogue: false}\n"
+        "  - {name: id, type: text, classification: internal, reference: true}\n"
+        "  - {name: name, type: text, classification: internal, catalogue: true}\n");
+    struct arena arena;
+    struct catalogue_entry e;
+    struct unlisted_fields u;
+    yzi_arena_init(&arena, 1u << 20);
+    assert_int_equal(yzi_dataset_catalogue(d, &arena, &e, &u), 0);
+    assert_int_equal(e.elements_n, 2);
+    assert_true(yzi_bytes_eq_str(e.elements[0].field, "id"));
+    assert_true(e.elements[0].reference && e.elements[0].key);
+    assert_true(yzi_bytes_eq_str(e.elements[1].field, "name"));
+    assert_false(e.elements[1].reference || e.elements[1].key);
+    assert_int_equal(u.elements_n, 1);
+    assert_true(yzi_bytes_eq_str(u.data_set, "d"));
+    assert_true(yzi_bytes_eq_str(u.elements[0].field, "informant"));
+    assert_int_equal(u.elements[0].classification, CLASS_SECRET);
+    assert_false(u.elements[0].key);
     yzi_arena_fini(&arena);
     yzi_dataset_free(d);
 }
@@ -366,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_definition__says_what_was_written),
         cmocka_unit_test(test_definition__defaults),
         cmocka_unit_test(test_definition__catalogue_entry_tells_all_of_it),
+        cmocka_unit_test(test_definition__keeps_fields_out_of_the_catalogue),
         cmocka_unit_test(test_definition__faults_have_a_place_and_a_remedy),
         cmocka_unit_test(test_definition__refuses_other_shapes),
         cmocka_unit_test(test_definition__a_key_it_accepts_always_fits),

@@ -158,6 +158,8 @@ static void test_offer__carries_its_catalogue(void **state)
     assert_int_equal(c[0].elements[0].type, FIELD_TEXT);
     assert_int_equal(c[0].elements[0].classification, CLASS_SENSITIVE);
     assert_int_equal(c[0].elements[1].type, FIELD_CODE);
+    assert_true(c[0].elements[0].reference);
+    assert_false(c[0].elements[1].reference);
     assert_int_equal(c[1].sharing, SHARING_WITHHELD);
     assert_int_equal(c[1].owner.n, 0);
 }
@@ -220,6 +222,7 @@ SPOIL(element_type_0, Offer, w->catalogue[0]->elements[1]->type = 0)
 SPOIL(element_type_9, Offer, w->catalogue[0]->elements[1]->type = 9)
 SPOIL(element_class_0, Offer, w->catalogue[0]->elements[1]->classification = 0)
 SPOIL(element_class_5, Offer, w->catalogue[0]->elements[1]->classification = 5)
+SPOIL(element_no_reference, Offer, w->catalogue[0]->elements[0]->reference = 0)
 SPOIL(element_many, Offer,
       yz_record_repeat(&w->catalogue[0]->elements, &w->catalogue[0]->n_elements,
                        YZ_QUERY_FIELDS_MAX + 1))
@@ -364,6 +367,7 @@ static void test_offer__refuses_a_broken_catalogue(void **state)
         {"type 9", element_type_9, YZ_EMALFORMED},
         {"classification 0", element_class_0, YZ_EMALFORMED},
         {"classification 5", element_class_5, YZ_EMALFORMED},
+        {"a reference said to be none", element_no_reference, YZ_EMALFORMED},
         {"too many fields", element_many, YZ_ELIMIT},
     };
     yz_record_refuses(RECORD_OFFER, faults, COUNT(faults));
