@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "cli/columns.h"
+#include "cli/grant.h"
 #include "cli/group.h"
 #include "cli/purpose.h"
 
@@ -624,8 +625,13 @@ static const struct cli_option revoke_options[] = {
 const struct cli_verb yzi_cli_grant[] = {
     {"grant", "add", "", 0, 0, "Let a subsystem ask a service, and print the grant's id",
      add_options, run_add, true},
+    {"grant", "explain", "", 0, 0,
+     "Show which grants would allow a request, and which clause denies it",
+     yzi_grant_explain_options, yzi_grant_explain, false},
     {"grant", "list", "", 0, 0, "List the grants of a member", list_options, run_list, false},
     {"grant", "repin", "ID", 1, 1, "Give a group's grant to the newest version of the group",
      revoke_options, run_repin, true},
     {"grant", "revoke", "ID", 1, 1, "Take a grant back", revoke_options, run_revoke, true},
+    {"grant", "test", "", 0, 0, "Say whether a request would be allowed, or test a file of cases",
+     yzi_grant_test_options, yzi_grant_test, false},
     CLI_TABLE_END};
