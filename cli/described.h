@@ -101,6 +101,8 @@ struct policy_home {
     struct cli *c;
     const char *home;
     struct member_set set;
+    bool has_purposes; /* the home has the instance's list */
+    struct purpose_list purposes;
     struct home_offer *offers; /* that were loaded */
     size_t offers_n;
     struct dataset *definitions[POLICY_DEFINITIONS_MAX];
@@ -114,6 +116,7 @@ void yzi_policy_close(struct policy_home *p);
 YZ_MUST_USE int yzi_policy_define(struct policy_home *p, const char *file);
 
 struct policy_of {
+    const struct policy_home *home;
     const struct home_offer *offer;
     const struct offered_service *service;
     const struct dataset *dataset;

@@ -5,6 +5,7 @@
  */
 #include "adapters/access/rules.h"
 #include "cli/described.h"
+#include "cli/purpose.h"
 
 /* -- opening -- */
 
@@ -27,6 +28,7 @@ int yzi_policy_open(struct cli *c, struct policy_home *out)
     *out = (struct policy_home){.c = c};
     YZ_TRY(yzi_home_open(c, HOME_MEMBER, false, &out->home));
     YZ_TRY(yzi_home_member_set(c, out->home, &out->set));
+    YZ_TRY(yzi_home_purposes(c, out->home, &out->purposes, &out->has_purposes));
     YZ_TRY(
         yzi_arena_new(yzi_cli_arena(c), out->set.subsystems_n, sizeof *out->offers, &out->offers));
     for (size_t i = 0; i < n; i++) {
@@ -94,7 +96,7 @@ static int find_definition(struct policy_home *p, struct policy_of *of)
 int yzi_policy_of(struct policy_home *p, yz_service_id service, struct policy_of *out)
 {
     yz_subsystem_id subsystem = yzi_service_subsystem(service);
-    *out = (struct policy_of){0};
+    *out = (struct policy_of){.home = p};
     if (!yzi_bytes_eq(yzi_subsystem_member(subsystem).v, p->set.member.v)) {
         return yzi_fail(yzi_cli_error(p->c), YZ_ENOTFOUND, "%.*s is not a service of %.*s",
                         CLI_V(service.v), CLI_V(p->set.member.v));
@@ -112,11 +114,26 @@ int yzi_policy_of(struct policy_home *p, yz_service_id service, struct policy_of
 
 /* -- deciding -- */
 
+/* As yzi_directory_purpose_known, by the list that the member fetched. */
+static bool is_known(const struct policy_of *p, yz_bytes purpose)
+{
+    return purpose.n == 0 || !p->home->has_purposes ||
+           yzi_purpose_is_listed(&p->home->purposes, purpose);
+}
+
+static void decide(const struct policy_of *p, const struct offer *offer, const struct asked *a,
+                   struct access_decision *out)
+{
+    struct access_question question = a->question;
+    question.purpose_known = is_known(p, question.purpose);
+    *out = (struct access_decision){0};
+    yzi_access_decide(offer, &p->offer->terms, p->dataset, &question, out);
+}
+
 void yzi_policy_decide(const struct policy_of *p, const struct asked *a,
                        struct access_decision *out)
 {
-    *out = (struct access_decision){0};
-    yzi_access_decide(&p->offer->offer, &p->offer->terms, p->dataset, &a->question, out);
+    decide(p, &p->offer->offer, a, out);
 }
 
 void yzi_policy_decide_one(const struct policy_of *p, const struct asked *a, size_t grant,
@@ -125,8 +142,7 @@ void yzi_policy_decide_one(const struct policy_of *p, const struct asked *a, siz
     struct offer one = p->offer->offer; /* of the same version, so that the terms are its */
     one.grants = &p->offer->offer.grants[grant];
     one.grants_n = 1;
-    *out = (struct access_decision){0};
-    yzi_access_decide(&one, &p->offer->terms, p->dataset, &a->question, out);
+    decide(p, &one, a, out);
 }
 
 /* -- why not -- */
@@ -191,9 +207,13 @@ static int why_predicate(const struct access_decision *d, const struct fine_gran
     return g->predicates_n ? YZ_OK : yzi_buf_put_str(out, "none: it lets nothing be asked");
 }
 
-static int why_purpose(const struct asked *a, const struct fine_grant *g, yz_buf *out)
+static int why_purpose(const struct policy_of *p, const struct asked *a, const struct fine_grant *g,
+                       yz_buf *out)
 {
     yz_bytes purpose = a->question.purpose;
+    if (!is_known(p, purpose)) {
+        return yzi_buf_printf(out, "'%.*s' is no purpose of this instance", CLI_V(purpose));
+    }
     if (purpose.n == 0) {
         YZ_TRY(yzi_buf_put_str(out, "no purpose is given; it is for "));
         return put_names(out, &g->purposes);
@@ -265,7 +285,7 @@ static int why_clause(const struct policy_of *p, const struct asked *a,
         return why_predicate(d, d->fine, out);
     }
     if (strcmp(clause, "purpose") == 0) {
-        return why_purpose(a, d->fine, out);
+        return why_purpose(p, a, d->fine, out);
     }
     const struct name_list *names = strcmp(clause, "writable") == 0     ? &d->fine->writable
                                     : strcmp(clause, "filterable") == 0 ? &d->fine->filterable

@@ -282,7 +282,7 @@ static int run_list(struct cli *c)
 
 /* -- checking -- */
 
-static bool has_code(const struct purpose_list *l, yz_bytes code)
+bool yzi_purpose_is_listed(const struct purpose_list *l, yz_bytes code)
 {
     for (size_t i = 0; i < l->purposes_n; i++) {
         if (yzi_bytes_eq(l->purposes[i].code, code)) {
@@ -290,6 +290,13 @@ static bool has_code(const struct purpose_list *l, yz_bytes code)
         }
     }
     return false;
+}
+
+int yzi_home_purposes(struct cli *c, const char *home, struct purpose_list *out, bool *found)
+{
+    struct record r;
+    YZ_TRY(home_list(c, home, &r, found));
+    return *found ? parse(c, &r, out) : YZ_OK;
 }
 
 int yzi_home_check_purposes(struct cli *c, const char *home, const struct name_list *codes)
@@ -308,7 +315,7 @@ int yzi_home_check_purposes(struct cli *c, const char *home, const struct name_l
     }
     YZ_TRY(parse(c, &r, &l));
     for (size_t i = 0; i < codes->n; i++) {
-        if (!has_code(&l, codes->items[i])) {
+        if (!yzi_purpose_is_listed(&l, codes->items[i])) {
             return yzi_fail(yzi_cli_error(c), YZ_EINVAL,
                             "--purpose %.*s: this instance has no such purpose (yz purpose list)",
                             CLI_V(codes->items[i]));

@@ -13,4 +13,11 @@
 YZ_MUST_USE int yzi_home_check_purposes(struct cli *c, const char *home,
                                         const struct name_list *codes);
 
+/* The list that this home has, an operator's or a member's; *found false: none, any code will do.
+ */
+YZ_MUST_USE int yzi_home_purposes(struct cli *c, const char *home, struct purpose_list *out,
+                                  bool *found);
+/* Whether the list has the code. */
+bool yzi_purpose_is_listed(const struct purpose_list *l, yz_bytes code);
+
 #endif

@@ -204,6 +204,52 @@ static void test_accesses__of_nobody_and_of_other_times_and_sets(void **state)
                 "nothing is kept there");
 }
 
+/* -- kept requests, asked of the policy -- */
+
+/* The message id of the access with this outcome. */
+static void find_exchange(const char *outcome, char out[64])
+{
+    char needle[64];
+    const struct output *o = ACCESSES(0, "110101", "--json");
+    snprintf(needle, sizeof needle, "\"reason\":\"%s\"", outcome);
+    const char *end = strstr(o->text, needle), *at = o->text, *last = NULL;
+    assert_non_null(end);
+    while ((at = strstr(at, "\"message_id\":\"")) != NULL && at < end) {
+        at += strlen("\"message_id\":\"");
+        last = at;
+    }
+    assert_non_null(last);
+    snprintf(out, 64, "%.36s", last);
+}
+
+#define EXPLAIN(code, verb, exchange, ...)                                                         \
+    EXPECT_YZ(code, "grant", verb, "--home", in_sandbox(&sandbox, "statistics/member"),            \
+              "--definition", in_sandbox(&sandbox, "statistics/areas.yaml"), "--kept",             \
+              in_sandbox(&sandbox, "statistics"), "--exchange", exchange, __VA_ARGS__)
+
+static void test_explain__asks_the_policy_of_now_about_a_kept_request(void **state)
+{
+    (void)state;
+    char id[64];
+    find_exchange("operation", id);
+    const struct output *o = EXPLAIN(3, "test", id, "--json");
+    assert_says(o, "\"operation\": \"get\"");
+    assert_says(o, "\"clause\": \"operation\"");
+    o = EXPLAIN(0, "explain", id, "--unevidenced");
+    assert_says(o, ATTIC " asks " AREAS ": get, for no purpose\n");
+    assert_says(o, "was answered \"denied: operation\" on 20");
+    assert_says(o, "under this version, too\n");
+    assert_says(o, "'get' is none of find, count\n");
+    /* the owner changes its mind, and no adapter knows yet */
+    EXPECT_YZ(0, "grant", "add", "--home", in_sandbox(&sandbox, "statistics/member"), "--service",
+              AREAS, "--consumer", ATTIC, "--field", "city");
+    assert_says(EXPLAIN(0, "explain", id, "--unevidenced"), "under another version, ");
+    assert_says(EXPLAIN(0, "explain", id, "--unevidenced"), "read: city\n");
+    assert_says(EXPLAIN(0, "test", id, "--unevidenced"), "allowed by grant g-");
+    assert_says(EXPLAIN(1, "test", "01976e3b-8c00-7abc-8def-000102030405", "--json"),
+                "no exchange 01976e3b");
+}
+
 /* -- damage and retention -- */
 
 /* The largest file of kept exchanges of the only day. */
@@ -283,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accesses__lists_exactly_what_was_about_the_record),
         cmocka_unit_test(test_accesses__of_nobody_and_of_other_times_and_sets),
+        cmocka_unit_test(test_explain__asks_the_policy_of_now_about_a_kept_request),
         cmocka_unit_test(test_accesses__of_a_stopped_adapter_names_what_is_damaged),
         cmocka_unit_test(test_accesses__says_what_retention_destroyed),
     };

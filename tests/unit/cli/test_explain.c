@@ -138,6 +138,18 @@ static void test_explain__as_json_and_from_a_file(void **state)
     yz_cli_said("request.yaml:1:10: the consumer is needed");
 }
 
+static void test_explain__knows_the_purposes_that_were_fetched(void **state)
+{
+    (void)state;
+    yz_cli_write("list.yaml", yzi_bytes_str("purposes: [{code: tax, title: {en: Taxes}}]\n"));
+    EXPECT(0, "purpose", "set", "--home", "op", "list.yaml");
+    yz_cli_copy("op/records/purposes-CN.yzr",
+                "mca/purposes.yzr"); /* what yz purpose fetch writes */
+    EXPLAIN(BY(WINDOW), "--key", "110101", "--purpose", "marriage");
+    row(window, "denied purpose 'marriage' is no purpose of this instance");
+    TEST_ONE(0, BY(WINDOW), "--key", "110101", "--purpose", "tax");
+}
+
 static void test_test__exits_as_the_policy_says(void **state)
 {
     (void)state;
@@ -272,6 +284,7 @@ int main(void)
         TEST(test_explain__says_which_clause_of_each_grant_decided),
         TEST(test_explain__says_what_would_be_read),
         TEST(test_explain__as_json_and_from_a_file),
+        TEST(test_explain__knows_the_purposes_that_were_fetched),
         TEST(test_test__exits_as_the_policy_says),
         TEST(test_test__needs_what_it_decides_on),
         TEST(test_cases__that_are_as_expected_pass),
