@@ -9,14 +9,22 @@
 #define CHECK_EVERY_MS 1000u
 #define LOAD_KEPT_MS 60000u
 
+static double tokens_now(const struct bucket *k, double per_second, double burst, uint64_t mono)
+{
+    double tokens =
+        k->begun ? k->tokens + per_second * (double)(mono - k->at_mono) / 1000.0 : burst;
+    return tokens > burst ? burst : tokens;
+}
+
+bool yzi_bucket_is_empty(const struct bucket *k, double per_second, double burst, uint64_t mono)
+{
+    return tokens_now(k, per_second, burst, mono) <= 0;
+}
+
 bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double burst,
                      uint64_t mono)
 {
-    double tokens = burst;
-    if (k->begun) {
-        tokens = k->tokens + per_second * (double)(mono - k->at_mono) / 1000.0;
-        tokens = tokens > burst ? burst : tokens;
-    }
+    double tokens = tokens_now(k, per_second, burst, mono);
     k->begun = true;
     k->at_mono = mono;
     k->tokens = tokens;

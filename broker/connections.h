@@ -24,6 +24,8 @@ struct bucket {
  * when it is empty. */
 bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double burst,
                      uint64_t mono);
+/* Would nothing be taken from it now? */
+bool yzi_bucket_is_empty(const struct bucket *k, double per_second, double burst, uint64_t mono);
 
 #define NODE_REFUSALS 16u /* indexed by enum outcome_status */
 

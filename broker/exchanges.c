@@ -78,13 +78,12 @@ static bool fits(size_t held, size_t more, size_t max)
     return held <= max && more <= max - held;
 }
 
-int yzi_exchange_may_track(const struct exchanges *e, const struct exchange *x,
-                           const struct node_load *asker, const char **out_limit)
+int yzi_exchanges_may_track(const struct exchanges *e, yz_bytes service, size_t n,
+                            const struct node_load *asker, const char **out_limit)
 {
     static const struct service_load idle;
-    const struct service_load *load = yzi_table_get(&e->loads, x->request.header.service.v);
+    const struct service_load *load = yzi_table_get(&e->loads, service);
     load = load ? load : &idle;
-    size_t n = x->message.bytes.n;
     const char *limit = NULL;
     if (load->in_flight >= e->per_service_max) {
         limit = "in-flight-per-service";
@@ -116,7 +115,8 @@ int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load
                        const char **out_limit)
 {
     struct service_load *load;
-    YZ_TRY(yzi_exchange_may_track(e, x, asker, out_limit));
+    YZ_TRY(yzi_exchanges_may_track(e, x->request.header.service.v, x->message.bytes.n, asker,
+                                   out_limit));
     YZ_TRY(load_of(e, x->request.header.service, &load));
     int rc = enter(e, x);
     if (rc < 0) {

@@ -60,10 +60,10 @@ void yzi_exchanges_init(struct exchanges *e, size_t bytes_max, size_t per_servic
 void yzi_exchanges_fini(struct exchanges *e);
 /* A fresh one that owns the message; not yet tracked. YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_new(struct message *message, struct exchange **out);
-/* Would the limits take it now? Asked before the work of verifying it, so that who floods us costs
- * little. YZ_EBUSY with *limit naming the one reached. */
-YZ_MUST_USE int yzi_exchange_may_track(const struct exchanges *e, const struct exchange *x,
-                                       const struct node_load *asker, const char **out_limit);
+/* Would the limits take a request of so many bytes for this service now? Asked before any of it is
+ * judged, so that who floods us costs little. YZ_EBUSY with *limit naming the one reached. */
+YZ_MUST_USE int yzi_exchanges_may_track(const struct exchanges *e, yz_bytes service, size_t n,
+                                        const struct node_load *asker, const char **out_limit);
 /* Count it, also for the node that asks, and make it findable. YZ_EBUSY with *limit naming the one
  * reached; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,

@@ -711,9 +711,6 @@ static uint64_t next_due(const struct broker *b)
     uint64_t admin = yzi_admin_deadline(b->admin);
     due = b->draining && b->drain_until < due ? b->drain_until : due;
     due = exchange < due ? exchange : due;
-    if (due > b->mono + SERVER_LOOK_MS && yzi_server_has_connections(b->server)) {
-        due = b->mono + SERVER_LOOK_MS;
-    }
     return admin < due ? admin : due;
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Outcomes are signed together: what is said in one step of the front costs one signature, however
- * many requests are refused. Saying `busy` must stay cheaper than serving, or a flood of requests
- * would be answered at the expense of those that could be served.
+ * many requests are refused, and what one connection gets of it leaves in bundles, because each
+ * ZeroMQ message costs its own. Saying `busy` must stay much cheaper than serving, or a flood of
+ * requests would be answered at the expense of those that could be served.
  */
 #include "broker/broker.h"
+
+#define BUNDLED_MAX 64u /* a queue that is full loses one bundle, so not too large */
 
 struct outcome_entry {
     struct connection_id to;
@@ -63,24 +66,54 @@ static int sign_all(struct broker *b, struct outcomes *o)
     return yzi_sign_batch(&b->signing, FRAME_OUTCOME, headers, o->n, o->blocks);
 }
 
+/* Those of one connection one after the other, as they were said. */
+static int by_connection(const void *a, const void *b)
+{
+    const struct outcome_entry *x = a, *y = b;
+    int order = memcmp(&x->to, &y->to, sizeof x->to);
+    return order ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+static bool same_connection(const struct outcome_entry *a, const struct outcome_entry *b)
+{
+    return yzi_bytes_eq(yzi_connection_bytes(&a->to), yzi_connection_bytes(&b->to));
+}
+
+/* The outcomes from `first` on that go to its connection, in one message. Returns the one after. */
+static size_t send_bundle(struct broker *b, const struct outcomes *o, size_t first)
+{
+    size_t i = first;
+    yzi_buf_clear(&b->out);
+    for (;
+         i < o->n && i - first < BUNDLED_MAX && same_connection(&o->entries[first], &o->entries[i]);
+         i++) {
+        int rc = yzi_frame_write(FRAME_OUTCOME, header_of(o, i), yzi_bytes_buf(&o->blocks[i]),
+                                 (yz_bytes){0}, (yz_bytes){0}, &b->out);
+        if (rc < 0) {
+            failed(rc);
+        } else {
+            yzi_metric_add(&b->metrics.outcomes[o->entries[i].status], 1);
+        }
+    }
+    if (b->out.n) {
+        yzi_broker_send(b, &o->entries[first].to, yzi_bytes_buf(&b->out));
+    }
+    return i;
+}
+
 void yzi_broker_outcomes_flush(struct broker *b)
 {
     struct outcomes *o = b->outcomes;
     if (o->n == 0) {
         return;
     }
+    qsort(o->entries, o->n, sizeof o->entries[0], by_connection);
     int rc = sign_all(b, o);
-    for (size_t i = 0; i < o->n && rc == YZ_OK; i++) {
-        yzi_buf_clear(&b->out);
-        rc = yzi_frame_write(FRAME_OUTCOME, header_of(o, i), yzi_bytes_buf(&o->blocks[i]),
-                             (yz_bytes){0}, (yz_bytes){0}, &b->out);
-        if (rc == YZ_OK) {
-            yzi_metric_add(&b->metrics.outcomes[o->entries[i].status], 1);
-            yzi_broker_send(b, &o->entries[i].to, yzi_bytes_buf(&b->out));
-        }
-    }
     if (rc < 0) {
         failed(rc);
+    }
+    for (size_t i = 0; rc == YZ_OK && i < o->n;) {
+        i = send_bundle(b, o, i);
     }
     o->n = 0;
     yzi_buf_clear(&o->headers);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Admission and routing of requests, in the order of docs/protocol.md, "Admission": who sent it;
- * the ladder's first step (header, sender, times); replay; the sender's share (rate, exchanges
- * under way); the ladder's second step (signature, payload digest); the coarse grant; limits on
- * all. What passes becomes an exchange and goes to the least loaded live adapter among the slots.
+ * whether there is room for it (rate, exchanges under way), before anything of it is judged; the
+ * ladder's first step (header, sender, times); replay; the sender's budget of failed verifications;
+ * the ladder's second step (signature, payload digest); the coarse grant. What passes becomes an
+ * exchange and goes to the least loaded live adapter among the slots.
  */
 #include "broker/broker.h"
 
 #define RETRY_AFTER_BUSY_MS 100u
 #define PARK_MS 1000u
 #define RULE_FAULTS "faults-per-peer"
+#define RULE_RATE "rate-per-peer"
 #define PARKED_SHARE 4u  /* what is parked may hold this part of the bytes in flight */
 #define REFUSED_SHARE 4u /* and so may what is refused and waits for the log */
 
@@ -50,15 +52,12 @@ static bool is_senders_fault(const struct outcome_words *w)
     }
 }
 
-/* Answer a request that never became an exchange. The peer is known, so it gets an outcome. */
-static void refuse(struct broker *b, struct connection *k, struct exchange *x,
-                   const struct outcome_words *w)
+/* Signed with the others of this step, counted, and logged as often as that is allowed. */
+static void say_refused(struct broker *b, struct connection *k, const yz_uuid *id,
+                        const yz_digest *digest, const struct outcome_words *w)
 {
-    yz_digest digest;
-    yzi_frame_digest(x->request.frame.header, x->request.frame.block, &digest);
-    yz_uuid id = {0};
-    if (yzi_request_header_peek_id(x->request.frame.header, &id)) {
-        yzi_broker_outcome(b, &k->id, &id, &digest, w);
+    if (id) {
+        yzi_broker_outcome(b, &k->id, id, digest, w);
     }
     yzi_broker_count_refusal(k->load, w->status, b->wall);
     if (yzi_broker_may_log(b, k->load)) {
@@ -69,6 +68,16 @@ static void refuse(struct broker *b, struct connection *k, struct exchange *x,
                                      log_bytes("rule", w->rule),
                                      {0}});
     }
+}
+
+/* Answer a request that was looked at and never became an exchange. The peer is known, so it gets
+ * an outcome. */
+static void refuse(struct broker *b, struct connection *k, struct exchange *x,
+                   const struct outcome_words *w)
+{
+    yz_uuid id;
+    bool has_id = yzi_request_header_peek_id(x->request.frame.header, &id);
+    say_refused(b, k, has_id ? &id : NULL, &x->request.digest, w);
     yzi_exchange_end(&b->exchanges, x);
     if (is_senders_fault(w)) {
         yzi_broker_fault(b, k);
@@ -250,19 +259,15 @@ static bool passes_grant(struct broker *b, struct connection *k, struct exchange
     return true;
 }
 
-/* What the node asks for too much of, before any public-key work is done for it: who is refused
- * here costs next to nothing. The peer is the node it says, so nobody uses up another's share. */
+/* What the node asks for too much of, before any public-key work is done for it. The peer is the
+ * node it says, so nobody uses up another's share. */
 static bool passes_share(struct broker *b, struct connection *k, struct exchange *x)
 {
-    const struct broker_limits *limits = &b->config->limits;
-    double rate = (double)limits->rate_per_peer;
+    double rate = (double)b->config->limits.rate_per_peer;
     const char *limit = NULL;
     if (rate > 0 && !yzi_bucket_take(&k->load->requests, 1, rate, rate, b->mono)) {
-        limit = "rate-per-peer";
-    } else if (k->load->in_flight >= limits->in_flight_per_peer) {
-        limit = "in-flight-per-peer";
-    } else if (yzi_exchange_may_track(&b->exchanges, x, k->load, &limit) == YZ_OK &&
-               !yzi_broker_may_verify(b, k)) {
+        limit = RULE_RATE;
+    } else if (!yzi_broker_may_verify(b, k)) {
         limit = RULE_FAULTS;
     }
     if (limit) {
@@ -385,10 +390,56 @@ static bool passes_second_step(struct broker *b, struct connection *k, struct ex
     return false;
 }
 
+/* The limit that has no room for this request; NULL: none. Nothing of it is judged yet: a service
+ * it does not name rightly is nobody's, and has room. */
+static const char *limit_reached(const struct broker *b, const struct connection *k,
+                                 const struct frame *f)
+{
+    const struct broker_limits *limits = &b->config->limits;
+    double rate = (double)limits->rate_per_peer;
+    yz_bytes service = {0};
+    const char *limit = NULL;
+    if (rate > 0 && yzi_bucket_is_empty(&k->load->requests, rate, rate, b->mono)) {
+        return RULE_RATE;
+    }
+    if (k->load->in_flight >= limits->in_flight_per_peer) {
+        return "in-flight-per-peer";
+    }
+    return yzi_request_header_peek_service(f->header, &service) &&
+                   yzi_exchanges_may_track(&b->exchanges, service, f->raw.n, k->load, &limit) < 0
+               ? limit
+               : NULL;
+}
+
+/* What there is no room for is refused before anything of it is judged: a flood costs little more
+ * than the digests that its refusals have to cite. The request of an exchange under way goes on, to
+ * be joined to that. */
+static bool is_refused_at_once(struct broker *b, struct connection *k, const struct frame *f)
+{
+    const char *limit = b->draining ? NULL : limit_reached(b, k, f);
+    yz_uuid id;
+    if (!limit || !yzi_request_header_peek_id(f->header, &id)) {
+        return false;
+    }
+    yz_digest digest;
+    yzi_frame_digest(f->header, f->block, &digest);
+    if (yzi_exchange_find(&b->exchanges, &digest)) {
+        return false;
+    }
+    struct outcome_words w = busy(limit);
+    say_refused(b, k, &id, &digest, &w);
+    return true;
+}
+
 void yzi_broker_on_request(struct broker *b, struct connection *k, struct message *m,
                            bool parked_before)
 {
     yzi_metric_add(&b->metrics.requests, parked_before ? 0 : 1);
+    struct frame f;
+    if (yzi_frame_parse(m->bytes, b->config->limits.message, &f) == YZ_OK &&
+        is_refused_at_once(b, k, &f)) {
+        return;
+    }
     struct exchange *x;
     if (yzi_exchange_new(m, &x) < 0) {
         return; /* no memory even for a refusal: a local time-out at the sender */

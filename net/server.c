@@ -369,13 +369,6 @@ void yzi_server_counters(const struct server *s, struct server_counters *out)
     yzi_wires_counters(s->wires, out);
 }
 
-bool yzi_server_has_connections(const struct server *s)
-{
-    struct server_counters c;
-    yzi_wires_counters(s->wires, &c);
-    return c.wires > 0;
-}
-
 void yzi_server_cut(struct server *s, const struct connection_id *id)
 {
     yzi_wires_cut(s->wires, id);

@@ -57,11 +57,9 @@ void yzi_server_close(struct server *s);
 const char *yzi_server_endpoint(const struct server *s, unsigned i);
 #define SERVER_POLL_ENTRIES (2u * SERVER_ENDPOINTS_MAX + 1u)
 size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_POLL_ENTRIES]);
-/* Answer waiting handshakes, measure and cut connections; call after each wake-up, and while there
- * are connections at least every SERVER_LOOK_MS: what floods us need not wake us. */
+/* Answer waiting handshakes, measure and cut connections; call after each wake-up, and at least
+ * each second. */
 void yzi_server_step(struct server *s);
-#define SERVER_LOOK_MS 25u
-bool yzi_server_has_connections(const struct server *s);
 /* The next message and who sent it: `key` is the peer's CURVE key. YZ_EAGAIN when nothing is there.
  * Messages of several parts, without a key, or of a connection that chose its own routing id are
  * dropped and counted. */

@@ -7,6 +7,11 @@
  * beginning. What a connection said may be read when its descriptor is another's already: the
  * number of its handshake, which libzmq keeps with each message, is then lower than any of the one
  * that is there.
+ *
+ * The server's thread may be kept by other work for as long as that takes, while libzmq's thread
+ * goes on receiving: so a thread of our own, the watch, looks at the memory of the process while
+ * there are connections, and measures and cuts when it grew. One mutex guards all but the monitors,
+ * which are the server's thread's alone.
  */
 #include "net/wires.h"
 
@@ -14,18 +19,20 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/table.h"
 #include "net/zmq_util.h"
 
 #define SWEEP_MS 1000u
-#define LOOK_MS 20u                        /* between two looks at the memory of the process */
+#define LOOK_MS 10u                        /* between two looks at the memory of the process */
 #define GROWTH_BYTES (32u * 1024u * 1024u) /* of it that is reason to measure at once */
 #define MEASURE_ALL_MS 100u
 #define FIRST_WORD_MS 10000u /* from being accepted to the first message: the hello */
@@ -63,7 +70,12 @@ struct wire {
 };
 
 struct wires {
+    pthread_mutex_t mutex; /* over all that follows but the sockets */
+    pthread_cond_t turn;   /* of the watch: the first connection, the end */
+    pthread_t watch;
+    bool watching, closing;
     struct wires_options o;
+    uint64_t now; /* monotonic ms, as the server's thread last saw it */
     void *monitors[SERVER_ENDPOINTS_MAX], *routers[SERVER_ENDPOINTS_MAX];
     struct table by_name;  /* endpoint and descriptor -> struct wire, owned */
     struct table unspoken; /* the same, those that have not spoken, oldest first */
@@ -71,8 +83,8 @@ struct wires {
     struct table peers;    /* key -> struct wire_peer, owned */
     uint64_t unread, unsent;
     uint64_t handshakes;
-    uint64_t next_sweep, next_look, next_measure_all;
-    uint64_t memory; /* of the process, when measured last */
+    uint64_t next_sweep, next_measure_all;
+    uint64_t memory; /* of the process: the least since measuring last */
     int statm;
     bool blind; /* this system does not tell */
     uint64_t cut_silent, cut_greedy;
@@ -87,6 +99,22 @@ static uint64_t on_the_wire(size_t n)
 static yz_bytes name_bytes(const struct wire_name *n)
 {
     return yzi_bytes(n, sizeof *n);
+}
+
+static struct wires *hold(struct wires *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    return w;
+}
+
+static void let_go(struct wires **w)
+{
+    pthread_mutex_unlock(&(*w)->mutex);
+}
+
+static void read_clock(struct wires *w)
+{
+    w->now = yzi_mono_ms(w->o.clock);
 }
 
 /* -- what the system knows of a connection -- */
@@ -140,15 +168,46 @@ static uint64_t memory_now(const struct wires *w)
 
 /* -- making and ending -- */
 
+static void *run_watch(void *arg);
+
+static void init_locks(struct wires *w)
+{
+    pthread_condattr_t monotonic; /* with default attributes none of these can fail on Linux */
+    YZ_ASSERT(pthread_condattr_init(&monotonic) == 0);
+    YZ_ASSERT(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    YZ_ASSERT(pthread_mutex_init(&w->mutex, NULL) == 0);
+    YZ_ASSERT(pthread_cond_init(&w->turn, &monotonic) == 0);
+    pthread_condattr_destroy(&monotonic);
+}
+
 int yzi_wires_new(const struct wires_options *o, struct wires **out)
 {
     struct wires *w;
     YZ_TRY(yzi_alloc(1, sizeof *w, &w));
     w->o = *o;
+    init_locks(w);
+    read_clock(w);
     w->blind = !system_tells();
     w->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    w->watching = !w->blind && w->statm >= 0;
+    if (w->watching && pthread_create(&w->watch, NULL, run_watch, w) != 0) {
+        w->watching = false;
+        yzi_wires_free(w);
+        return YZ_ELIMIT;
+    }
     *out = w;
     return YZ_OK;
+}
+
+static void end_watch(struct wires *w)
+{
+    if (!w->watching) {
+        return;
+    }
+    hold(w)->closing = true;
+    pthread_cond_signal(&w->turn);
+    let_go(&w);
+    pthread_join(w->watch, NULL);
 }
 
 void yzi_wires_free(struct wires *w)
@@ -156,6 +215,7 @@ void yzi_wires_free(struct wires *w)
     if (!w) {
         return;
     }
+    end_watch(w);
     for (uint8_t i = 0; i < SERVER_ENDPOINTS_MAX; i++) {
         yzi_wires_unwatch(w, i);
     }
@@ -166,6 +226,8 @@ void yzi_wires_free(struct wires *w)
     if (w->statm >= 0) {
         close(w->statm);
     }
+    pthread_cond_destroy(&w->turn);
+    pthread_mutex_destroy(&w->mutex);
     free(w);
 }
 
@@ -239,7 +301,7 @@ static void measure(struct wires *w, struct wire *c)
     if (c->cut || w->blind || !tcp_figures(c->name.fd, &received, &acked)) {
         return;
     }
-    uint64_t age = yzi_mono_ms(w->o.clock) - c->since;
+    uint64_t age = w->now - c->since;
     uint64_t known = c->taken + HANDSHAKE_BYTES + (age / PONG_EVERY_MS + 1) * PONG_BYTES;
     set_unread(w, c, received > known ? received - known : 0);
     uint64_t gone = acked > c->acked_before ? acked - c->acked_before : 0;
@@ -333,7 +395,7 @@ static void begin(struct wires *w, const struct wire_name *name)
     }
     c->name = *name;
     c->cookie = cookie_of(name->fd);
-    c->since = yzi_mono_ms(w->o.clock);
+    c->since = w->now;
     c->handshakes_before = w->handshakes;
     if (yzi_table_put(&w->by_name, name_bytes(name), c) < 0) {
         free(c);
@@ -341,7 +403,9 @@ static void begin(struct wires *w, const struct wire_name *name)
     }
     if (yzi_table_put(&w->unspoken, name_bytes(name), c) < 0) {
         forget(w, c);
+        return;
     }
+    pthread_cond_signal(&w->turn);
 }
 
 /* A part with u16 event ‖ u32 value in the machine's order, and one with the address. */
@@ -390,6 +454,8 @@ static void take_events(struct wires *w)
 
 uint64_t yzi_wires_handshake(struct wires *w)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
+    read_clock(w);
     take_events(w); /* its beginning was told before it could ask */
     return ++w->handshakes;
 }
@@ -451,8 +517,10 @@ static struct wire *introduce(struct wires *w, const struct wire_speaker *from)
 
 void yzi_wires_took(struct wires *w, const struct wire_speaker *from, size_t n)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(&from->id));
     if (!c || c->handshake != from->handshake) {
+        read_clock(w);
         take_events(w); /* its beginning is told before it can have spoken */
         c = introduce(w, from);
     }
@@ -475,7 +543,7 @@ static void measure_all(struct wires *w)
     for (struct table_item *i = yzi_table_first(&w->by_name); i; i = yzi_table_next(i)) {
         measure(w, yzi_table_value(i));
     }
-    w->next_measure_all = yzi_mono_ms(w->o.clock) + MEASURE_ALL_MS;
+    w->next_measure_all = w->now + MEASURE_ALL_MS;
 }
 
 static bool has_room(const struct wires *w, const struct wire_peer *peer, uint64_t n)
@@ -486,6 +554,7 @@ static bool has_room(const struct wires *w, const struct wire_peer *peer, uint64
 
 bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t n)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(to));
     uint64_t bytes = on_the_wire(n);
     if (!c || w->blind || has_room(w, c->peer, bytes)) {
@@ -495,7 +564,8 @@ bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t 
     if (has_room(w, c->peer, bytes)) {
         return true;
     }
-    if (yzi_mono_ms(w->o.clock) >= w->next_measure_all) {
+    read_clock(w);
+    if (w->now >= w->next_measure_all) {
         measure_all(w);
     }
     return has_room(w, c->peer, bytes);
@@ -503,6 +573,7 @@ bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t 
 
 void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(to));
     if (c && !c->cut && !w->blind) {
         c->sent += on_the_wire(n);
@@ -512,6 +583,7 @@ void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n)
 
 void yzi_wires_cut(struct wires *w, const struct connection_id *id)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(id));
     if (c) {
         shut_down(w, c);
@@ -522,12 +594,11 @@ void yzi_wires_cut(struct wires *w, const struct connection_id *id)
 
 static void cut_the_unspoken(struct wires *w)
 {
-    uint64_t now = yzi_mono_ms(w->o.clock);
     struct table_item *next;
     for (struct table_item *i = yzi_table_first(&w->unspoken); i; i = next) {
         next = yzi_table_next(i);
         struct wire *c = yzi_table_value(i);
-        if (now - c->since > FIRST_WORD_MS || c->unread > UNSPOKEN_BYTES) {
+        if (w->now - c->since > FIRST_WORD_MS || c->unread > UNSPOKEN_BYTES) {
             shut_down(w, c);
             w->cut_silent++;
         }
@@ -569,33 +640,63 @@ static void sweep(struct wires *w)
     measure_all(w);
     cut_the_unspoken(w);
     cut_the_greedy(w);
-    w->next_sweep = yzi_mono_ms(w->o.clock) + SWEEP_MS;
+    w->next_sweep = w->now + SWEEP_MS;
     w->memory = memory_now(w);
 }
 
 void yzi_wires_step(struct wires *w)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
+    read_clock(w);
     take_events(w);
     make_room(w);
-    uint64_t now = yzi_mono_ms(w->o.clock);
-    if (now >= w->next_sweep) {
+    if (w->now >= w->next_sweep) {
         sweep(w);
-    } else if (now >= w->next_look) {
-        w->next_look = now + LOOK_MS;
-        if (memory_now(w) > w->memory + GROWTH_BYTES) {
-            sweep(w);
+    }
+}
+
+/* -- the watch -- */
+
+/* Memory that was let go since is not there to be filled again unnoticed. */
+static void look(struct wires *w)
+{
+    uint64_t memory = memory_now(w);
+    if (memory > w->memory + GROWTH_BYTES) {
+        sweep(w);
+    } else if (memory < w->memory) {
+        w->memory = memory;
+    }
+}
+
+static void *run_watch(void *arg)
+{
+    struct wires *w = hold(arg);
+    while (!w->closing) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)LOOK_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (yzi_table_count(&w->by_name) == 0) {
+            pthread_cond_wait(&w->turn, &w->mutex);
+        } else if (pthread_cond_timedwait(&w->turn, &w->mutex, &until) == ETIMEDOUT) {
+            look(w);
         }
     }
+    let_go(&w);
+    return NULL;
 }
 
 void yzi_wires_set_limits(struct wires *w, size_t bytes, size_t bytes_per_peer)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     w->o.bytes = bytes;
     w->o.bytes_per_peer = bytes_per_peer;
 }
 
-void yzi_wires_counters(const struct wires *w, struct server_counters *out)
+void yzi_wires_counters(struct wires *w, struct server_counters *out)
 {
+    YZ_AUTO(let_go) struct wires *held = hold(w);
     out->wires = yzi_table_count(&w->by_name);
     out->unspoken = yzi_table_count(&w->unspoken);
     out->unread_bytes = w->unread;

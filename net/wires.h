@@ -8,7 +8,8 @@
  * the peer acknowledged (TCP_INFO). Whoever makes us hold too much is cut: the connection is shut
  * down under libzmq, which then forgets it and all that it held.
  *
- * Why, and the arithmetic: docs/decisions/0016. Thread: the server's.
+ * Why, and the arithmetic: docs/decisions/0016. Thread: the server's; a thread of its own watches
+ * the memory of the process, and cuts when that grows.
  */
 #ifndef YZ_NET_WIRES_H
 #define YZ_NET_WIRES_H
@@ -23,13 +24,14 @@ struct wires_options {
     size_t unspoken;              /* connections that have not said anything yet */
 };
 
+/* YZ_ENOMEM, YZ_ELIMIT (no thread). */
 YZ_MUST_USE int yzi_wires_new(const struct wires_options *o, struct wires **out);
 void yzi_wires_free(struct wires *w); /* NULL allowed; the server's sockets are closed by then */
 /* Watch this socket, before it is bound; `unwatch` before it is closed. YZ_EINTERNAL, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_wires_watch(struct wires *w, void *context, void *router, uint8_t endpoint);
 void yzi_wires_unwatch(struct wires *w, uint8_t endpoint);
 void *yzi_wires_monitor(const struct wires *w, uint8_t endpoint); /* to poll; NULL: none */
-/* Take in what the monitors say; when it is time, measure and cut. */
+/* Take in what the monitors say; each second, measure and cut. */
 void yzi_wires_step(struct wires *w);
 /* The number of the handshake that is about to succeed: above those of all connections that began
  * and ended before. From 1. */
@@ -48,6 +50,6 @@ void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n);
 /* Shut this connection down. */
 void yzi_wires_cut(struct wires *w, const struct connection_id *id);
 void yzi_wires_set_limits(struct wires *w, size_t bytes, size_t bytes_per_peer);
-void yzi_wires_counters(const struct wires *w, struct server_counters *out);
+void yzi_wires_counters(struct wires *w, struct server_counters *out);
 
 #endif

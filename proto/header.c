@@ -269,28 +269,42 @@ int yzi_request_header_write(const struct request_header *h, yz_buf *out)
     return yzi_pack(&m.base, YZ_HEADER_MAX, out);
 }
 
-bool yzi_request_header_peek_id(yz_bytes header, yz_uuid *out)
+/* The first field of that number, if it is bytes and nothing before it is ill-formed. */
+static bool peek(yz_bytes header, uint32_t number, yz_bytes *out)
 {
-    enum { MESSAGE_ID = 2 }; /* message.proto */
     struct wire_field f;
     for (yz_reader r = yzi_reader(header); r.left;) {
         if (yzi_wire_next(&r, &f) < 0) {
             return false;
         }
-        if (f.number == MESSAGE_ID) {
-            yz_uuid id;
-            if (f.type != WIRE_BYTES || f.bytes.n != sizeof id.b) {
-                return false;
-            }
-            memcpy(id.b, f.bytes.p, sizeof id.b);
-            if (!yzi_uuid_is_v7(&id)) {
-                return false;
-            }
-            *out = id;
-            return true;
+        if (f.number == number) {
+            *out = f.bytes;
+            return f.type == WIRE_BYTES;
         }
     }
     return false;
+}
+
+bool yzi_request_header_peek_id(yz_bytes header, yz_uuid *out)
+{
+    enum { MESSAGE_ID = 2 }; /* message.proto */
+    yz_bytes bytes;
+    yz_uuid id;
+    if (!peek(header, MESSAGE_ID, &bytes) || bytes.n != sizeof id.b) {
+        return false;
+    }
+    memcpy(id.b, bytes.p, sizeof id.b);
+    if (!yzi_uuid_is_v7(&id)) {
+        return false;
+    }
+    *out = id;
+    return true;
+}
+
+bool yzi_request_header_peek_service(yz_bytes header, yz_bytes *out)
+{
+    enum { SERVICE = 6 }; /* message.proto */
+    return peek(header, SERVICE, out);
 }
 
 /* -- response -- */

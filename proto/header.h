@@ -106,5 +106,7 @@ YZ_MUST_USE int yzi_hop_write(const struct hop *h, yz_buf *out);
 
 /* Enough of a request that does not parse to answer it: its message id, when that much is there. */
 bool yzi_request_header_peek_id(yz_bytes header, yz_uuid *out);
+/* The service it names, as it stands there: a view, no identifier yet. */
+bool yzi_request_header_peek_service(yz_bytes header, yz_bytes *out);
 
 #endif

@@ -23,6 +23,26 @@ uint64_t bench_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t run_time(const char *schedstat)
+{
+    unsigned long long run = 0;
+    FILE *f = fopen(schedstat, "r");
+    if (f && fscanf(f, "%llu", &run) != 1) {
+        run = 0;
+    }
+    if (f) {
+        fclose(f);
+    }
+    return run;
+}
+
+uint64_t bench_main_cpu_ns(pid_t pid)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
+    return run_time(name);
+}
+
 uint64_t bench_cpu_ns(pid_t pid)
 {
     char path[64];
@@ -31,15 +51,8 @@ uint64_t bench_cpu_ns(pid_t pid)
     uint64_t sum = 0;
     for (struct dirent *e; tasks && (e = readdir(tasks)) != NULL;) {
         char name[400];
-        unsigned long long run = 0;
         snprintf(name, sizeof name, "%s/%s/schedstat", path, e->d_name);
-        FILE *f = e->d_name[0] == '.' ? NULL : fopen(name, "r");
-        if (f && fscanf(f, "%llu", &run) == 1) {
-            sum += run;
-        }
-        if (f) {
-            fclose(f);
-        }
+        sum += e->d_name[0] == '.' ? 0 : run_time(name);
     }
     if (tasks) {
         closedir(tasks);

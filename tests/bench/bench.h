@@ -13,6 +13,7 @@
 uint64_t bench_now_ns(void);
 /* Run time of all threads of a process, from /proc/PID/task/N/schedstat; 0 when it is gone. */
 uint64_t bench_cpu_ns(pid_t pid);
+uint64_t bench_main_cpu_ns(pid_t pid); /* of its main thread alone */
 long bench_rss_kib(pid_t pid);
 
 struct bench_samples {

@@ -7,6 +7,12 @@
  * arrive are counted by kind; a sample of them is verified and opened afterwards, because verifying
  * each would cost the senders more than the broker, with which they share a machine here.
  *
+ * What the senders take of that machine the broker and the adapter lack in the flood, so the
+ * goodput is a lower bound. What the broker itself is to blame for shows in its processor time: how
+ * many answers it gave for a second of that, beside the same at the peak (`broker.yield`), also for
+ * its front alone, the thread that limits it where there are processors enough; and what a refusal
+ * cost.
+ *
  *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID CLIENT.YAML...
  */
 #include <stdbool.h>
@@ -66,6 +72,12 @@ static struct tally tally;
 static uint64_t window_from, window_to;
 static pid_t broker;
 static long rss_most;
+
+/* What the broker spent in a phase, in seconds, and on how much. */
+struct spent {
+    double broker, front;
+    uint64_t answers, refusals;
+};
 
 static double now_s(void)
 {
@@ -415,20 +427,39 @@ static void drive(double from, double to, unsigned in_flight, double rate)
     }
 }
 
+static struct spent spent_now(void)
+{
+    return (struct spent){.broker = (double)bench_cpu_ns(broker) / NS,
+                          .front = (double)bench_main_cpu_ns(broker) / NS,
+                          .answers = tally.answered,
+                          .refusals = tally.ended - tally.answered};
+}
+
+static struct spent since(struct spent before)
+{
+    struct spent s = spent_now();
+    return (struct spent){s.broker - before.broker, s.front - before.front,
+                          s.answers - before.answers, s.refusals - before.refusals};
+}
+
 /* Returns the answers a second that arrived. */
-static double run(const char *phase, double seconds, unsigned in_flight, double rate)
+static double run(const char *phase, double seconds, unsigned in_flight, double rate,
+                  struct spent *out)
 {
     begin_tally();
     rss_most = 0;
     double from = now_s(), to = from + WARM_UP_S + seconds;
     window_from = (uint64_t)((from + WARM_UP_S) * NS);
     window_to = (uint64_t)(to * NS);
-    uint64_t cpu = bench_cpu_ns(broker), own = bench_cpu_ns(getpid());
+    struct spent before = spent_now();
+    uint64_t own = bench_cpu_ns(getpid());
     drive(from, to, in_flight, rate);
     double ended = now_s(), took = ended - from;
+    *out = since(before);
     double window = (ended < to ? ended : to) - from - WARM_UP_S;
     uint64_t sent = tally.sent;
-    emit(phase, "broker_cpu", (double)(bench_cpu_ns(broker) - cpu) / NS / took, "processors");
+    emit(phase, "broker_cpu", out->broker / took, "processors");
+    emit(phase, "front_cpu", out->front / took, "processors");
     emit(phase, "senders_cpu", (double)(bench_cpu_ns(getpid()) - own) / NS / took, "processors");
     double good = window > 0 ? (double)tally.good / window : 0;
     for (double end = ended + DRAIN_S; tally.ended < sent && now_s() < end;) {
@@ -448,7 +479,7 @@ static double run(const char *phase, double seconds, unsigned in_flight, double 
 }
 
 /* The most that comes through, with so many in flight, a quarter and four times as many. */
-static double find_peak(double seconds, unsigned in_flight)
+static double find_peak(double seconds, unsigned in_flight, struct spent *out)
 {
     const unsigned tried[] = {in_flight / 4 ? in_flight / 4 : 1, in_flight, in_flight * 4};
     double best = 0;
@@ -456,11 +487,34 @@ static double find_peak(double seconds, unsigned in_flight)
         char phase[32];
         snprintf(phase, sizeof phase, "peak.%u", tried[i]);
         make((best > PEAK_GUESS ? 2 * best : PEAK_GUESS) * (seconds + WARM_UP_S));
-        double rate = run(phase, seconds, tried[i], 0);
+        struct spent spent;
+        double rate = run(phase, seconds, tried[i], 0, &spent);
+        *out = rate > best ? spent : *out;
         best = rate > best ? rate : best;
     }
     bench_emit("peak.best", best, "answers/s");
     return best;
+}
+
+/* The broker's part: what an answer costs at the peak and in the flood, and what a refusal does. */
+static void compare(const struct spent *peak, const struct spent *flood)
+{
+    const struct {
+        const char *what;
+        double peak, flood;
+    } times[] = {{"broker", peak->broker, flood->broker}, {"front", peak->front, flood->front}};
+    for (size_t i = 0; i < sizeof times / sizeof times[0] && peak->answers && flood->answers; i++) {
+        double each = times[i].peak / (double)peak->answers;
+        double of_refusals = times[i].flood - each * (double)flood->answers;
+        emit(times[i].what, "answer", each * 1e6, "us of processor time at the peak");
+        if (flood->refusals) {
+            emit(times[i].what, "refusal", of_refusals / (double)flood->refusals * 1e6,
+                 "us of processor time");
+        }
+        emit(times[i].what, "yield", each * (double)flood->answers / times[i].flood,
+             "of the answers for its processor time at the peak");
+    }
+    emit("flood", "refusals_per_answer", (double)flood->refusals / (double)flood->answers, "");
 }
 
 int main(int argc, char **argv)
@@ -481,10 +535,12 @@ int main(int argc, char **argv)
     }
     get_ready(argv[4]);
     make_question(argv[4], argv[5]);
-    double peak = find_peak(seconds, in_flight);
+    struct spent at_peak = {0}, in_flood;
+    double peak = find_peak(seconds, in_flight, &at_peak);
     make(peak * factor * (seconds + WARM_UP_S));
-    double good = run("flood", seconds, 0, peak * factor);
+    double good = run("flood", seconds, 0, peak * factor, &in_flood);
     bench_emit("flood.goodput", peak > 0 ? good / peak : 0, "of the peak");
+    compare(&at_peak, &in_flood);
     for (unsigned i = 0; i < nodes_n; i++) {
         forget_made(&nodes[i]);
         yzi_session_close(nodes[i].session);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Targets: yzi_request_header_parse, yzi_request_header_write, yzi_request_header_peek_id,
- * yzi_prescan, yzi_unpack, and the parsers of identifiers.
+ * yzi_request_header_peek_service, yzi_prescan, yzi_unpack, and the parsers of identifiers.
  *
  * The input is a header.
  */
@@ -19,9 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct request_header h;
     yz_uuid id;
     fuzz_request_header(in);
+    yz_bytes service;
     bool peeked = yzi_request_header_peek_id(in, &id);
+    bool named = yzi_request_header_peek_service(in, &service);
     if (yzi_request_header_parse(in, &h) == 0) {
         YZ_ASSERT(peeked && yzi_uuid_eq(&id, &h.message_id));
+        YZ_ASSERT(named && yzi_bytes_eq(service, h.service.v));
     }
     return 0;
 }

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/bundle.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define PROBE_TOKEN 0x70726f62u
@@ -155,6 +156,24 @@ static bool is_receipt(const struct puppet *p, const struct message *m)
            f.kind == FRAME_RECEIPT;
 }
 
+static void take_apart(struct puppet *p, struct message *whole)
+{
+    YZ_AUTO(yzi_bundle_fini) struct bundle bundle;
+    struct message m = {0};
+    yzi_bundle_init(&bundle, whole);
+    while (yzi_bundle_next(&bundle, YZ_MESSAGE_MAX, &m) == YZ_OK) {
+        if (is_receipt(p, &m)) {
+            p->receipts++;
+            yzi_message_fini(&m);
+        } else {
+            assert_true(p->inbox_n < INBOX_MAX);
+            yzi_message_move(&p->inbox[p->inbox_n++], &m);
+        }
+    }
+    assert_int_equal(bundle.rest.left, 0);
+    p->bundles += bundle.taken > 1;
+}
+
 static void turn_puppet(struct puppet *p)
 {
     if (!p->link) {
@@ -166,12 +185,7 @@ static void turn_puppet(struct puppet *p)
     yzi_link_step(p->link);
     struct message m = {0};
     while (p->inbox_n < INBOX_MAX && yzi_link_recv(p->link, &m) == YZ_OK) {
-        if (is_receipt(p, &m)) {
-            p->receipts++;
-            yzi_message_fini(&m);
-        } else {
-            yzi_message_move(&p->inbox[p->inbox_n++], &m);
-        }
+        take_apart(p, &m);
     }
 }
 

@@ -26,6 +26,7 @@ struct puppet {
     size_t inbox_n, inbox_read;
     bool wants_receipts; /* in the inbox; otherwise they are only counted */
     unsigned receipts;
+    unsigned bundles;   /* of several messages that came */
     struct message got; /* what expect returned last */
     struct frame frame;
 };

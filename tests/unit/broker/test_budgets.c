@@ -141,6 +141,7 @@ static void test_budgets__refusals_are_signed_together(void **state)
         yz_world_message_fini(&q[i]);
     }
     assert_true(largest > 1);
+    assert_true(client->bundles > 0);
     assert_int_equal(yzi_metric_get(&r->b->metrics.outcomes[OUTCOME_BUSY]), N);
 }
 

@@ -162,7 +162,9 @@ static void test_exchange__limits_hold_in_bytes_per_service_and_node(void **stat
     assert_int_equal(track(&e, x[3], &limit), YZ_EBUSY);
     assert_string_equal(limit, "in-flight-bytes-per-peer");
     e.bytes_per_peer_max = 3 * BYTES;
-    assert_int_equal(yzi_exchange_may_track(&e, x[3], &asker, &limit), 0);
+    assert_int_equal(yzi_exchanges_may_track(&e, x[3]->request.header.service.v,
+                                             x[3]->message.bytes.n, &asker, &limit),
+                     0);
     assert_int_equal(track(&e, x[3], &limit), 0);
     assert_int_equal(asker.in_flight_bytes, 3 * BYTES);
     for (int i = 0; i < 4; i++) {

@@ -435,6 +435,40 @@ static void test_requests__under_way_are_limited_per_node_service_and_bytes(void
     assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
 }
 
+/* Where there is no room nothing else is looked at, whatever else is wrong: no fault is counted and
+ * no id taken. Who asks again for what is under way is not told that there is no room. */
+static void test_requests__without_room_are_refused_before_anything_is_judged(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    r->config.limits.in_flight_per_service = 1;
+    r->config.limits.nonsense_per_peer = 1;
+    yzi_broker_limits_changed(r->b);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    for (int i = 0; i < 20; i++) {
+        refused(r, client, &(struct world_request){.spoil = spoil_id}, OUTCOME_BUSY, "limit");
+        refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_BUSY,
+                "limit");
+        refused(r, other, &(struct world_request){0}, OUTCOME_BUSY, "limit"); /* another's */
+    }
+    assert_int_equal(yzi_replay_count(r->b->replay), 1);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.cut_nonsense), 0);
+    struct puppet *again = rig_join(r, "CN/GOV/HB/@w1");
+    puppet_send(again, yzi_bytes_buf(&q.raw));
+    assert_int_equal(puppet_count(again, FRAME_OUTCOME), 0);
+    puppet_send(other, yzi_bytes_buf(&q.raw)); /* but it is not the other's */
+    puppet_expect_outcome(other, &q, OUTCOME_WRONG_SENDER, "peer");
+    refused(r, client, &(struct world_request){.service = "CN/GOV/MCA/civil/none/v1"},
+            OUTCOME_UNKNOWN_SERVICE, "no-such-service"); /* which has room */
+    MESSAGE(a);
+    puppet_answer(adapter, &q, &a);
+    puppet_expect_response(again, &a);
+}
+
 static void test_requests__are_busy_when_no_more_ids_can_be_remembered(void **state)
 {
     struct rig *r = *state;
@@ -537,6 +571,7 @@ int main(void)
         TEST(test_requests__denied_are_told_the_rule),
         TEST(test_requests__beyond_the_rate_are_busy_whatever_the_connection),
         TEST(test_requests__under_way_are_limited_per_node_service_and_bytes),
+        TEST(test_requests__without_room_are_refused_before_anything_is_judged),
         TEST(test_requests__are_busy_when_no_more_ids_can_be_remembered),
         TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
         TEST(test_requests__are_parked_in_bounds),

@@ -122,6 +122,34 @@ static void test_wires__parts_without_an_end_cost_the_connection(void **state)
     talk(f, 0, "after");
 }
 
+static void speak_and_go_on_for_ever(struct hostile *h)
+{
+    static const uint8_t piece[PIECE];
+    bool open = zmtp_send_part(&h->z, "word", 4, false, 10000);
+    while (!h->allowed) {
+        sched_yield();
+    }
+    while (open && h->sent < 2048 * MIB) {
+        open = zmtp_send_part(&h->z, piece, PIECE, true, 10000);
+        h->sent += open ? PIECE : 0;
+    }
+}
+
+/* The server's thread has other work for as long as that takes; libzmq's goes on receiving. */
+static void test_wires__are_watched_while_the_server_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    open_server(f);
+    struct hostile h = {0};
+    start_hostile(f, &h, speak_and_go_on_for_ever);
+    UNTIL(f, f->received == 1);
+    h.allowed = 1; /* and no turn from here on: he is cut, or has sent all there is */
+    pthread_join(h.thread, NULL);
+    assert_true(h.opened);
+    assert_in_range(h.sent, 0, 2047 * MIB);
+    assert_int_equal(counters(f).cut_greedy, 1);
+}
+
 static void speak_then_parts_without_end(struct hostile *h)
 {
     if (zmtp_send_part(&h->z, "word", 4, false, 10000)) {
@@ -237,7 +265,7 @@ static void test_wires__cut_ends_that_connection_only(void **state)
     yzi_server_cut(f->server, &zero); /* once more changes nothing */
     UNTIL(f, f->last[0] == LINK_DISCONNECTED);
     UNTIL(f, counters(f).wires == 1);
-    assert_int_equal(yzi_server_send(f->server, &zero, yzi_bytes_str("x")), YZ_ECLOSED);
+    UNTIL(f, yzi_server_send(f->server, &zero, yzi_bytes_str("x")) == YZ_ECLOSED);
     yzi_server_cut(f->server, &zero);
     talk(f, 1, "one again");
 }
@@ -306,11 +334,13 @@ static void test_wires__who_is_put_off_is_not_called_unknown(void **state)
 static void test_wires__know_that_all_was_read(void **state)
 {
     struct fixture *f = *state;
+    f->options.queue_bytes_per_peer = 64 * MIB; /* more than all of them */
     open_server(f);
     connect_link(f, 0);
+    talk(f, 0, "first"); /* or all of it would be too much of one that has not spoken */
     static const uint8_t piece[PIECE];
     static const size_t sizes[] = {0, 1, 221, 222, 223, 65536, PIECE};
-    unsigned n = 0;
+    unsigned n = f->received;
     for (unsigned round = 0; round < 40; round++) {
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++, n++) {
             UNTIL(f, yzi_link_send(f->links[0], yzi_bytes(piece, sizes[i])) == YZ_OK);
@@ -331,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_wires__parts_without_an_end_cost_the_connection),
         TEST(test_wires__parts_without_an_end_after_a_word_too),
+        TEST(test_wires__are_watched_while_the_server_is_kept),
         TEST(test_wires__silence_after_admission_costs_the_connection),
         TEST(test_wires__of_many_that_say_nothing_the_oldest_go),
         TEST(test_wires__hold_only_so_much_for_who_does_not_read),

@@ -693,6 +693,26 @@ static void test_peek__finds_the_id_of_what_does_not_parse(void **state)
     }
 }
 
+static void test_peek__finds_the_service_as_far_as_it_is_well_formed(void **state)
+{
+    (void)state;
+    struct request_header h;
+    yz_bytes whole = yz_vector(vectors, "request"), got;
+    assert_int_equal(yzi_request_header_parse(whole, &h), YZ_OK);
+    size_t end = (size_t)(h.service.v.p - whole.p) + h.service.v.n;
+    for (size_t n = 0; n <= whole.n; n++) {
+        uint8_t *copy = malloc(n ? n : 1);
+        assert_non_null(copy);
+        memcpy(copy, whole.p, n);
+        bool found = yzi_request_header_peek_service(yzi_bytes(copy, n), &got);
+        assert_int_equal(found, n >= end);
+        assert_true(!found || yzi_bytes_eq(got, h.service.v));
+        free(copy);
+    }
+    assert_false(yzi_request_header_peek_service(yzi_bytes("\x30\x01", 2), &got)); /* a number */
+    assert_false(yzi_request_header_peek_service(yzi_bytes("\x0b", 1), &got));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -711,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_headers__have_at_most_4_kib),
         cmocka_unit_test(test_hop__bounds_what_it_skips),
         cmocka_unit_test(test_peek__finds_the_id_of_what_does_not_parse),
+        cmocka_unit_test(test_peek__finds_the_service_as_far_as_it_is_well_formed),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
