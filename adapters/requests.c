@@ -57,13 +57,28 @@ static void reject(struct adapter *a, unsigned upstream, const struct verified_r
     send_reject(a, upstream, r, status, reason);
 }
 
+/* An answer that cannot be given. What only read is handed back, so that another adapter is asked.
+ * To hand back what may have been executed would say that it was not: the broker hears nothing, and
+ * the same bytes get the answer when it can be given. */
+static void withhold(struct adapter *a, unsigned upstream, const struct verified_request *r,
+                     bool executed, enum outcome_status status, const char *reason)
+{
+    if (!executed) {
+        reject(a, upstream, r, status, reason);
+    } else if (may_log(a)) {
+        yzi_log(&ADAPTER_ANSWER_FAILED,
+                (struct log_field[]){log_str("error", reason), log_str("at", "giving"), {0}});
+    }
+}
+
+/* `executed`: what it answers may have changed data. */
 static void send_answer(struct adapter *a, unsigned upstream, const struct verified_request *r,
-                        yz_bytes frame)
+                        yz_bytes frame, bool executed)
 {
     struct upstream *u = &a->upstreams[upstream];
     bool is_new = false;
     if (!yzi_receipts_serve(&u->receipts) || !yzi_receipts_expect(a, u, frame, &is_new)) {
-        reject(a, upstream, r, OUTCOME_UNAVAILABLE, "no-receipts");
+        withhold(a, upstream, r, executed, OUTCOME_UNAVAILABLE, "no-receipts");
         return;
     }
     int rc = yzi_session_send(u->session, frame);
@@ -71,7 +86,7 @@ static void send_answer(struct adapter *a, unsigned upstream, const struct verif
         yzi_receipts_not_sent(a, u, frame);
     }
     if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
-        reject(a, upstream, r, OUTCOME_TOO_LARGE, "answer");
+        withhold(a, upstream, r, executed, OUTCOME_TOO_LARGE, "answer");
     } else if (rc < 0 && rc != YZ_EUNAVAILABLE) {
         /* it stays in memory: the retry gets it. That a broker is away is said once, as
          * broker.down, and is nobody's error */
@@ -161,7 +176,7 @@ static void answer_stale_key(struct adapter *a, const struct job *j)
     if (yzi_epochs_current(a->epochs, &current, NULL) == YZ_OK &&
         yzi_answer_stale_key(a->node, &a->signing, a->wall, &j->request, j->slot, j->directory,
                              yzi_bytes_buf(&current->record), &a->out) == YZ_OK) {
-        send_answer(a, j->session, &j->request, yzi_bytes_buf(&a->out));
+        send_answer(a, j->session, &j->request, yzi_bytes_buf(&a->out), false);
     }
 }
 
@@ -225,7 +240,7 @@ static bool passes_writes(struct adapter *a, unsigned upstream, const struct job
         return true;
     case WRITE_BEGAN:
     case WRITE_ANSWERED:
-        send_answer(a, upstream, &j->request, yzi_bytes_buf(&a->out));
+        send_answer(a, upstream, &j->request, yzi_bytes_buf(&a->out), true);
         return false;
     case WRITE_CONFLICT:
         reject(a, upstream, &j->request, OUTCOME_ID_CONFLICT, "other-bytes");
@@ -250,7 +265,7 @@ static bool passes_memory(struct adapter *a, unsigned upstream, const struct job
     case MEMORY_LET_GO:
         return passes_writes(a, upstream, j);
     case MEMORY_ANSWERED:
-        send_answer(a, upstream, &j->request, yzi_bytes_buf(&known->answer));
+        send_answer(a, upstream, &j->request, yzi_bytes_buf(&known->answer), j->write_service);
         return false;
     case MEMORY_RUNNING:
         return false; /* its answer goes out when it is ready, here too */
@@ -491,9 +506,10 @@ void yzi_adapter_on_request(struct adapter *a, unsigned upstream, struct message
 
 static void reject_all(struct adapter *a, unsigned asked, const struct job *j, const char *reason)
 {
+    bool executed = j->begun || j->rc == YZ_EEXIST; /* by now, or by one like it */
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         if (asked & (1u << i)) {
-            reject(a, i, &j->request, OUTCOME_UNAVAILABLE, reason);
+            withhold(a, i, &j->request, executed, OUTCOME_UNAVAILABLE, reason);
         }
     }
 }
@@ -502,7 +518,7 @@ static void send_all(struct adapter *a, unsigned asked, const struct job *j)
 {
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         if (asked & (1u << i)) {
-            send_answer(a, i, &j->request, yzi_bytes_buf(&j->answer));
+            send_answer(a, i, &j->request, yzi_bytes_buf(&j->answer), j->begun);
         }
     }
 }

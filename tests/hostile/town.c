@@ -15,7 +15,7 @@
 #include "base/log.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
-#define REAL_WAIT_MS 20000u
+#define REAL_WAIT_MS 60000u
 #define QUIET_ROUNDS 3u
 #define AHEAD_MS (UINT64_C(7) * 24 * 3600 * 1000)
 
@@ -325,6 +325,21 @@ void town_stop_client(struct town *t)
 
 /* -- turning -- */
 
+static void step_adapter(struct town *t, unsigned i)
+{
+    yz_error err = {0};
+    if (!t->before_adapter) {
+        OK(yzi_adapter_step(t->adapters[i], t->wake, &err));
+        return;
+    }
+    t->before_adapter();
+    int rc = yzi_adapter_step(t->adapters[i], t->wake, &err);
+    t->after_adapter();
+    if (rc < 0) {
+        town_stop_adapter(t, i);
+    }
+}
+
 void town_step(struct town *t)
 {
     yz_error err = {0};
@@ -339,7 +354,7 @@ void town_step(struct town *t)
     }
     for (unsigned i = 0; i < TOWN_PAIR; i++) {
         if (t->adapters[i]) {
-            OK(yzi_adapter_step(t->adapters[i], t->wake, &err));
+            step_adapter(t, i);
         }
     }
     if (t->engine) {
@@ -408,7 +423,7 @@ void town_advance(struct town *t, uint64_t ms)
     town_step(t);
 }
 
-static bool is_ready(const struct town *t)
+bool town_is_ready(const struct town *t)
 {
     uint64_t version = t->w->version;
     for (unsigned i = 0; i < TOWN_PAIR; i++) {
@@ -458,7 +473,7 @@ void town_wait_ready(struct town *t)
     if (t->engine) {
         yzi_engine_submit(t->engine, &order);
     }
-    while (!is_ready(t) || (t->engine && !probe.ended)) {
+    while (!town_is_ready(t) || (t->engine && !probe.ended)) {
         town_wait(t);
         yzi_manual_clock_advance(&t->w->clock, 50);
     }

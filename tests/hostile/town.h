@@ -73,6 +73,9 @@ struct town {
     uint64_t policy_version;
     bool strict;         /* the grant of policies made from now on */
     uint64_t real_until; /* of the wait under way */
+    /* NULL, or what surrounds each step of an adapter; then a step may fail, and the adapter ends
+     * as its program would. */
+    void (*before_adapter)(void), (*after_adapter)(void);
 };
 
 struct town *town_new(void); /* nobody in it yet */
@@ -85,14 +88,15 @@ void town_start_adapter(struct town *t, unsigned i);
 void town_stop_adapter(struct town *t, unsigned i);
 void town_start_client(struct town *t);
 void town_stop_client(struct town *t);
-void town_wait_ready(struct town *t); /* everybody is up with everybody */
+void town_wait_ready(struct town *t);     /* everybody is up with everybody */
+bool town_is_ready(const struct town *t); /* brokers and adapters are */
 /* A newer directory, given to the first broker; a newer policy, to all adapters. */
 void town_publish(struct town *t);
 void town_new_policy(struct town *t);
 
 void town_step(struct town *t);
 void town_wait(struct town *t); /* until something may have come, a little while */
-/* Begin to wait for something: then town_wait fails the test after twenty real seconds. */
+/* Begin to wait for something: then town_wait fails the test after sixty real seconds. */
 void town_begin(struct town *t);
 void town_advance(struct town *t, uint64_t ms); /* and let everybody act */
 /* Until nothing comes any more. */

@@ -5,9 +5,12 @@
  */
 #include "tests/support/alloc_fail.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -28,8 +31,37 @@ static _Thread_local struct {
     void **blocks; /* LIVE_MAX of them, by way of the real allocator */
 } watch;
 
+/* Of other threads. Set and cleared by the test's. */
+static struct {
+    _Atomic(const int *) tids;
+    _Atomic size_t n, nth, calls;
+    _Atomic bool failed;
+} others;
+
+static bool refuse_in_others(void)
+{
+    static _Thread_local int own;
+    const int *tids = atomic_load(&others.tids);
+    if (!tids) {
+        return false;
+    }
+    own = own ? own : (int)gettid();
+    bool is_one = false;
+    for (size_t i = 0; i < atomic_load(&others.n); i++) {
+        is_one = is_one || tids[i] == own;
+    }
+    if (!is_one || atomic_fetch_add(&others.calls, 1) + 1 != atomic_load(&others.nth)) {
+        return false;
+    }
+    atomic_store(&others.failed, true);
+    return true;
+}
+
 static bool refuse(void)
 {
+    if (refuse_in_others()) {
+        return true;
+    }
     if (!watch.counting) {
         return false;
     }
@@ -118,6 +150,28 @@ void yz_alloc_fail_pause(void)
 int yz_alloc_fail_hit(void)
 {
     return watch.failed;
+}
+
+int yz_alloc_fail_in(const int *tids, size_t n, size_t nth)
+{
+    static int kept[16];
+    YZ_ASSERT(n <= sizeof kept / sizeof *kept);
+    bool hit = atomic_exchange(&others.failed, false);
+    atomic_store(&others.tids, NULL);
+    if (tids) {
+        memcpy(kept, tids, n * sizeof *kept);
+        atomic_store(&others.n, n);
+        atomic_store(&others.nth, nth);
+        atomic_store(&others.calls, 0);
+        atomic_store(&others.failed, false);
+        atomic_store(&others.tids, kept);
+    }
+    return hit;
+}
+
+int yz_alloc_fail_in_hit(void)
+{
+    return atomic_load(&others.failed);
 }
 
 struct alloc_fail_result yz_alloc_fail_stop(void)

@@ -30,6 +30,12 @@ void yz_alloc_fail_resume(void);
 void yz_alloc_fail_pause(void);
 int yz_alloc_fail_hit(void); /* it has failed */
 
+/* The same for the threads with these ids (gettid), at most 16, all together and without pausing:
+ * the n-th allocation of any of them fails, once. For the workers of what is tested; ends with
+ * yz_alloc_fail_in(NULL, 0, 0). Gives whether that before it has failed. */
+int yz_alloc_fail_in(const int *tids, size_t n, size_t nth);
+int yz_alloc_fail_in_hit(void);
+
 /* Call run(ctx) with its first allocation failing, then with its second, and so on until it gets by
  * without a failure. `run` frees everything it made, whatever happens, and returns the code of the
  * first call that failed. Gives the number of allocations failed, or -1 with words on stderr when a
