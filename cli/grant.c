@@ -5,7 +5,6 @@
  */
 #include <sodium.h>
 
-#include "cli/columns.h"
 #include "cli/grant.h"
 #include "cli/group.h"
 #include "cli/purpose.h"
@@ -21,7 +20,9 @@ struct addition {
     yz_service_id service;
     struct coarse_grant coarse;
     struct fine_grant fine;
+    const struct offered_service *offered;
     const struct catalogue_entry *entry; /* what the service answers from */
+    struct dataset *dataset;             /* the same, as far as the home knows it */
 };
 
 static int read_service(struct cli *c, struct addition *a)
@@ -40,7 +41,8 @@ static int read_service(struct cli *c, struct addition *a)
                         "%.*s is not offered; publish it first (yz service publish)",
                         CLI_V(a->service.v));
     }
-    return YZ_OK;
+    a->offered = s;
+    return yzi_home_dataset(c, &a->offer, a->entry, &a->dataset);
 }
 
 /* --consumer, or --group, which needs the offer. */
@@ -89,6 +91,11 @@ static int read_operations(struct cli *c, struct fine_grant *fine)
     return YZ_OK;
 }
 
+static bool has_field(const struct addition *a, const char *field)
+{
+    return yzi_dataset_field(a->dataset, yzi_bytes_str(field)) >= 0;
+}
+
 static int unknown_field(struct cli *c, const struct catalogue_entry *e, const char *field)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf known;
@@ -104,8 +111,8 @@ static int unknown_field(struct cli *c, const struct catalogue_entry *e, const c
                     CLI_V(yzi_bytes_buf(&known)));
 }
 
-/* The fields named, or all there are: they are listed one by one, so that a field the data set gets
- * later is not granted by an old grant. */
+/* The fields named, or all that are listed: one by one, so that a field the data set gets later is
+ * not granted by an old grant. */
 static int read_fields(struct cli *c, struct addition *a)
 {
     size_t n, all = a->entry->elements_n;
@@ -114,7 +121,7 @@ static int read_fields(struct cli *c, struct addition *a)
     YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n + all, sizeof *fine->readable, &fine->readable));
     for (size_t i = 0; i < n; i++) {
         yz_bytes name = yzi_bytes_str(given[i]);
-        if (!yzi_home_entry_has(a->entry, name)) {
+        if (!has_field(a, given[i])) {
             return unknown_field(c, a->entry, given[i]);
         }
         for (size_t k = 0; k < fine->readable_n; k++) {
@@ -137,7 +144,7 @@ static int read_names(struct cli *c, struct addition *a, const char *option, str
     const char *const *given = yzi_cli_options(c, option, &n);
     YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n, sizeof *out->items, &out->items));
     for (size_t i = 0; i < n; i++) {
-        if (!yzi_home_entry_has(a->entry, yzi_bytes_str(given[i]))) {
+        if (!has_field(a, given[i])) {
             return unknown_field(c, a->entry, given[i]);
         }
         for (size_t k = 0; k < i; k++) {
@@ -261,208 +268,13 @@ static int run_add(struct cli *c)
     YZ_TRY(read_names(c, &a, "sort", &a.fine.sortable));
     YZ_TRY(read_names(c, &a, "write", &a.fine.writable));
     YZ_TRY(check_writing(c, &a));
+    YZ_TRY(yzi_cli_grant_masks(c, &a.fine));
+    YZ_TRY(yzi_cli_grant_rows(c, a.dataset, &a.fine));
+    YZ_TRY(yzi_cli_grant_quota(c, a.offered, &a.fine));
+    YZ_TRY(yzi_cli_grant_check(c, a.dataset, &a.offer.terms, &a.fine));
     YZ_TRY(append(c, &a));
     yzi_cli_say(c, "%.*s\n", CLI_V(a.coarse.id));
     return yzi_home_offer_push(c, &a.offer);
-}
-
-/* -- list -- */
-
-struct listing {
-    struct cli *c;
-    yz_bytes service; /* only this one, when not empty */
-    uint64_t now;
-    struct columns table;
-    struct json json;
-};
-
-static const char *state_of(const struct coarse_grant *g, uint64_t now)
-{
-    return now < g->not_before                   ? "not yet"
-           : g->not_after && now >= g->not_after ? "expired"
-                                                 : "valid";
-}
-
-static void put_words(yz_buf *to, yz_bytes word, int *rc)
-{
-    *rc = *rc == YZ_OK && to->n ? yzi_buf_put_str(to, " ") : *rc;
-    *rc = *rc == YZ_OK ? yzi_buf_put(to, word) : *rc;
-}
-
-static int tell_lists(struct listing *l, const struct fine_grant *fine)
-{
-    YZ_AUTO(yzi_buf_fini) yz_buf fields;
-    YZ_AUTO(yzi_buf_fini) yz_buf purposes;
-    int rc = YZ_OK;
-    yzi_buf_init(&fields, YZ_RECORD_MAX);
-    yzi_buf_init(&purposes, YZ_RECORD_MAX);
-    for (size_t i = 0; i < fine->readable_n; i++) {
-        put_words(&fields, fine->readable[i].name, &rc);
-    }
-    for (size_t i = 0; i < fine->purposes.n; i++) {
-        put_words(&purposes, fine->purposes.items[i], &rc);
-    }
-    yzi_columns_add(&l->table, purposes.n ? yzi_bytes_buf(&purposes) : yzi_bytes_str("any"));
-    yzi_columns_add(&l->table, yzi_bytes_buf(&fields));
-    return rc;
-}
-
-static int tell(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
-                const struct fine_grant *fine)
-{
-    char time[32];
-    yzi_columns_add(&l->table, g->id);
-    yzi_columns_printf(&l->table, "%.*s/%.*s", CLI_V(o->offer.subsystem.v), CLI_V(g->service));
-    if (g->group_code.n) {
-        yzi_columns_printf(&l->table, "group %.*s/%llu", CLI_V(g->group_code),
-                           (unsigned long long)g->group_version);
-    } else {
-        yzi_columns_add(&l->table, g->consumer.v);
-    }
-    yzi_columns_str(&l->table, state_of(g, l->now));
-    yzi_columns_str(&l->table, yzi_cli_time_text(g->not_after, time));
-    return tell_lists(l, fine);
-}
-
-static void put_time(struct json *j, const char *key, uint64_t ms)
-{
-    char time[32];
-    yzi_json_key(j, key);
-    yzi_json_str(j, ms ? yzi_cli_time_text(ms, time) : NULL);
-}
-
-static void put_names(struct json *j, const char *key, const struct name_list *names)
-{
-    yzi_json_key(j, key);
-    yzi_json_array(j);
-    for (size_t i = 0; i < names->n; i++) {
-        yzi_json_text(j, names->items[i]);
-    }
-    yzi_json_array_end(j);
-}
-
-static void put_lists(struct json *j, const struct fine_grant *fine)
-{
-    yzi_json_key(j, "operations");
-    yzi_json_array(j);
-    for (unsigned op = QUERY_GET; op <= QUERY_OPERATION_LAST; op++) {
-        if (fine->operations & 1u << op) {
-            yzi_json_str(j, yzi_operation_name(op));
-        }
-    }
-    yzi_json_array_end(j);
-    yzi_json_key(j, "fields");
-    yzi_json_array(j);
-    for (size_t i = 0; i < fine->readable_n; i++) {
-        yzi_json_text(j, fine->readable[i].name);
-    }
-    yzi_json_array_end(j);
-    put_names(j, "filter", &fine->filterable);
-    put_names(j, "sort", &fine->sortable);
-    put_names(j, "write", &fine->writable);
-    put_names(j, "purposes", &fine->purposes);
-}
-
-static void put_consumer(struct json *j, const struct coarse_grant *g)
-{
-    yzi_json_key(j, "consumer");
-    if (g->consumer.v.n) {
-        yzi_json_text(j, g->consumer.v);
-        return;
-    }
-    yzi_json_null(j);
-    yzi_json_key(j, "group");
-    yzi_json_text(j, g->group_code);
-    yzi_json_key(j, "group_version");
-    yzi_json_u64(j, g->group_version);
-}
-
-static int put(struct listing *l, const struct home_offer *o, const struct coarse_grant *g,
-               const struct fine_grant *fine)
-{
-    struct json *j = &l->json;
-    YZ_AUTO(yzi_buf_fini) yz_buf service;
-    yzi_buf_init(&service, YZ_ID_MAX);
-    YZ_TRY(yzi_buf_printf(&service, "%.*s/%.*s", CLI_V(o->offer.subsystem.v), CLI_V(g->service)));
-    yzi_json_object(j);
-    yzi_json_key(j, "id");
-    yzi_json_text(j, g->id);
-    yzi_json_key(j, "service");
-    yzi_json_text(j, yzi_bytes_buf(&service));
-    put_consumer(j, g);
-    yzi_json_key(j, "state");
-    yzi_json_str(j, state_of(g, l->now));
-    put_time(j, "from", g->not_before);
-    put_time(j, "until", g->not_after);
-    yzi_json_key(j, "strict");
-    yzi_json_bool(j, g->strict);
-    put_lists(j, fine);
-    yzi_json_object_end(j);
-    return YZ_OK;
-}
-
-static bool is_wanted(const struct listing *l, const struct home_offer *o,
-                      const struct coarse_grant *g)
-{
-    size_t n = o->offer.subsystem.v.n;
-    yz_bytes w = l->service;
-    return w.n == 0 ||
-           (w.n == n + 1 + g->service.n && yzi_bytes_eq(yzi_bytes(w.p, n), o->offer.subsystem.v) &&
-            yzi_bytes_eq(yzi_bytes(w.p + n + 1, g->service.n), g->service));
-}
-
-static int list_offer(struct listing *l, const struct home_offer *o)
-{
-    static const struct fine_grant none; /* a coarse grant without a fine one grants nothing */
-    for (size_t i = 0; i < o->offer.grants_n; i++) {
-        const struct coarse_grant *g = &o->offer.grants[i];
-        const struct fine_grant *fine = yzi_home_offer_fine(o, g->id);
-        if (is_wanted(l, o, g)) {
-            fine = fine ? fine : &none;
-            YZ_TRY(yzi_cli_json(l->c) ? put(l, o, g, fine) : tell(l, o, g, fine));
-        }
-    }
-    return YZ_OK;
-}
-
-static int list_all(struct listing *l)
-{
-    const char *home;
-    struct member_set set;
-    YZ_TRY(yzi_home_open(l->c, HOME_MEMBER, false, &home));
-    YZ_TRY(yzi_home_member_set(l->c, home, &set));
-    for (size_t i = 0; i < set.subsystems_n; i++) {
-        struct home_offer o;
-        YZ_TRY(yzi_home_offer_load(l->c, home, &set, set.subsystems[i].code, &o));
-        YZ_TRY(list_offer(l, &o));
-    }
-    return YZ_OK;
-}
-
-static int run_list(struct cli *c)
-{
-    struct listing l = {.c = c, .now = yzi_home_now()};
-    yz_service_id service;
-    YZ_AUTO(yzi_buf_fini) yz_buf text;
-    yzi_buf_init(&text, 64u * 1024u * 1024u);
-    if (yzi_cli_option(c, "service")) {
-        YZ_TRY(yzi_cli_service_id(c, yzi_cli_option(c, "service"), &service));
-        l.service = service.v;
-    }
-    if (yzi_cli_json(c)) {
-        yzi_json_init(&l.json, &text, true);
-        yzi_json_array(&l.json);
-        YZ_TRY(list_all(&l));
-        yzi_json_array_end(&l.json);
-        YZ_TRY(yzi_json_end(&l.json));
-        yzi_cli_write(c, yzi_bytes_buf(&text));
-        return YZ_OK;
-    }
-    static const char *const head[] = {"GRANT", "SERVICE",  "CONSUMER", "STATE",
-                                       "UNTIL", "PURPOSES", "FIELDS",   NULL};
-    yzi_columns_begin(&l.table, c, head);
-    YZ_TRY(list_all(&l));
-    return yzi_columns_print(&l.table, false);
 }
 
 /* -- revoke -- */
@@ -496,9 +308,8 @@ static bool has_grant(const struct home_offer *o, yz_bytes id)
     return false;
 }
 
-/* The one offer that has the grant. */
-static int find_offer(struct cli *c, const char *home, const struct member_set *set, yz_bytes id,
-                      struct home_offer *out)
+int yzi_home_grant_offer(struct cli *c, const char *home, const struct member_set *set, yz_bytes id,
+                         struct home_offer *out)
 {
     const char *only = yzi_cli_option(c, "subsystem");
     unsigned found = 0;
@@ -530,7 +341,7 @@ static int run_revoke(struct cli *c)
     yz_bytes id = yzi_bytes_str(yzi_cli_arg(c, 0));
     YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &home));
     YZ_TRY(yzi_home_member_set(c, home, &set));
-    YZ_TRY(find_offer(c, home, &set, id, &o));
+    YZ_TRY(yzi_home_grant_offer(c, home, &set, id, &o));
     remove_grant(&o, id);
     YZ_TRY(yzi_home_offer_sign(c, &o));
     yzi_cli_say(
@@ -578,7 +389,7 @@ static int run_repin(struct cli *c)
     yz_bytes id = yzi_bytes_str(yzi_cli_arg(c, 0));
     YZ_TRY(yzi_home_open(c, HOME_MEMBER, true, &home));
     YZ_TRY(yzi_home_member_set(c, home, &set));
-    YZ_TRY(find_offer(c, home, &set, id, &o));
+    YZ_TRY(yzi_home_grant_offer(c, home, &set, id, &o));
     struct coarse_grant *g = coarse_of(&o, id);
     YZ_TRY(newest_version(c, &o, g, &g->group_version));
     YZ_TRY(yzi_home_offer_sign(c, &o));
@@ -601,6 +412,13 @@ static const struct cli_option add_options[] = {
      false, true},
     {"field", "FIELD", "A field that may be read (without any: all the data set has now)", false,
      true},
+    {"mask", "FIELD=MASK",
+     "Show of a field that may be read only what this leaves: hide, last4, year, initial, hash",
+     false, true},
+    {"where", "CONDITION",
+     "Only records that meet this are there for the grant: field=value, >=, >, <=, <, ^= (begins "
+     "with), 'field in a,b'",
+     false, true},
     {"filter", "FIELD", "A field that find and count may select by (without any: none)", false,
      true},
     {"sort", "FIELD", "A field that find may order by (without any: none)", false, true},
@@ -609,12 +427,17 @@ static const struct cli_option add_options[] = {
     {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
     {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},
     {"until", "TIME", "Until when: 2027-12-31, or from now on: 90d", false, false},
+    {"quota", "N", "Calls a day (UTC) of each subsystem, at all adapters together", false, false},
     {"strict", NULL, "Only what a broker proves to be in its log is answered", false, false},
     {"admin", "SOCKET", "Give offer and terms to this adapter at once", false, true},
     {0}};
 static const struct cli_option list_options[] = {
     {"home", "DIR", "The member's home", true, false},
     {"service", "ID", "Only the grants on this service", false, false},
+    {0}};
+static const struct cli_option show_options[] = {
+    {"home", "DIR", "The member's home", true, false},
+    {"subsystem", "CODE", "The subsystem, should several have a grant of that id", false, false},
     {0}};
 static const struct cli_option revoke_options[] = {
     {"home", "DIR", "The member's home", true, false},
@@ -628,7 +451,10 @@ const struct cli_verb yzi_cli_grant[] = {
     {"grant", "explain", "", 0, 0,
      "Show which grants would allow a request, and which clause denies it",
      yzi_grant_explain_options, yzi_grant_explain, false},
-    {"grant", "list", "", 0, 0, "List the grants of a member", list_options, run_list, false},
+    {"grant", "list", "", 0, 0, "List the grants of a member", list_options, yzi_cli_grant_list,
+     false},
+    {"grant", "show", "ID", 1, 1, "Show all there is to a grant, and what is doubtful about it",
+     show_options, yzi_cli_grant_show, false},
     {"grant", "repin", "ID", 1, 1, "Give a group's grant to the newest version of the group",
      revoke_options, run_repin, true},
     {"grant", "revoke", "ID", 1, 1, "Take a grant back", revoke_options, run_revoke, true},

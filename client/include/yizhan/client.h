@@ -286,7 +286,7 @@ YZ_API const char *yz_origin_name(enum yz_origin origin);
 YZ_API const char *yz_answer_reason(const yz_answer *answer);
 YZ_API const char *yz_answer_detail(const yz_answer *answer);
 YZ_API const char *yz_answer_rule(const yz_answer *answer);
-/* Which clause of the grant denied ("purpose", "row-filter"; docs/protocol.md, "Denials"), "" when
+/* Which clause of the grant denied ("purpose", "row-filter"; docs/protocol.md, "Deciding"), "" when
  * none did or the word is a broker's. */
 YZ_API const char *yz_answer_clause(const yz_answer *answer);
 /* The node that signed it, the message id (text form of a UUID), and the milliseconds from yz_call
