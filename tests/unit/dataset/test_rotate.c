@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "adapters/dataset/export.h"
-#include "adapters/dataset/find.h"
+#include "adapters/dataset/match.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "keys/keyfile.h"
@@ -484,27 +484,69 @@ static void test_backup__holds_no_key_and_opens_with_it(void **unused)
 struct reading {
     struct world *w;
     _Atomic bool stop;
-    _Atomic unsigned answers, failures;
+    _Atomic unsigned answers, failures, of[3];
 };
+
+static bool get_is_right(struct store *s, const char *key, const char *n)
+{
+    char text[100], expected[100];
+    int rc = fixture_get(s, text, sizeof text, key, NULL);
+    snprintf(expected, sizeof expected, "%s|%s|", key, n);
+    return rc == 0 && strncmp(text, expected, strlen(expected)) == 0;
+}
+
+/* By the keyed hash in an index. */
+static bool find_is_right(struct store *s, const char *n)
+{
+    static const unsigned projection[] = {0};
+    struct query_value v = {.v = yzi_bytes_str(n)};
+    struct query_condition c = {yzi_bytes_str("n"), OP_EQ, &v, 1};
+    const struct query q = {.operation = QUERY_FIND, .filter = &c, .filter_n = 1};
+    const struct query_limits limits = {.rows = 10, .bytes = 1u << 16};
+    const struct find_question question = {
+        .query = &q, .projection = projection, .projection_n = 1, .limits = &limits};
+    struct find_result result = {0};
+    struct query_fault fault;
+    YZ_AUTO(yzi_buf_fini) yz_buf rows, position;
+    yzi_buf_init(&rows, 1u << 16);
+    yzi_buf_init(&position, 4096);
+    return yzi_store_find(s, &question, &rows, &position, &result, &fault) == 0 && result.rows == 1;
+}
+
+static bool match_is_right(struct store *s, const char *key, const char *n)
+{
+    struct query_value part = {.v = yzi_bytes_str(key)},
+                       values[] = {{.v = yzi_bytes_str(n)}, {.v = yzi_bytes_str("no")}};
+    const struct query_key k = {.parts = &part, .parts_n = 1};
+    const struct match_predicate predicates[] = {
+        {.field = 1, .op = OP_EQ, .values = &values[0], .values_n = 1},
+        {.field = 1, .op = OP_EQ, .values = &values[1], .values_n = 1}};
+    const struct match_question question = {&k, predicates, 2};
+    const struct query_limits limits = {.rows = 1, .bytes = 1u << 16};
+    enum match_result results[MATCH_PREDICATES_MAX];
+    uint64_t sequence;
+    struct match *m = NULL;
+    struct query_fault fault;
+    bool right = yzi_match_open(s, &question, &m, &fault) == 0 &&
+                 yzi_match_ask(m, NULL, &limits, results, &sequence) == 0 &&
+                 results[0] == MATCH_YES && results[1] == MATCH_NO;
+    yzi_match_close(m);
+    return right;
+}
 
 static void *read_on(void *arg)
 {
     struct reading *r = arg;
-    char key[16];
-    struct query_value part;
-    struct query_key k = {.parts = &part, .parts_n = 1};
-    const struct query q = {.operation = QUERY_GET, .keys = &k, .keys_n = 1};
-    const unsigned projection[] = {1};
-    const struct query_limits limits = {.rows = 10, .bytes = 1u << 16};
+    char key[16], n[24];
     for (unsigned i = 0; !atomic_load(&r->stop); i++) {
-        struct query_result result = {0};
-        const char *reason = NULL;
-        YZ_AUTO(yzi_buf_fini) yz_buf rows;
-        yzi_buf_init(&rows, 1u << 16);
-        snprintf(key, sizeof key, "id%04u", i % ROWS);
-        part = (struct query_value){.v = yzi_bytes_str(key)};
-        int rc = yzi_store_get(r->w->s, &q, projection, 1, NULL, &limits, &rows, &result, &reason);
-        atomic_fetch_add(rc == 0 && result.rows == 1 ? &r->answers : &r->failures, 1);
+        unsigned row = i * 7 % ROWS, kind = i % 3;
+        snprintf(key, sizeof key, "id%04u", row);
+        snprintf(n, sizeof n, "secret%u", row);
+        bool right = kind == 0   ? get_is_right(r->w->s, key, n)
+                     : kind == 1 ? find_is_right(r->w->s, n)
+                                 : match_is_right(r->w->s, key, n);
+        atomic_fetch_add(right ? &r->answers : &r->failures, 1);
+        atomic_fetch_add(&r->of[kind], 1);
     }
     return NULL;
 }
@@ -534,6 +576,9 @@ static void test_rotate__no_answer_fails_meanwhile(void **unused)
     }
     assert_int_equal(atomic_load(&r.failures), 0);
     assert_true(atomic_load(&r.answers) >= 250);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(atomic_load(&r.of[i]) > 0);
+    }
     expect_one_of_each(&w);
     expect_whole(&w);
     end_world(&w);

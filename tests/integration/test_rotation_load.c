@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Keys of a data set rotated again and again at a real adapter while many threads ask it: no
+ * exchange fails, and each answer is right.
+ */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yizhan/client.h>
+
+#include "tests/integration/harness.h"
+
+#define PERSON "990101199109086437"
+#define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
+#define THREADS 4u
+#define ROTATIONS 6u
+#define BETWEEN 12u /* answers by each thread before the next rotation */
+
+static struct sandbox sandbox;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
+static yz_client *client;
+
+struct caller {
+    pthread_t thread;
+    unsigned which;
+    _Atomic bool *stop;
+    unsigned answered; /* under the lock */
+    bool failed;       /* the same, until it was joined */
+    char why[300];
+};
+
+static void fault(struct caller *c, const char *what, const char *detail)
+{
+    snprintf(c->why, sizeof c->why, "%s: %s", what, detail);
+    pthread_mutex_lock(&lock);
+    c->failed = true;
+    pthread_mutex_unlock(&lock);
+}
+
+static yz_request *question(bool absent)
+{
+    yz_request *r = NULL;
+    assert_int_equal(yz_request_new(MARRIAGES, &r), 0);
+    assert_int_equal(
+        yz_request_add_key(r, (const char *const[]){absent ? "110101200001010000" : PERSON}, 1), 0);
+    assert_int_equal(yz_request_add_field(r, "status"), 0);
+    return r;
+}
+
+/* Half ask for one that is there, half for one that is not: a hash under the wrong key would tell.
+ */
+static void *ask_on(void *arg)
+{
+    struct caller *c = arg;
+    bool absent = c->which % 2;
+    yz_request *r = question(absent);
+    while (!atomic_load(c->stop) && !c->failed) {
+        yz_answer *a = NULL;
+        yz_error err = {0};
+        const void *value = NULL;
+        size_t n = 0;
+        if (yz_call(client, r, &a, &err) < 0) {
+            fault(c, "no answer", err.text);
+        } else if (yz_answer_status(a) != YZ_STATUS_OK) {
+            fault(c, "refused", yz_answer_reason(a) ? yz_answer_reason(a) : "?");
+        } else if (yz_answer_rows(a) != (absent ? 0 : 1)) {
+            fault(c, "wrong", absent ? "a record that is not there" : "no record");
+        } else if (!absent && (yz_answer_value(a, 0, 0, &value, &n) < 0 || n != strlen("married") ||
+                               memcmp(value, "married", n) != 0)) {
+            fault(c, "wrong", "another value");
+        }
+        yz_answer_free(a);
+        pthread_mutex_lock(&lock);
+        c->answered++;
+        pthread_cond_broadcast(&answered);
+        pthread_mutex_unlock(&lock);
+    }
+    yz_request_free(r);
+    return NULL;
+}
+
+/* Until each has BETWEEN more answers than now, or failed. */
+static void await_answers(struct caller *callers)
+{
+    unsigned from[THREADS];
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < THREADS; i++) {
+        from[i] = callers[i].answered;
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        while (callers[i].answered < from[i] + BETWEEN && !callers[i].failed) {
+            pthread_cond_wait(&answered, &lock);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void test_rotation__under_load_fails_no_exchange(void **state)
+{
+    (void)state;
+    struct caller callers[THREADS] = {0};
+    _Atomic bool stop = false;
+    unsigned total = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        callers[i].which = i;
+        callers[i].stop = &stop;
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, ask_on, &callers[i]), 0);
+    }
+    for (unsigned i = 0; i < ROTATIONS; i++) {
+        assert_says(EXPECT_YZ(0, "data", "rotate-key", "--admin",
+                              in_sandbox(&sandbox, "civil/admin.sock"), "marriages"),
+                    "is destroyed");
+        await_answers(callers);
+    }
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(callers[i].thread, NULL);
+        total += callers[i].answered;
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        if (callers[i].failed) {
+            fail_msg("%s", callers[i].why);
+        }
+    }
+    assert_true(total >= THREADS * ROTATIONS * BETWEEN);
+}
+
+/* Imports ask for the writer too: they wait, and are done. */
+static void test_rotation__between_imports(void **state)
+{
+    (void)state;
+    const char *admin = in_sandbox(&sandbox, "civil/admin.sock");
+    const char *out = in_sandbox(&sandbox, "marriages.csv");
+    EXPECT_YZ(0, "data", "export", "--admin", admin, "--sensitive", "--output", out, "marriages");
+    EXPECT_YZ(0, "data", "rotate-key", "--admin", admin, "marriages");
+    assert_says(EXPECT_YZ(0, "data", "import", "--admin", admin, "marriages", out),
+                "30 unchanged; nothing changed");
+}
+
+static int up(void **state)
+{
+    (void)state;
+    yz_error err = {0};
+    sandbox_up(&sandbox);
+    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
+        yz_client_wait_ready(client, 60000, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    return 0;
+}
+
+static int down(void **state)
+{
+    (void)state;
+    yz_client_close(client);
+    sandbox_down(&sandbox);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rotation__under_load_fails_no_exchange),
+        cmocka_unit_test(test_rotation__between_imports),
+    };
+    return cmocka_run_group_tests(tests, up, down);
+}
