@@ -8,6 +8,7 @@
 #include "client/request.h"
 
 #define READY_WAIT_MAX_MS 10000u
+#define KEY_PARTS_MAX 8u
 
 static void free_answer(yz_answer **a)
 {
@@ -65,6 +66,31 @@ int yzi_cli_request(struct cli *c, yz_request **out)
     return YZ_OK;
 }
 
+int yzi_cli_add_key(struct cli *c, yz_request *r, const char *text)
+{
+    yz_bytes copy;
+    YZ_TRY(yzi_arena_dup(yzi_cli_arena(c), yzi_bytes(text, strlen(text) + 1), &copy));
+    char *from = (char *)(uintptr_t)copy.p, *to = from;
+    const char *parts[KEY_PARTS_MAX] = {to};
+    size_t n = 1;
+    for (; *from; from++) {
+        if (*from == '\\' && (from[1] == ',' || from[1] == '\\')) {
+            *to++ = *++from;
+        } else if (*from == ',') {
+            *to++ = '\0';
+            if (n == KEY_PARTS_MAX) {
+                return yzi_cli_usage(c, "--key '%s' has more than %u parts", text, KEY_PARTS_MAX);
+            }
+            parts[n++] = to;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    int rc = yz_request_add_key(r, parts, n);
+    return rc == YZ_EINVAL ? yzi_cli_usage(c, "--key '%s' is not UTF-8 text", text) : rc;
+}
+
 /* -- the answer -- */
 
 static int print_json(struct cli *c, const yz_answer *a)
@@ -93,7 +119,23 @@ static int print_record(struct cli *c, const yz_answer *a, size_t row)
     return YZ_OK;
 }
 
-static int print_text(struct cli *c, const yz_answer *a)
+/* In the order in which they were asked. */
+static int print_matches(struct cli *c, const yz_request *r, const yz_answer *a)
+{
+    size_t n = yz_answer_matches(a);
+    if (n != r->predicates_n) {
+        return yzi_fail(yzi_cli_error(c), YZ_EMALFORMED,
+                        "%zu questions were asked, and %zu answered", r->predicates_n, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        enum yz_match match;
+        YZ_TRY(yz_answer_match(a, i, &match));
+        yzi_cli_say(c, "%.*s: %s\n", CLI_V(r->predicates[i].name), yz_match_name(match));
+    }
+    return YZ_OK;
+}
+
+static int print_text(struct cli *c, const yz_request *r, const yz_answer *a)
 {
     const char *who = yz_answer_origin(a) == YZ_ORIGIN_PROVIDER ? "provider" : "broker";
     yzi_cli_say(c, "%s (%s %s, %u ms)\n", yz_status_name(yz_answer_status(a)), who,
@@ -115,6 +157,8 @@ static int print_text(struct cli *c, const yz_answer *a)
     uint64_t total;
     if (yz_answer_total(a, &total) == YZ_OK) {
         yzi_cli_say(c, "count: %llu\n", (unsigned long long)total);
+    } else if (yz_answer_status(a) == YZ_STATUS_OK && r->predicates_n) {
+        YZ_TRY(print_matches(c, r, a));
     } else if (yz_answer_status(a) == YZ_STATUS_OK) {
         yzi_cli_say(c, "records: %zu\n", yz_answer_rows(a));
     }
@@ -167,5 +211,5 @@ int yzi_cli_ask(struct cli *c, yz_request *r)
     }
     YZ_TRY(rc);
     yzi_cli_exit_with(c, exit_of(yz_answer_status(answer)));
-    return yzi_cli_json(c) ? print_json(c, answer) : print_text(c, answer);
+    return yzi_cli_json(c) ? print_json(c, answer) : print_text(c, r, answer);
 }

@@ -6,35 +6,7 @@
 
 #include "proto/limits.h"
 
-#define KEY_PARTS_MAX 8u
-
 /* -- the request -- */
-
-/* A compound key's parts are separated by commas; "\," is a comma, "\\" a backslash. */
-static int add_key(struct cli *c, yz_request *r, const char *text)
-{
-    yz_bytes copy;
-    YZ_TRY(yzi_arena_dup(yzi_cli_arena(c), yzi_bytes(text, strlen(text) + 1), &copy));
-    char *from = (char *)(uintptr_t)copy.p, *to = from;
-    const char *parts[KEY_PARTS_MAX] = {to};
-    size_t n = 1;
-    for (; *from; from++) {
-        if (*from == '\\' && (from[1] == ',' || from[1] == '\\')) {
-            *to++ = *++from;
-        } else if (*from == ',') {
-            *to++ = '\0';
-            if (n == KEY_PARTS_MAX) {
-                return yzi_cli_usage(c, "--key '%s' has more than %u parts", text, KEY_PARTS_MAX);
-            }
-            parts[n++] = to;
-        } else {
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-    int rc = yz_request_add_key(r, parts, n);
-    return rc == YZ_EINVAL ? yzi_cli_usage(c, "--key '%s' is not UTF-8 text", text) : rc;
-}
 
 static int add_keys(struct cli *c, yz_request *r)
 {
@@ -44,7 +16,7 @@ static int add_keys(struct cli *c, yz_request *r)
         return yzi_cli_usage(c, "--key is needed: which record? (yz query asks by other fields)");
     }
     for (size_t i = 0; i < n; i++) {
-        YZ_TRY(add_key(c, r, keys[i]));
+        YZ_TRY(yzi_cli_add_key(c, r, keys[i]));
     }
     return YZ_OK;
 }

@@ -13,6 +13,9 @@ _Static_assert((int)YZ_TYPE_TEXT == FIELD_TEXT && (int)YZ_TYPE_INTEGER == FIELD_
                    (int)YZ_TYPE_TIME == FIELD_TIME && (int)YZ_TYPE_BOOLEAN == FIELD_BOOLEAN &&
                    (int)YZ_TYPE_CODE == FIELD_CODE && (int)YZ_TYPE_BYTES == FIELD_BYTES,
                "the public types are the wire's");
+_Static_assert((int)YZ_MATCH_YES == MATCH_YES && (int)YZ_MATCH_NO == MATCH_NO &&
+                   (int)YZ_MATCH_UNKNOWN == MATCH_UNKNOWN,
+               "the public answers are the wire's");
 
 /* -- making -- */
 
@@ -160,6 +163,16 @@ static int take_rows(yz_answer *a, const struct answer_head *h, yz_bytes body, y
     return YZ_OK;
 }
 
+static int take_matches(yz_answer *a, const struct answer_head *h)
+{
+    YZ_TRY(yzi_arena_new(&a->arena, h->matches_n, sizeof *a->matches, &a->matches));
+    for (size_t i = 0; i < h->matches_n; i++) {
+        a->matches[i] = (enum yz_match)h->matches[i];
+    }
+    a->matches_n = h->matches_n;
+    return YZ_OK;
+}
+
 static enum yz_status status_of_code(enum answer_code code)
 {
     switch (code) {
@@ -208,8 +221,8 @@ static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err
     if (a->status != YZ_STATUS_INDETERMINATE) {
         a->status = status_of_code(h.code);
     }
-    if (h.code != ANSWER_OK && h.rows > 0) {
-        return yzi_fail(err, YZ_EMALFORMED, "it refuses and yet holds rows");
+    if (h.code != ANSWER_OK && (h.rows > 0 || h.matches_n > 0)) {
+        return yzi_fail(err, YZ_EMALFORMED, "it refuses and yet holds an answer");
     }
     YZ_TRY(text(a, h.reason, &a->reason));
     YZ_TRY(text(a, h.detail, &a->detail));
@@ -218,6 +231,7 @@ static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err
     YZ_TRY(h.cursor.n ? take_cursor(a, h.cursor) : YZ_OK);
     a->has_total = h.has_total;
     a->total = h.total;
+    YZ_TRY(take_matches(a, &h));
     YZ_TRY(take_columns(a, &h));
     return take_rows(a, &h, plain->body, err);
 }
@@ -456,6 +470,23 @@ int yz_answer_total(const yz_answer *answer, uint64_t *out)
     YZ_ENSURE(answer->has_total, YZ_ENOTFOUND);
     *out = answer->total;
     return YZ_OK;
+}
+
+size_t yz_answer_matches(const yz_answer *answer)
+{
+    return answer->matches_n;
+}
+
+int yz_answer_match(const yz_answer *answer, size_t i, enum yz_match *out)
+{
+    YZ_ENSURE(answer && out && i < answer->matches_n, YZ_EINVAL);
+    *out = answer->matches[i];
+    return YZ_OK;
+}
+
+const char *yz_match_name(enum yz_match match)
+{
+    return yzi_match_name(match);
 }
 
 size_t yz_answer_rows(const yz_answer *answer)

@@ -34,6 +34,8 @@ struct yz_answer {
     uint64_t data_version, policy_version;
     struct answer_column *columns;
     size_t columns_n, rows;
+    enum yz_match *matches;
+    size_t matches_n;
     yz_bytes body;
     uint32_t *values; /* rows × columns offsets into `body`, where a value's length stands */
 };

@@ -123,6 +123,12 @@ static int write_answer(struct json *j, const yz_answer *a)
         yzi_json_null(j);
     }
     write_right(j, a);
+    yzi_json_key(j, "matches");
+    yzi_json_array(j);
+    for (size_t i = 0; i < a->matches_n; i++) {
+        yzi_json_str(j, yz_match_name(a->matches[i]));
+    }
+    yzi_json_array_end(j);
     yzi_json_object_end(j);
     return yzi_json_end(j);
 }

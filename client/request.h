@@ -13,6 +13,8 @@
 #include "proto/id.h"
 #include "proto/payload.h"
 
+#define REQUEST_PREDICATES_MAX 16u /* what adapters answer at once */
+
 /* A text of the head. */
 struct text {
     char s[YZ_REFERENCE_MAX + 1];
@@ -29,6 +31,8 @@ struct yz_request {
     enum query_operation operation; /* 0: not said, so a get */
     struct query_condition conditions[YZ_QUERY_CONDITIONS_MAX];
     size_t conditions_n;
+    struct query_predicate predicates[REQUEST_PREDICATES_MAX];
+    size_t predicates_n;
     struct query_order order[YZ_QUERY_ORDER_MAX];
     size_t order_n;
     uint32_t limit;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests that find and count: conditions, order, pages. What is checked is the form; whether a
- * field exists, may be used and has an index is the provider's to say.
+ * Requests that find, count and match: conditions, order, pages, questions. What is checked is the
+ * form; whether a field exists, may be used and has an index is the provider's to say.
  */
 #include "client/request.h"
 
@@ -9,18 +9,17 @@
 #include "proto/check.h"
 
 _Static_assert((int)YZ_GET == QUERY_GET && (int)YZ_FIND == QUERY_FIND &&
-                   (int)YZ_COUNT == QUERY_COUNT && (int)YZ_INSERT == QUERY_INSERT &&
-                   (int)YZ_PUT == QUERY_PUT && (int)YZ_DELETE == QUERY_DELETE &&
-                   (int)YZ_EQUAL == OP_EQ && (int)YZ_IN == OP_IN && (int)YZ_PREFIX == OP_PREFIX &&
+                   (int)YZ_COUNT == QUERY_COUNT && (int)YZ_MATCH == QUERY_MATCH &&
+                   (int)YZ_INSERT == QUERY_INSERT && (int)YZ_PUT == QUERY_PUT &&
+                   (int)YZ_DELETE == QUERY_DELETE && (int)YZ_EQUAL == OP_EQ &&
+                   (int)YZ_IN == OP_IN && (int)YZ_PREFIX == OP_PREFIX &&
                    (int)YZ_AT_LEAST == OP_GE && (int)YZ_ABOVE == OP_GT &&
                    (int)YZ_AT_MOST == OP_LE && (int)YZ_BELOW == OP_LT,
                "the public numbers are the wire's");
 
 int yz_request_set_operation(yz_request *request, enum yz_operation operation)
 {
-    bool known = (operation >= YZ_GET && operation <= YZ_COUNT) ||
-                 (operation >= YZ_INSERT && operation <= YZ_DELETE);
-    YZ_ENSURE(request && known, YZ_EINVAL);
+    YZ_ENSURE(request && operation >= YZ_GET && operation <= YZ_DELETE, YZ_EINVAL);
     request->operation = (enum query_operation)operation;
     return YZ_OK;
 }
@@ -54,6 +53,20 @@ int yz_request_add_condition(yz_request *request, const char *field, enum yz_con
     YZ_TRY(take_values(request, values, n, c.values));
     YZ_TRY(yzi_arena_dup(&request->arena, yzi_bytes_str(field), &c.field));
     request->conditions[request->conditions_n++] = c;
+    return YZ_OK;
+}
+
+int yz_request_add_predicate(yz_request *request, const char *name, const char *const *values,
+                             size_t n)
+{
+    YZ_ENSURE(request && name && n <= 1 && (n == 0 || (values && values[0])), YZ_EINVAL);
+    YZ_ENSURE(yzi_check_text(yzi_bytes_str(name), YZ_NAME_MAX) == 0, YZ_EINVAL);
+    YZ_ENSURE(request->predicates_n < REQUEST_PREDICATES_MAX, YZ_ELIMIT);
+    struct query_predicate p = {.values_n = n};
+    YZ_TRY(yzi_arena_new(&request->arena, n, sizeof *p.values, &p.values));
+    YZ_TRY(take_values(request, values, n, p.values));
+    YZ_TRY(yzi_arena_dup(&request->arena, yzi_bytes_str(name), &p.name));
+    request->predicates[request->predicates_n++] = p;
     return YZ_OK;
 }
 
@@ -124,6 +137,19 @@ static int check_get(const yz_request *r, yz_error *err)
     return YZ_OK;
 }
 
+static int check_match(const yz_request *r, yz_error *err)
+{
+    if (r->keys_n != 1 || r->predicates_n == 0) {
+        return yzi_fail(err, YZ_EINVAL,
+                        "a match has one key and at least one question (yz_request_add_predicate)");
+    }
+    if (r->conditions_n || r->order_n || r->cursor.n || r->limit || r->fields_n) {
+        return yzi_fail(err, YZ_EINVAL,
+                        "a match has no fields, conditions, order, limit or cursor");
+    }
+    return YZ_OK;
+}
+
 static int check_parts(const yz_request *r, enum query_operation operation, yz_error *err)
 {
     if (yzi_operation_writes(operation)) {
@@ -131,6 +157,12 @@ static int check_parts(const yz_request *r, enum query_operation operation, yz_e
     }
     if (r->rows_n) {
         return yzi_fail(err, YZ_EINVAL, "rows are for an insert or a put");
+    }
+    if (operation == QUERY_MATCH) {
+        return check_match(r, err);
+    }
+    if (r->predicates_n) {
+        return yzi_fail(err, YZ_EINVAL, "questions are for a match (yz_request_set_operation)");
     }
     if (operation == QUERY_GET) {
         return check_get(r, err);
@@ -159,6 +191,8 @@ int yzi_request_query(yz_request *r, struct query *out, yz_error *err)
                           .keys_n = r->keys_n,
                           .filter = r->conditions,
                           .filter_n = r->conditions_n,
+                          .predicates = r->predicates,
+                          .predicates_n = r->predicates_n,
                           .order = r->order,
                           .order_n = r->order_n,
                           .limit = r->limit,

@@ -36,9 +36,10 @@ bool yzi_request_writes(const yz_request *r)
 int yzi_request_check_write(const yz_request *r, yz_error *err)
 {
     bool rows = yzi_operation_brings_rows(r->operation);
-    if (r->conditions_n || r->order_n || r->cursor.n || r->limit) {
-        return yzi_fail(err, YZ_EINVAL,
-                        "what changes records has no conditions, order, limit or cursor");
+    if (r->conditions_n || r->order_n || r->cursor.n || r->limit || r->predicates_n) {
+        return yzi_fail(
+            err, YZ_EINVAL,
+            "what changes records has no conditions, questions, order, limit or cursor");
     }
     if (rows && (r->rows_n == 0 || r->keys_n)) {
         return yzi_fail(err, YZ_EINVAL,

@@ -102,6 +102,7 @@ enum yz_operation {
     YZ_GET = 1,   /* records by key */
     YZ_FIND = 2,  /* records that meet all conditions, in an order, page by page */
     YZ_COUNT = 3, /* how many meet all conditions: yz_answer_total */
+    YZ_MATCH = 4, /* yes/no questions about the one key added: yz_answer_match */
     /* Of services that write only. Each is done as a whole or not at all, and at most once; the
      * answer's yz_answer_total says how many records it changed. */
     YZ_INSERT = 5, /* the rows added, of records that must not exist */
@@ -140,6 +141,14 @@ enum yz_condition {
  * without YZ_IN; a field name as in yz_request_add_field), YZ_ELIMIT (32 conditions), YZ_ENOMEM. */
 YZ_API YZ_MUST_USE int yz_request_add_condition(yz_request *request, const char *field,
                                                 enum yz_condition condition,
+                                                const char *const *values, size_t n);
+/* Yes/no questions of a match: which there are, and what they bring, the grant says. Each is one
+ * the grant names; it brings a value (as text of the field's type), or none (n 0). They are
+ * answered in the order added. Each may count against the grant's budget of questions about that
+ * subject, whatever the answer. YZ_EINVAL (a name of 1-64 bytes as in yz_request_add_field; more
+ * than one value, one that is NULL, not UTF-8 or longer than 65,536 bytes), YZ_ELIMIT (16),
+ * YZ_ENOMEM. */
+YZ_API YZ_MUST_USE int yz_request_add_predicate(yz_request *request, const char *name,
                                                 const char *const *values, size_t n);
 /* Order the records found by this field (call again for more: then by that one); all ascending or
  * all descending. YZ_EINVAL, YZ_ELIMIT (8), YZ_ENOMEM. */
@@ -347,6 +356,13 @@ YZ_API const char *yz_answer_cursor(const yz_answer *answer);
 /* To a count: how many; to a write: how many records it changed. YZ_ENOTFOUND: the answer has no
  * count. YZ_EINVAL. */
 YZ_API YZ_MUST_USE int yz_answer_total(const yz_answer *answer, uint64_t *out);
+/* To a match: how many answers (0 to anything else), and the answer to the question added as the
+ * i-th, from 0; YZ_EINVAL out of range. Unknown: there is no such record, none that may be asked
+ * about, or it has no value; which of them is not told. */
+enum yz_match { YZ_MATCH_YES = 1, YZ_MATCH_NO = 2, YZ_MATCH_UNKNOWN = 3 };
+YZ_API size_t yz_answer_matches(const yz_answer *answer);
+YZ_API YZ_MUST_USE int yz_answer_match(const yz_answer *answer, size_t i, enum yz_match *out);
+YZ_API const char *yz_match_name(enum yz_match match); /* "yes", "no", "unknown"; static */
 /* The whole answer as JSON (docs/json.md): origin, status, reason, records as objects in field
  * order, integers and decimals as exact JSON numbers, dates as ISO 8601 text, bytes as base64. A
  * malloc'd string in *out, to be freed by the caller with free(). YZ_EINVAL, YZ_ELIMIT (beyond

@@ -182,9 +182,35 @@ static void test_json__is_exact(void **state)
         "\"married\":null,\"status\":null,\"photo\":null},"
         "{\"name\":\"\",\"children\":0,\"area\":-0.5,\"since\":\"0001-02-30\","
         "\"changed\":\"2026-11-22T21:05:09Z\",\"married\":false,\"status\":\"\",\"photo\":\"\"}],"
-        "\"cursor\":\"\",\"total\":null}");
+        "\"cursor\":\"\",\"total\":null,\"grant\":\"g-1\",\"clause\":\"\",\"masks\":{},"
+        "\"matches\":[]}");
     free(json);
     yz_answer_free(a);
+}
+
+static void test_matches__are_yes_no_and_unknown_in_order(void **state)
+{
+    (void)state;
+    enum match_result said[] = {MATCH_YES, MATCH_UNKNOWN, MATCH_NO};
+    struct answer_head head = {.code = ANSWER_OK, .matches = said, .matches_n = 3};
+    struct response_header h = header();
+    yz_answer *a = NULL;
+    yz_error err;
+    enum yz_match m;
+    char *json = NULL;
+    assert_int_equal(make(&h, &head, NULL, 0, PLAIN_ANSWER, &a, &err), 0);
+    assert_int_equal(yz_answer_matches(a), 3);
+    assert_int_equal(yz_answer_match(a, 1, &m), 0);
+    assert_int_equal(m, YZ_MATCH_UNKNOWN);
+    assert_string_equal(yz_match_name(m), "unknown");
+    assert_int_equal(yz_answer_match(a, 3, &m), YZ_EINVAL);
+    assert_int_equal(yz_answer_rows(a), 0);
+    assert_int_equal(yz_answer_json(a, 0, &json), 0);
+    assert_non_null(strstr(json, "\"matches\":[\"yes\",\"unknown\",\"no\"]}"));
+    free(json);
+    yz_answer_free(a);
+    head.code = ANSWER_DENIED;
+    assert_int_equal(make(&h, &head, NULL, 0, PLAIN_ANSWER, &a, &err), YZ_EMALFORMED);
 }
 
 static void test_json__pretty_is_indented(void **state)
@@ -216,7 +242,11 @@ static void test_json__pretty_is_indented(void **state)
                               "  \"policy_version\": 0,\n"
                               "  \"records\": [],\n"
                               "  \"cursor\": \"\",\n"
-                              "  \"total\": null\n"
+                              "  \"total\": null,\n"
+                              "  \"grant\": \"\",\n"
+                              "  \"clause\": \"\",\n"
+                              "  \"masks\": {},\n"
+                              "  \"matches\": []\n"
                               "}");
     free(json);
     yz_answer_free(a);
@@ -290,7 +320,7 @@ static void test_answer__a_refusal_with_rows_is_refused(void **state)
     static const char *const one[] = {"a"};
     struct answer_field f = field("x", FIELD_TEXT);
     struct answer_head head = {.code = ANSWER_DENIED, .fields = &f, .fields_n = 1, .rows = 1};
-    expect_refused(&head, one, 1, "refuses and yet holds rows");
+    expect_refused(&head, one, 1, "refuses and yet holds an answer");
 }
 
 static void test_answer__another_kind_of_payload_is_refused(void **state)
@@ -421,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_answer__accessors_say_what_was_written),
         cmocka_unit_test(test_answer__out_of_range_is_refused),
         cmocka_unit_test(test_json__is_exact),
+        cmocka_unit_test(test_matches__are_yes_no_and_unknown_in_order),
         cmocka_unit_test(test_json__pretty_is_indented),
         cmocka_unit_test(test_answer__values_are_of_their_type),
         cmocka_unit_test(test_answer__rows_are_as_many_as_said),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests that find and count: what the functions refuse, which parts go together, and that a
- * cursor brings the adapter that gave it.
+ * Requests that find, count and match: what the functions refuse, which parts go together, and that
+ * a cursor brings the adapter that gave it.
  */
 // clang-format off
 #include <setjmp.h>
@@ -157,6 +157,59 @@ static void test_cursor__refuses_what_no_answer_gave(void **state)
     yz_request_free(r);
 }
 
+static yz_request *new_match(void)
+{
+    yz_request *r = new_request(YZ_MATCH);
+    assert_int_equal(yz_request_add_key(r, one, 1), 0);
+    assert_int_equal(yz_request_add_predicate(r, "tax-clear", NULL, 0), 0);
+    return r;
+}
+
+static void test_match__is_of_one_key_and_questions(void **state)
+{
+    (void)state;
+    static const char *const two[] = {"1", "2"}, *const null[] = {NULL};
+    struct query q;
+    yz_request *r = new_match();
+    assert_int_equal(yz_request_add_predicate(r, "owes-more", one, 1), 0);
+    assert_int_equal(yz_request_add_predicate(r, "owes-more", two, 2), YZ_EINVAL);
+    assert_int_equal(yz_request_add_predicate(r, "owes-more", null, 1), YZ_EINVAL);
+    assert_int_equal(yz_request_add_predicate(r, "", NULL, 0), YZ_EINVAL);
+    assert_int_equal(yzi_request_query(r, &q, NULL), 0);
+    assert_int_equal(q.operation, QUERY_MATCH);
+    assert_int_equal(q.predicates_n, 2);
+    assert_int_equal(q.predicates[0].values_n, 0);
+    assert_true(yzi_bytes_eq_str(q.predicates[1].name, "owes-more"));
+    assert_true(yzi_bytes_eq_str(q.predicates[1].values[0].v, "310101"));
+    for (unsigned i = 2; i < REQUEST_PREDICATES_MAX; i++) {
+        assert_int_equal(yz_request_add_predicate(r, "tax-clear", NULL, 0), 0);
+    }
+    assert_int_equal(yz_request_add_predicate(r, "tax-clear", NULL, 0), YZ_ELIMIT);
+    yz_request_free(r);
+}
+
+static void test_match__refuses_what_does_not_go_together(void **state)
+{
+    (void)state;
+    yz_request *r = new_request(YZ_MATCH);
+    expect_refused(r, "a match has one key and at least one question");
+    r = new_match();
+    assert_int_equal(yz_request_add_key(r, one, 1), 0);
+    expect_refused(r, "a match has one key and at least one question");
+    r = new_match();
+    assert_int_equal(yz_request_add_field(r, "status"), 0);
+    expect_refused(r, "a match has no fields");
+    r = new_match();
+    assert_int_equal(yz_request_set_limit(r, 1), 0);
+    expect_refused(r, "a match has no fields");
+    r = new_match();
+    assert_int_equal(yz_request_set_operation(r, YZ_GET), 0);
+    expect_refused(r, "questions are for a match");
+    r = new_match();
+    assert_int_equal(yz_request_set_operation(r, YZ_DELETE), 0);
+    expect_refused(r, "has no conditions, questions");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +218,8 @@ int main(void)
         cmocka_unit_test(test_find__is_what_the_provider_will_read),
         cmocka_unit_test(test_cursor__brings_the_adapter_that_gave_it),
         cmocka_unit_test(test_cursor__refuses_what_no_answer_gave),
+        cmocka_unit_test(test_match__is_of_one_key_and_questions),
+        cmocka_unit_test(test_match__refuses_what_does_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
