@@ -350,6 +350,7 @@ static void put_answered(struct json *j, const struct access *a)
     yzi_json_key(j, "other_records");
     yzi_json_u64(j, a->others);
     put_named(j, "grant", h->grant);
+    put_named(j, "clause", h->clause);
     yzi_json_key(j, "policy_version");
     yzi_json_u64(j, a->read->is_response ? a->read->response.policy_version : 0);
 }
