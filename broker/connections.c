@@ -73,6 +73,7 @@ int yzi_connection_get(struct connections *c, const struct connection_id *id, co
         YZ_TRY(yzi_alloc(1, sizeof *k, &k));
         k->id = *id;
         memcpy(k->key, key, sizeof k->key);
+        k->opened_mono = mono;
         int rc = yzi_table_put(&c->by_id, yzi_connection_bytes(id), k);
         if (rc < 0) {
             free(k);

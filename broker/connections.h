@@ -54,6 +54,7 @@ struct connection {
     bool hello;
     bool gone; /* lost, and to be freed */
     yz_uuid boot;
+    uint64_t opened_mono;       /* first message */
     uint64_t seen_mono;         /* last message */
     uint64_t beat_mono;         /* last heartbeat sent */
     uint64_t directory_version; /* the peer's, as it last said */

@@ -18,6 +18,7 @@
 #define FRESHEN_EVERY_MS 60000u
 #define SILENT_ADAPTER_MS (3u * BROKER_HEARTBEAT_ADAPTER_MS)
 #define SILENT_CLIENT_MS (3u * BROKER_HEARTBEAT_CLIENT_MS)
+#define HELLO_MS 10000u      /* who says other things for so long is no peer */
 #define LINES_PER_SECOND 10u /* about one node */
 #define FAULTS_BURST_S 8.0   /* seconds' worth of them at once */
 #define NONSENSE_BURST_S 16.0
@@ -456,6 +457,10 @@ static bool is_exchange(enum frame_kind kind)
 static void dispatch(struct broker *b, struct connection *k, const struct frame *f,
                      struct message *m)
 {
+    if (!k->hello && f->kind != FRAME_HELLO && f->kind != FRAME_BYE) {
+        bad_message(b, k, yzi_frame_kind_name(f->kind), "before its hello");
+        return;
+    }
     if (!is_exchange(f->kind)) {
         yzi_broker_outcomes_flush(b); /* what is said to the rest comes after them */
     }
@@ -564,6 +569,9 @@ static void drop_the_silent(struct broker *b)
         uint64_t patience = k->role == ROLE_ADAPTER ? SILENT_ADAPTER_MS : SILENT_CLIENT_MS;
         if (b->mono - k->seen_mono > patience) {
             yzi_broker_connection_lost(b, k, "silent");
+        } else if (!k->hello && b->mono - k->opened_mono > HELLO_MS) {
+            yzi_metric_add(&b->metrics.cut_no_hello, 1);
+            yzi_broker_connection_lost(b, k, "no hello");
         }
     }
 }

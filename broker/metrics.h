@@ -30,6 +30,8 @@
     X(cut_silent, "connections_cut_silent_total", "Connections cut that had said nothing.")        \
     X(cut_nonsense, "connections_cut_nonsense_total",                                              \
       "Connections cut for what a known peer said.")                                               \
+    X(cut_no_hello, "connections_cut_no_hello_total",                                              \
+      "Connections cut that said things, but no hello.")                                           \
     X(cut_greedy, "connections_cut_greedy_total",                                                  \
       "Connections cut that sent more than could be held.")                                        \
     X(evidence_entries, "evidence_entries_total", "Entries committed to the evidence log.")        \

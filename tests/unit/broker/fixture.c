@@ -348,6 +348,11 @@ static bool next(struct puppet *p, uint64_t ms)
     return true;
 }
 
+bool puppet_hears(struct puppet *p)
+{
+    return next(p, WAIT_MS);
+}
+
 const struct frame *puppet_expect(struct puppet *p, enum frame_kind kind)
 {
     do {

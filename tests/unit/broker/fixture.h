@@ -13,7 +13,7 @@
 #include "proto/link.h"
 #include "tests/support/world.h"
 
-#define WAIT_MS 20000u
+#define WAIT_MS 60000u
 #define PUPPETS_MAX 24u
 #define INBOX_MAX 4096u
 
@@ -74,6 +74,8 @@ void puppet_hello(struct puppet *p, uint64_t directory_version, uint64_t boot);
 void puppet_heartbeat(struct puppet *p, uint64_t directory_version);
 /* The next frame of that kind; others before it are dropped. Valid until the puppet's next. */
 const struct frame *puppet_expect(struct puppet *p, enum frame_kind kind);
+/* The next frame, whatever it is, in p->frame; false: there is none. */
+bool puppet_hears(struct puppet *p);
 /* Ask for the freshness and wait for the answer, or for the end of the connection: whatever the
  * broker sent before is here then. The frames of the kind among it. */
 unsigned puppet_count(struct puppet *p, enum frame_kind kind);

@@ -124,7 +124,7 @@ static void test_forward__without_a_live_adapter_is_unavailable(void **state)
     /* connected is not enough: it said no hello */
     struct puppet *silent = rig_puppet(r, "CN/GOV/MCA/@a1");
     assert_true(puppet_connects(silent));
-    assert_true(puppet_is_heard(silent));
+    puppet_heartbeat(silent, r->w->version);
     MESSAGE(again) = make_request(r, &(struct world_request){0});
     puppet_send(client, yzi_bytes_buf(&again.raw));
     puppet_expect_outcome(client, &again, OUTCOME_UNAVAILABLE, "no-live-adapter");

@@ -89,6 +89,14 @@ static void test_front__has_its_directory_again_after_a_restart(void **state)
     rig_join(r, "CN/GOV/MCA/@a1");
 }
 
+static void await_bad(struct rig *r, unsigned n)
+{
+    for (unsigned i = 0; i < 20000 && yzi_metric_get(&r->b->metrics.messages_bad) < n; i++) {
+        rig_wait(r);
+    }
+    assert_int_equal(yzi_metric_get(&r->b->metrics.messages_bad), n);
+}
+
 static void test_hello__of_another_node_or_role_is_not_welcomed(void **state)
 {
     struct rig *r = *state;
@@ -102,9 +110,65 @@ static void test_hello__of_another_node_or_role_is_not_welcomed(void **state)
     p->node = &liar;
     puppet_hello(p, 1, 1);
     p->node = self;
-    assert_int_equal(puppet_count(p, FRAME_WELCOME), 0);
+    await_bad(r, 2);
     assert_null(yzi_connection_of_node(&r->b->connections, self->node));
-    assert_int_equal(yzi_metric_get(&r->b->metrics.messages_bad), 2);
+    puppet_hello(p, 1, 1); /* its welcome is the first it hears */
+    assert_true(puppet_hears(p));
+    assert_int_equal(p->frame.kind, FRAME_WELCOME);
+}
+
+/* With valid keys, and everything in order but the hello. */
+static void test_hello__nothing_counts_before_it(void **state)
+{
+    struct rig *r = *state;
+    rig_offer(r, 1);
+    struct puppet *adapter = rig_join(r, "CN/GOV/MCA/@a1");
+    struct puppet *p = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_true(puppet_connects(p));
+    YZ_AUTO(yz_world_message_fini)
+    struct world_message q = make_request(r, &(struct world_request){0});
+    BUFFER(fetch);
+    BUFFER(put);
+    BUFFER(object);
+    struct object o = {.token = 0, .what = FETCH_FRESHNESS};
+    assert_int_equal(yzi_fetch_write(&(struct fetch){.token = 3, .what = FETCH_MANIFEST}, &fetch),
+                     YZ_OK);
+    assert_int_equal(yzi_put_write(4, yzi_bytes_str("a record"), &put), YZ_OK);
+    assert_int_equal(yzi_object_write(&o, (yz_bytes){0}, &object), YZ_OK);
+    puppet_send(p, yzi_bytes_buf(&q.raw));
+    puppet_send(p, yzi_bytes_buf(&fetch));
+    puppet_send(p, yzi_bytes_buf(&put));
+    puppet_send(p, yzi_bytes_buf(&object));
+    puppet_heartbeat(p, 900); /* nor is such a directory asked for */
+    await_bad(r, 5);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.requests), 0);
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+    puppet_hello(p, 1, 1);
+    assert_true(puppet_hears(p));
+    assert_int_equal(p->frame.kind, FRAME_WELCOME);
+    puppet_send(p, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+}
+
+static void test_hello__is_not_waited_for_for_ever(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *honest = rig_join(r, "CN/GOV/HB/@w2");
+    struct puppet *p = rig_puppet(r, "CN/GOV/HB/@w1");
+    assert_true(puppet_connects(p));
+    for (unsigned i = 1; i <= 10; i++) { /* it is never silent */
+        puppet_heartbeat(p, 1);
+        await_bad(r, i);
+        assert_int_equal(p->last, LINK_CONNECTED);
+        rig_advance(r, 1000);
+    }
+    rig_advance(r, 1000);
+    puppet_expect_cut(p);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.cut_no_hello), 1);
+    assert_int_equal(yzi_connections_count(&r->b->connections), 1);
+    assert_true(puppet_is_heard(honest));
+    assert_true(puppet_is_heard(rig_join(r, "CN/GOV/HB/@w1"))); /* it may mend its ways */
 }
 
 static void test_hello__of_an_adapter_ends_its_older_connection_but_not_a_clients(void **state)
@@ -599,6 +663,8 @@ int main(void)
         TEST(test_front__is_not_ready_with_keys_that_are_not_listed),
         TEST(test_front__has_its_directory_again_after_a_restart),
         TEST(test_hello__of_another_node_or_role_is_not_welcomed),
+        TEST(test_hello__nothing_counts_before_it),
+        TEST(test_hello__is_not_waited_for_for_ever),
         TEST(test_hello__of_an_adapter_ends_its_older_connection_but_not_a_clients),
         TEST(test_connections__of_one_node_are_bounded),
         TEST(test_connections__in_all_are_bounded),
