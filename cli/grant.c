@@ -81,11 +81,6 @@ static int read_operations(struct cli *c, struct fine_grant *fine)
                 "and delete",
                 given[i]);
         }
-        if (operation == QUERY_MATCH) {
-            return yzi_fail(yzi_cli_error(c), YZ_EUNSUPPORTED,
-                            "this version's adapters serve no match yet; a grant of it would be "
-                            "refused");
-        }
         fine->operations |= 1u << operation;
     }
     return YZ_OK;
@@ -112,11 +107,11 @@ static int unknown_field(struct cli *c, const struct catalogue_entry *e, const c
 }
 
 /* The fields named, or all that are listed: one by one, so that a field the data set gets later is
- * not granted by an old grant. */
+ * not granted by an old grant. Who may only match reads nothing. */
 static int read_fields(struct cli *c, struct addition *a)
 {
-    size_t n, all = a->entry->elements_n;
     struct fine_grant *fine = &a->fine;
+    size_t n, all = fine->operations == 1u << QUERY_MATCH ? 0 : a->entry->elements_n;
     const char *const *given = yzi_cli_options(c, "field", &n);
     YZ_TRY(yzi_arena_new(yzi_cli_arena(c), n + all, sizeof *fine->readable, &fine->readable));
     for (size_t i = 0; i < n; i++) {
@@ -270,6 +265,7 @@ static int run_add(struct cli *c)
     YZ_TRY(check_writing(c, &a));
     YZ_TRY(yzi_cli_grant_masks(c, &a.fine));
     YZ_TRY(yzi_cli_grant_rows(c, a.dataset, &a.fine));
+    YZ_TRY(yzi_cli_grant_predicates(c, a.dataset, a.offered, &a.fine));
     YZ_TRY(yzi_cli_grant_quota(c, a.offered, &a.fine));
     YZ_TRY(yzi_cli_grant_check(c, a.dataset, &a.offer.terms, &a.fine));
     YZ_TRY(append(c, &a));
@@ -407,8 +403,8 @@ static const struct cli_option add_options[] = {
     {"group", "CODE[/VERSION]", "Or who may ask: a group, pinned to its newest or this version",
      false, false},
     {"operation", "OPERATION",
-     "What may be asked: get (the default), find, count; of services that write insert, put, "
-     "delete",
+     "What may be asked: get (the default), find, count, match; of services that write insert, "
+     "put, delete",
      false, true},
     {"field", "FIELD", "A field that may be read (without any: all the data set has now)", false,
      true},
@@ -423,6 +419,15 @@ static const struct cli_option add_options[] = {
      true},
     {"sort", "FIELD", "A field that find may order by (without any: none)", false, true},
     {"write", "FIELD", "A field that may be inserted or put, the key's too (without any: none)",
+     false, true},
+    {"predicate", "QUESTION",
+     "A yes/no question that match may ask: 'NAME FIELD OP [VALUE,...]', with OP eq, in, ge, gt, "
+     "le or lt; without values the question brings one",
+     false, true},
+    {"step", "NAME=STEP",
+     "What that value must be a whole multiple of: a number; of dates year or month", false, true},
+    {"budget", "NAME=N[/DAYSd]",
+     "How many questions like NAME a subsystem has about one subject, for ever or for so many days",
      false, true},
     {"purpose", "CODE", "A purpose it is for (without any: every purpose)", false, true},
     {"from", "TIME", "From when: 2027-01-01, or from now on: 7d", false, false},

@@ -31,6 +31,10 @@ YZ_MUST_USE int yzi_cli_grant_quota(struct cli *c, const struct offered_service 
 YZ_MUST_USE int yzi_cli_grant_check(struct cli *c, const struct dataset *d, struct terms *terms,
                                     const struct fine_grant *fine);
 
+/* -- grant_predicate.c: likewise -- */
+YZ_MUST_USE int yzi_cli_grant_predicates(struct cli *c, const struct dataset *d,
+                                         const struct offered_service *s, struct fine_grant *fine);
+
 /* -- grant_show.c -- */
 YZ_MUST_USE int yzi_cli_grant_list(struct cli *c);
 YZ_MUST_USE int yzi_cli_grant_show(struct cli *c);

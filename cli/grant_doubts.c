@@ -67,6 +67,15 @@ static int doubt_service(struct doubting *x)
                      "of them answer anything",
                      n, x->fine->quota_per_day, x->fine->quota_per_day);
     }
+    for (size_t i = 0; i < x->fine->predicates_n; i++) {
+        const struct grant_predicate *p = &x->fine->predicates[i];
+        if (p->budget && p->budget < n) {
+            YZ_TRY(doubt(x,
+                         "the service has %zu adapters now and the budget of %.*s is %u: only the "
+                         "first %u of them answer it",
+                         n, CLI_V(p->name), p->budget, p->budget));
+        }
+    }
     return YZ_OK;
 }
 
@@ -103,6 +112,12 @@ static int doubt_fields(struct doubting *x)
         YZ_TRY(doubt(x, f->readable_n ? "no field shows anything: all that may be read are hidden "
                                         "or gone"
                                       : "no field may be read: get and find are denied"));
+    }
+    for (size_t i = 0; i < f->predicates_n; i++) {
+        YZ_TRY(is_known(x, f->predicates[i].field)
+                   ? YZ_OK
+                   : doubt(x, "the data set has no field %.*s any more, which %.*s asks of",
+                           CLI_V(f->predicates[i].field), CLI_V(f->predicates[i].name)));
     }
     YZ_TRY(doubt_names(x, &f->filterable, "selected by"));
     YZ_TRY(doubt_names(x, &f->sortable, "ordered by"));

@@ -158,6 +158,8 @@ static int put_predicates(struct json *j, const struct fine_grant *fine)
         yzi_json_text(j, p->step);
         yzi_json_key(j, "budget");
         yzi_json_u64(j, p->budget);
+        yzi_json_key(j, "budget_days");
+        yzi_json_u64(j, p->budget_days);
         yzi_json_object_end(j);
     }
     yzi_json_array_end(j);
@@ -401,6 +403,9 @@ static int show_predicates(struct showing *s)
         }
         if (p->budget) {
             yzi_cli_say(s->l.c, ", %u questions for each subject", p->budget);
+        }
+        if (p->budget_days) {
+            yzi_cli_say(s->l.c, " in %u days", p->budget_days);
         }
         yzi_cli_say(s->l.c, "\n");
     }

@@ -224,6 +224,140 @@ static void test_grant__quota_is_at_least_one_for_each_adapter(void **state)
     unload(&h);
 }
 
+/* -- predicates -- */
+
+#define MATCH "--operation", "match"
+
+static void test_grant__predicates_stand_in_the_terms(void **state)
+{
+    (void)state;
+    struct held h;
+    begin();
+    EXPECT(0, ADD, MATCH, "--predicate", "from-east district eq east", "--predicate",
+           "in-town district in east,west", "--predicate", "of-age born le 2008-01-01,2005-01-01",
+           "--predicate", "has-more children gt", "--step", "has-more=2", "--budget", "has-more=3",
+           "--predicate", "is-called name eq", "--budget", "is-called=5/30d", "--budget",
+           "from-east=7");
+    load(&h);
+    const struct fine_grant *g = &h.terms.grants[0];
+    assert_int_equal(g->operations, 1u << QUERY_MATCH);
+    assert_int_equal(g->readable_n, 0); /* who may only match reads nothing */
+    assert_int_equal(g->predicates_n, 5);
+    assert_true(yzi_bytes_eq_str(g->predicates[0].name, "from-east"));
+    assert_true(yzi_bytes_eq_str(g->predicates[0].field, "district"));
+    assert_int_equal(g->predicates[0].op, OP_EQ);
+    assert_int_equal(g->predicates[0].constants.n, 1);
+    assert_int_equal(g->predicates[0].budget, 7);
+    assert_int_equal(g->predicates[1].op, OP_IN);
+    assert_true(yzi_bytes_eq_str(g->predicates[1].constants.items[1], "west"));
+    assert_int_equal(g->predicates[2].constants.n, 2);
+    assert_int_equal(g->predicates[3].constants.n, 0);
+    assert_true(yzi_bytes_eq_str(g->predicates[3].step, "2"));
+    assert_int_equal(g->predicates[3].budget, 3);
+    assert_int_equal(g->predicates[3].budget_days, 0);
+    assert_int_equal(g->predicates[4].budget, 5);
+    assert_int_equal(g->predicates[4].budget_days, 30);
+    unload(&h);
+}
+
+static void test_grant__predicates_are_shown(void **state)
+{
+    (void)state;
+    char id[32];
+    begin();
+    EXPECT(0, ADD, MATCH, "--predicate", "of-age born le 2008-01-01", "--predicate",
+           "has-more children gt", "--step", "has-more=2", "--budget", "has-more=3/365d");
+    printed_id(id);
+    EXPECT(0, "grant", "show", "--home", "mca", id);
+    shows("of-age:");
+    shows("born <= 2008-01-01\n");
+    shows("children > a value of the question, in steps of 2, 3 questions for each subject in 365 "
+          "days\n");
+    assert_null(strstr(yz_cli_out(), "warning"));
+    EXPECT(0, "grant", "show", "--home", "mca", id, "--json");
+    shows("\"budget_days\": 365");
+}
+
+static void test_grant__that_would_give_a_value_away_is_refused(void **state)
+{
+    (void)state;
+    begin();
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH);
+    yz_cli_said("--operation match needs a --predicate");
+    REFUSES("mca", EXIT_USAGE, ADD, "--predicate", "of-age born le 2008-01-01");
+    yz_cli_said("--predicate is for --operation match");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p born le");
+    yz_cli_said("by halving");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p born le", "--budget", "p=3");
+    yz_cli_said("by halving");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name eq");
+    yz_cli_said("has no budget");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p children ge", "--step", "p=10");
+    yz_cli_said("has no budget");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name prefix W");
+    yz_cli_said("letter by letter");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, FIND, "--field", "id", "--filter", "name", "--predicate",
+            "p name eq", "--budget", "p=3");
+    yz_cli_said("find and count may select by name without one");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, FIND, "--mask", "name=initial", "--predicate",
+            "p name eq W");
+    yz_cli_said("is masked");
+}
+
+static void test_grant__predicates_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    begin();
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name");
+    yz_cli_said("write NAME FIELD OP");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name = W");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p=q name eq W");
+    yz_cli_said("a name is");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name eq W", "--predicate",
+            "p born le 2008-01-01");
+    yz_cli_said("each stands once");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p spouse eq W");
+    yz_cli_said("has no field 'spouse'");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p born le 2008");
+    yz_cli_said("is not a date");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name in W,W");
+    yz_cli_said("twice");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p district ge east");
+    yz_cli_said("of type code");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p children ge", "--step", "p=ten",
+            "--budget", "p=1");
+    yz_cli_said("is none for children");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name eq", "--budget", "q=1");
+    yz_cli_said("with the name of a --predicate");
+    static const char *const budgets[] = {"p=0",    "p=",           "p=-1",      "p=1/",
+                                          "p=1/0d", "p=1/5h",       "p=1/30",    "p=x",
+                                          "p=1d",   "p=4294967296", "p=1/36501d"};
+    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++) {
+        REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name eq", "--budget", budgets[i]);
+        yz_cli_said("write NAME=N, or NAME=N/30d");
+    }
+}
+
+static void test_grant__budget_is_at_least_one_for_each_adapter(void **state)
+{
+    (void)state;
+    char id[32];
+    begin();
+    EXPECT(0, ADD, MATCH, "--predicate", "p name eq", "--budget", "p=1");
+    printed_id(id);
+    EXPECT(0, "node", "request", "--home", "a2", "--node", "CN/GOV/MCA/@a2", "--role", "adapter",
+           "--subsystem", "civil");
+    EXPECT(0, "node", "admit", "--home", "mca", "a2/request.yzr");
+    EXPECT(0, "service", "publish", "--home", "mca", "--subsystem", "civil", "--service",
+           "people/v1", "--definition", "people.yaml", "--adapter", "CN/GOV/MCA/@a1", "--adapter",
+           "CN/GOV/MCA/@a2");
+    REFUSES("mca", EXIT_USAGE, ADD, MATCH, "--predicate", "p name eq", "--budget", "p=1");
+    yz_cli_said("so it must be at least 2");
+    EXPECT(0, ADD, MATCH, "--predicate", "p name eq", "--budget", "p=2");
+    EXPECT(0, "grant", "show", "--home", "mca", id);
+    shows("the service has 2 adapters now and the budget of p is 1: only the first 1 of them");
+}
+
 /* -- show -- */
 
 static void test_grant__is_shown_whole(void **state)
@@ -309,6 +443,11 @@ int main(void)
         TEST(test_grant__row_filter_that_does_not_fit_is_refused),
         TEST(test_grant__to_write_has_no_row_filter),
         TEST(test_grant__quota_is_at_least_one_for_each_adapter),
+        TEST(test_grant__predicates_stand_in_the_terms),
+        TEST(test_grant__predicates_are_shown),
+        TEST(test_grant__that_would_give_a_value_away_is_refused),
+        TEST(test_grant__predicates_that_make_no_sense_are_refused),
+        TEST(test_grant__budget_is_at_least_one_for_each_adapter),
         TEST(test_grant__is_shown_whole),
         TEST(test_grant__show_warns_of_what_is_useless),
     };
