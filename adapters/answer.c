@@ -328,8 +328,8 @@ static bool debit(struct answering *a, const struct job *j, const struct access_
     return rc == YZ_OK;
 }
 
-static void decide(struct answering *a, struct job *j, const struct request_head *head,
-                   yz_bytes body, struct reply *r)
+void yzi_answer_decide(struct answering *a, struct job *j, const struct request_head *head,
+                       yz_bytes body, struct reply *r)
 {
     const struct request_header *h = &j->request.header;
     if (!j->policy) {
@@ -420,7 +420,7 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
         yzi_reply_refuse(r, ANSWER_FAILED, "not-kept");
         return;
     }
-    decide(a, j, &head, plain.body, r);
+    yzi_answer_decide(a, j, &head, plain.body, r);
     note_outcome(a, j, &head, plain.body, r);
 }
 

@@ -26,6 +26,11 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late);
 /* The columns of the rows. */
 void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct access_decision *d);
 
+/* What is said to an opened request: decided by the job's policy, and asked of its store. Rows go
+ * to a->rows. */
+void yzi_answer_decide(struct answering *a, struct job *j, const struct request_head *head,
+                       yz_bytes body, struct reply *r);
+
 /* -- answer_find.c -- */
 
 /* Run an allowed find or count; rows go to a->rows, which the caller empties after a refusal. */
