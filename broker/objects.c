@@ -280,14 +280,6 @@ static int write_chunk(struct broker *b, yz_bytes name, yz_buf *out)
     return yzi_buf_put(out, chunk);
 }
 
-/* The catalogue is bounded: an offer that finds no room is left out, and can still be fetched by
- * its name. */
-static int append_offer(void *ctx, const struct held_offer *offer)
-{
-    int rc = yzi_buf_put(ctx, offer->raw);
-    return rc == YZ_ELIMIT ? YZ_OK : rc;
-}
-
 static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
 {
     switch (f->what) {
@@ -305,7 +297,7 @@ static int write_object(struct broker *b, const struct fetch *f, yz_buf *out)
     case FETCH_STATEMENTS:
         return yzi_directory_overlays_page(b->directory, f->name, YZ_STATEMENTS_PAGE, out);
     case FETCH_CATALOGUE:
-        return yzi_offers_each(b->offers, append_offer, out);
+        return yzi_offers_page(b->offers, f->name, YZ_CATALOGUE_PAGE, out);
     case FETCH_CONSISTENCY: /* the parser saw to the lengths of both names */
         return yzi_evidence_consistency(b->evidence, yzi_load_u64(f->name.p),
                                         yzi_load_u64(f->name.p + 8), yzi_load_u64(f->name.p + 16),

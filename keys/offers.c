@@ -29,6 +29,8 @@ struct opened {
 
 struct offers {
     struct table by_subsystem; /* struct opened */
+    struct opened **sorted;    /* the same, by subsystem */
+    size_t sorted_n, sorted_cap;
 };
 
 static struct opened *opened_of(const struct held_offer *o)
@@ -247,8 +249,48 @@ void yzi_offers_free(struct offers *o)
 {
     if (o) {
         yzi_table_fini(&o->by_subsystem, drop_opened);
+        free(o->sorted);
         free(o);
     }
+}
+
+/* Where a subsystem stands, or belongs, in the order. */
+static size_t place_of(const struct offers *o, yz_bytes subsystem)
+{
+    size_t low = 0, high = o->sorted_n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (yzi_bytes_cmp(o->sorted[mid]->held.offer.subsystem.v, subsystem) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static int make_room(struct offers *o)
+{
+    if (o->sorted_n < o->sorted_cap) {
+        return 0;
+    }
+    size_t cap = o->sorted_cap ? o->sorted_cap * 2 : 16;
+    struct opened **grown = reallocarray(o->sorted, cap, sizeof *grown);
+    YZ_ENSURE(grown, YZ_ENOMEM);
+    o->sorted = grown;
+    o->sorted_cap = cap;
+    return 0;
+}
+
+/* There is room. */
+static void put_sorted(struct offers *o, struct opened *fresh, bool replaces)
+{
+    size_t i = place_of(o, fresh->held.offer.subsystem.v);
+    if (!replaces) {
+        memmove(&o->sorted[i + 1], &o->sorted[i], (o->sorted_n - i) * sizeof *o->sorted);
+        o->sorted_n++;
+    }
+    o->sorted[i] = fresh;
 }
 
 int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d, uint64_t now,
@@ -260,8 +302,9 @@ int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
     const struct opened *held = yzi_table_get(&o->by_subsystem, id);
     YZ_TRY(yzi_offer_may_follow(&opened->held, held ? &held->held : NULL, d, now, err));
     void *old;
+    YZ_TRY(make_room(o));
     YZ_TRY(yzi_table_set(&o->by_subsystem, id, opened, &old));
-    opened = NULL;
+    put_sorted(o, YZ_TAKE(opened), old != NULL);
     yzi_offer_unref(old);
     return 0;
 }
@@ -293,15 +336,33 @@ int yzi_offers_each(const struct offers *o, int (*visit)(void *ctx, const struct
 
 void yzi_offers_prune(struct offers *o, const struct directory *d)
 {
-    struct table_item *next;
-    for (struct table_item *i = yzi_table_first(&o->by_subsystem); i; i = next) {
-        next = yzi_table_next(i);
-        struct opened *opened = yzi_table_value(i);
-        if (!yzi_directory_has_subsystem(d, opened->held.offer.subsystem)) {
-            yzi_table_remove(&o->by_subsystem, yzi_table_key(i));
+    size_t kept = 0;
+    for (size_t i = 0; i < o->sorted_n; i++) {
+        struct opened *opened = o->sorted[i];
+        if (yzi_directory_has_subsystem(d, opened->held.offer.subsystem)) {
+            o->sorted[kept++] = opened;
+        } else {
+            yzi_table_remove(&o->by_subsystem, opened->held.offer.subsystem.v);
             yzi_offer_unref(&opened->held);
         }
     }
+    o->sorted_n = kept;
+}
+
+int yzi_offers_page(const struct offers *o, yz_bytes after, size_t page, yz_buf *out)
+{
+    size_t before = out->n, i = place_of(o, after);
+    if (i < o->sorted_n && yzi_bytes_eq(o->sorted[i]->held.offer.subsystem.v, after)) {
+        i++;
+    }
+    for (; i < o->sorted_n && out->n - before < page; i++) {
+        int rc = yzi_buf_put(out, o->sorted[i]->held.raw);
+        if (rc < 0) {
+            out->n = before;
+            return rc;
+        }
+    }
+    return 0;
 }
 
 size_t yzi_offers_count(const struct offers *o)

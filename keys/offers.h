@@ -47,6 +47,10 @@ YZ_MUST_USE int yzi_offers_each(const struct offers *o,
 /* Let go of the offers of subsystems the directory does not have: else a member that renames its
  * subsystems again and again would fill the book. */
 void yzi_offers_prune(struct offers *o, const struct directory *d);
+/* Append the raw offers of the subsystems after `after` in bytewise order (empty: all), whole ones,
+ * until `page` bytes were appended or more, or none is left: at most `page` and one record.
+ * YZ_ELIMIT (out is full; it is unchanged then), YZ_ENOMEM. */
+YZ_MUST_USE int yzi_offers_page(const struct offers *o, yz_bytes after, size_t page, yz_buf *out);
 size_t yzi_offers_count(const struct offers *o);
 
 struct coarse_decision {

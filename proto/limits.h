@@ -43,6 +43,7 @@
 
 #define YZ_RECORD_MAX (256u * 1024u - 64u) /* any record fits a chunk */
 #define YZ_STATEMENTS_PAGE (1024u * 1024u) /* after so much of member sets a page ends */
+#define YZ_CATALOGUE_PAGE (1024u * 1024u)  /* after so much of offers a page ends */
 #define YZ_CHUNK_MAX (256u * 1024u)
 #define YZ_RECORD_SIGNATURES_MAX 16u
 #define YZ_MANIFEST_CHUNKS_MAX 4096u

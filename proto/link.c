@@ -208,9 +208,10 @@ static int check_fetch(const struct fetch *f)
         return yzi_subsystem_id_parse(f->name, &subsystem);
     case FETCH_STATEMENTS:
         return f->name.n ? yzi_member_id_parse(f->name, &member) : YZ_OK;
+    case FETCH_CATALOGUE:
+        return f->name.n ? yzi_subsystem_id_parse(f->name, &subsystem) : YZ_OK;
     case FETCH_MANIFEST:
     case FETCH_FRESHNESS:
-    case FETCH_CATALOGUE:
         return ensure(f->name.n == 0);
     }
     return YZ_EMALFORMED;

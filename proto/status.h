@@ -120,7 +120,7 @@ enum fetch_what {
         4,           /* name: service id; object: offer, then announcements of its live adapters */
     FETCH_OFFER = 5, /* name: subsystem id; object: the offer record */
     FETCH_STATEMENTS = 6, /* none or a member; object: newer member sets of those after it */
-    FETCH_CATALOGUE = 7,  /* no name; object: all offers, bounded */
+    FETCH_CATALOGUE = 7,  /* none or a subsystem; object: offers of those after it, a page */
     FETCH_CONSISTENCY =
         8, /* name: log, smaller and larger size, u64 each; object: the proof's hashes */
     FETCH_RECEIPT =

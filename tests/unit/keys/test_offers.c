@@ -277,6 +277,78 @@ static void test_book__visits_all_until_stopped(void **state)
     assert_int_equal(sum, 13);
 }
 
+#define SUBSYSTEMS 7u
+
+/* The subsystems of a page, joined by spaces; how many bytes it has. */
+static size_t page(const char *after, size_t size, char names[500])
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    assert_int_equal(yzi_offers_page(book, yzi_bytes_str(after), size, &out), 0);
+    names[0] = '\0';
+    for (yz_reader r = yzi_reader(yzi_bytes_buf(&out)); r.left;) {
+        struct record record;
+        struct offer o;
+        YZ_AUTO(yzi_arena_fini) struct arena a;
+        yzi_arena_init(&a, 1u << 20);
+        assert_int_equal(yzi_record_next(&r, &record), 0);
+        assert_int_equal(yzi_offer_parse(record.body, &a, &o), 0);
+        yz_bytes code = yzi_subsystem_code(o.subsystem);
+        snprintf(names + strlen(names), 500 - strlen(names), "%s%.*s", names[0] ? " " : "",
+                 (int)code.n, (const char *)code.p);
+    }
+    return out.n;
+}
+
+static void test_book__is_handed_out_in_pages_in_the_order_of_subsystems(void **state)
+{
+    (void)state;
+    static char codes[SUBSYSTEMS][8];
+    char names[500];
+    struct world_member *hb = yz_world_member(w, "CN/GOV/HB");
+    for (unsigned i = 0; i < SUBSYSTEMS; i++) {
+        snprintf(codes[i], sizeof codes[i], "s%02u", i * 3 % SUBSYSTEMS);
+        yz_world_add_subsystem(hb, codes[i]);
+        yz_world_add_node(hb, codes[i], ROLE_ADAPTER, codes[i]);
+    }
+    yz_world_publish(w);
+    assert_int_equal(page("", 1, names), 0);
+    for (unsigned i = 0; i < SUBSYSTEMS; i++) { /* in another order than theirs */
+        YZ_AUTO(yzi_buf_fini) yz_buf offer;
+        char service_id[64];
+        yz_world_buf(&offer);
+        snprintf(service_id, sizeof service_id, "CN/GOV/HB/%.7s/x/v1", codes[i]);
+        yz_world_simple_offer(w, service_id, CIVIL, 1 + i % 2, NULL, &offer, NULL);
+        assert_int_equal(put_record(&offer, NOW), 0);
+    }
+    size_t one = page("", 1, names);
+    assert_string_equal(names, "s00");
+    assert_true(page("CN/GOV/HB/s03", 2 * one + 1, names) > 2 * one);
+    assert_string_equal(names, "s04 s05 s06");
+    page("CN/GOV/HB/s035", one, names); /* between two */
+    assert_string_equal(names, "s04");
+    assert_int_equal(page("CN/GOV/HB/s06", SIZE_MAX, names), 0);
+    assert_true(page("", SIZE_MAX, names) >= SUBSYSTEMS * one);
+    yz_buf full;
+    yzi_buf_init(&full, one + 1);
+    assert_int_equal(yzi_offers_page(book, (yz_bytes){0}, 2 * one, &full), YZ_ELIMIT);
+    assert_int_equal(full.n, 0);
+    yzi_buf_fini(&full);
+    /* a newer one stands in its place; who is gone is left out */
+    YZ_AUTO(yzi_buf_fini) yz_buf newer;
+    yz_world_buf(&newer);
+    yz_world_simple_offer(w, "CN/GOV/HB/s00/x/v1", CIVIL, 9, NULL, &newer, NULL);
+    assert_int_equal(put_record(&newer, NOW), 0);
+    assert_int_equal(yzi_offers_count(book), SUBSYSTEMS);
+    yz_world_member(w, "CN/GOV/HB")->gone = true;
+    assert_int_equal(put(WORLD_CONSUMER, 1), 0);
+    yz_world_publish(w);
+    yzi_offers_prune(book, w->directory);
+    assert_int_equal(yzi_offers_count(book), 1);
+    page("", SIZE_MAX, names);
+    assert_string_equal(names, "civil");
+}
+
 static int put_two(void *ctx)
 {
     const yz_buf *records = ctx;
@@ -497,6 +569,7 @@ int main(void)
         T(test_book__an_offer_of_a_key_taken_back_need_not_be_surpassed),
         T(test_book__an_expired_offer_still_has_to_be_surpassed),
         T(test_book__visits_all_until_stopped),
+        T(test_book__is_handed_out_in_pages_in_the_order_of_subsystems),
         T(test_book__running_out_of_memory_is_an_error_everywhere),
         T(test_decision__is_no_by_default),
         T(test_decision__follows_the_time_of_grants),
