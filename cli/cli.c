@@ -32,10 +32,10 @@ struct cli {
 };
 
 static const struct cli_verb *const tables[] = {
-    yzi_cli_keys,      yzi_cli_root,   yzi_cli_broker,  yzi_cli_directory, yzi_cli_member,
-    yzi_cli_subsystem, yzi_cli_node,   yzi_cli_service, yzi_cli_purpose,   yzi_cli_group,
-    yzi_cli_grant,     yzi_cli_data,   yzi_cli_call,    yzi_cli_query,     yzi_cli_match,
-    yzi_cli_evidence,  yzi_cli_status, yzi_cli_sandbox};
+    yzi_cli_keys,      yzi_cli_root,     yzi_cli_broker,  yzi_cli_directory, yzi_cli_member,
+    yzi_cli_subsystem, yzi_cli_node,     yzi_cli_service, yzi_cli_purpose,   yzi_cli_group,
+    yzi_cli_grant,     yzi_cli_data,     yzi_cli_call,    yzi_cli_query,     yzi_cli_match,
+    yzi_cli_catalog,   yzi_cli_evidence, yzi_cli_status,  yzi_cli_sandbox};
 #define TABLES (sizeof tables / sizeof tables[0])
 
 const struct cli_verb *yzi_cli_table(size_t i)

@@ -5,7 +5,9 @@
  */
 #include "cli/texts.h"
 
+#include <locale.h>
 #include <strings.h>
+#include <wctype.h>
 
 #include "base/text.h"
 
@@ -64,6 +66,48 @@ int yzi_text_printable(yz_bytes text, bool lines, yz_buf *out)
         text = yzi_bytes(text.p + n, text.n - n);
     }
     return YZ_OK;
+}
+
+/* -- case -- */
+
+static int put_character(yz_buf *out, uint32_t c)
+{
+    uint8_t b[4];
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--) {
+        b[i] = (uint8_t)(0x80 | (c & 0x3f));
+        c >>= 6;
+    }
+    b[0] = n == 1 ? (uint8_t)c : (uint8_t)((0xf00u >> n & 0xf0u) | c);
+    return yzi_buf_put(out, yzi_bytes(b, n));
+}
+
+static int fold_in(locale_t utf8, yz_bytes text, yz_buf *out)
+{
+    while (text.n) {
+        uint32_t c = 0;
+        size_t n = next_character(text, &c);
+        if (n == 0) {
+            YZ_TRY(yzi_buf_put_u8(out, text.p[0]));
+            n = 1;
+        } else {
+            wint_t lower = utf8 == (locale_t)0 ? c : towlower_l(c, utf8);
+            lower = utf8 == (locale_t)0 && c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : lower;
+            YZ_TRY(put_character(out, (uint32_t)lower));
+        }
+        text = yzi_bytes(text.p + n, text.n - n);
+    }
+    return YZ_OK;
+}
+
+int yzi_text_fold(yz_bytes text, yz_buf *out)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0); /* else ASCII alone */
+    int rc = fold_in(utf8, text, out);
+    if (utf8 != (locale_t)0) {
+        freelocale(utf8);
+    }
+    return rc;
 }
 
 /* -- languages -- */

@@ -15,6 +15,10 @@
  * space, or with `lines` as itself. Appends what fits; YZ_ELIMIT, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_text_printable(yz_bytes text, bool lines, yz_buf *out);
 
+/* Append the text in lower case, character by character as Unicode's simple mapping has it (so not
+ * "ß" as "ss", and nothing is normalised); what is not UTF-8 stays. YZ_ELIMIT, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_text_fold(yz_bytes text, yz_buf *out);
+
 /* The language to show texts in: --lang, or what the environment says; "" when it says nothing.
  * YZ_EINVAL with usage words. In the invocation's arena. */
 YZ_MUST_USE int yzi_cli_language(struct cli *c, yz_bytes *out);

@@ -187,7 +187,8 @@ static int open_kept(yz_client *c, yz_error *err)
     return yzi_kept_open(&o, &c->kept, err);
 }
 
-static int open_all(yz_client *c, const char *path, yz_error *err)
+/* What any use of the home needs. */
+static int open_node(yz_client *c, const char *path, yz_error *err)
 {
     YZ_TRY(yzi_client_config_load(path, &c->config, err));
     if (!c->config.lock_secrets) {
@@ -197,9 +198,13 @@ static int open_all(yz_client *c, const char *path, yz_error *err)
     YZ_TRY(load_key(c, "keys/signing.key", KEY_SIGNING, &c->signing, err));
     YZ_TRY(load_key(c, "keys/transport.key", KEY_TRANSPORT, &c->transport, err));
     YZ_TRY(open_trust(c, err));
-    YZ_TRY(open_kept(c, err));
     YZ_TRY(yzi_views_open(c->config.home, &c->views, err));
-    YZ_TRY(yzi_net_new(1, &c->net));
+    return yzi_net_new(1, &c->net);
+}
+
+static int open_rest(yz_client *c, yz_error *err)
+{
+    YZ_TRY(open_kept(c, err));
     YZ_TRY(yzi_queue_new(HANDED_OVER_MAX + c->config.in_flight, &c->orders));
     YZ_TRY(yzi_async_open(&c->async, c->config.in_flight));
     c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -207,11 +212,8 @@ static int open_all(yz_client *c, const char *path, yz_error *err)
     return start_thread(c, err);
 }
 
-int yz_client_open(const char *config_path, yz_client **out, yz_error *err)
+static int client_open(const char *config_path, bool starts, yz_client **out, yz_error *err)
 {
-    if (!config_path || !out) {
-        return yzi_fail(err, YZ_EINVAL, "yz_client_open needs a path and a place for the client");
-    }
     yz_client *c;
     YZ_TRY(yzi_alloc(1, sizeof *c, &c));
     c->clock = &yzi_clock_system;
@@ -221,13 +223,27 @@ int yz_client_open(const char *config_path, yz_client **out, yz_error *err)
     YZ_ASSERT(pthread_mutex_init(&c->mutex, NULL) == 0);
     YZ_ASSERT(pthread_cond_init(&c->changed, NULL) == 0);
     yz_error why = {0};
-    int rc = open_all(c, config_path, &why);
+    int rc = open_node(c, config_path, &why);
+    rc = rc == YZ_OK && starts ? open_rest(c, &why) : rc;
     if (rc < 0) {
         yz_client_close(c);
         return yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_name(rc));
     }
     *out = c;
     return YZ_OK;
+}
+
+int yz_client_open(const char *config_path, yz_client **out, yz_error *err)
+{
+    if (!config_path || !out) {
+        return yzi_fail(err, YZ_EINVAL, "yz_client_open needs a path and a place for the client");
+    }
+    return client_open(config_path, true, out, err);
+}
+
+int yzi_client_open_unstarted(const char *config_path, yz_client **out, yz_error *err)
+{
+    return client_open(config_path, false, out, err);
 }
 
 static void stop_thread(yz_client *c)

@@ -39,6 +39,10 @@ struct yz_client {
     yz_error start_err;
 };
 
+/* Open configuration, keys, trust, views and net alone, for a caller that runs an engine of its own
+ * in its own thread; nothing but yz_client_close may be called on it. Errors as yz_client_open. */
+YZ_MUST_USE int yzi_client_open_unstarted(const char *config_path, yz_client **out, yz_error *err);
+
 /* An order without `done`: allocated, the request copied, its time begun. YZ_EINVAL, YZ_ETOOBIG,
  * YZ_ENOMEM. Any thread. */
 YZ_MUST_USE int yzi_client_order(yz_client *c, const yz_request *request, struct call_order **out,

@@ -475,6 +475,8 @@ static void on_object(void *ctx, struct session *session, const struct object *o
     struct peer *p = ctx;
     if (o->what == FETCH_SERVICE) {
         yzi_services_object(p->engine, p, o, payload);
+    } else if (p->engine->on_object) {
+        p->engine->on_object(p->engine->on_object_ctx, p, o, payload);
     }
 }
 

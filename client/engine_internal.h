@@ -92,6 +92,9 @@ struct engine {
     uint64_t kept_expire_at;
     uint64_t recheck_at; /* monotonic ms: look at waiting calls, services and sessions then */
     struct engine_counters counters;
+    /* Objects that no call asked for: the catalogue's. NULL: dropped. */
+    void (*on_object)(void *ctx, const struct peer *p, const struct object *o, yz_bytes payload);
+    void *on_object_ctx;
 };
 
 static inline uint64_t yzi_engine_now(const struct engine *e)
