@@ -658,6 +658,7 @@ static void update_gauges(struct broker *b)
     yzi_metric_set(&m->connections, yzi_connections_count(&b->connections));
     yzi_metric_set(&m->in_flight, yzi_exchanges_count(&b->exchanges));
     yzi_metric_set(&m->in_flight_bytes, b->exchanges.bytes);
+    yzi_metric_set(&m->held_bytes, b->exchanges.held_bytes);
     yzi_metric_set(&m->remembered, yzi_replay_count(b->replay));
     yzi_metric_set(&m->offers, yzi_offers_count(b->offers));
     yzi_metric_set(&m->directory_version, b->directory ? yzi_directory_version(b->directory) : 0);

@@ -48,6 +48,7 @@
     X(unsent_bytes, "unsent_bytes", "Bytes given to the sockets and not yet acknowledged.")        \
     X(in_flight, "in_flight", "Exchanges under way.")                                              \
     X(in_flight_bytes, "in_flight_bytes", "Bytes of requests under way.")                          \
+    X(held_bytes, "held_bytes", "Bytes of answers and refusals held until the log has them.")      \
     X(remembered, "remembered_ids", "Message ids remembered against replays.")                     \
     X(offers, "offers", "Offers held.")                                                            \
     X(directory_version, "directory_version", "Directory version in force; 0: none.")              \

@@ -166,6 +166,10 @@ static struct expected unparsed(const struct frame *f, int rc)
 struct expected model_request(const struct model *m, const struct frame *f, enum signed_how how)
 {
     struct request_header h;
+    yz_uuid id;
+    if (m->peer && m->full && yzi_request_header_peek_id(f->header, &id)) {
+        return say(OUTCOME_BUSY, "limit"); /* before anything is judged */
+    }
     int rc = yzi_request_header_parse(f->header, &h);
     if (rc < 0) {
         return unparsed(f, rc);

@@ -25,6 +25,7 @@ struct model {
     const char *adapter; /* at a broker: the one that is connected; NULL: none */
     uint64_t version;    /* of the directory in force */
     bool id_taken;       /* other bytes under this id were accepted before */
+    bool full;           /* at a broker: it has no room for what this peer asks */
 };
 struct expected {
     enum outcome_status status; /* 0: accepted */
