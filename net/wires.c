@@ -452,9 +452,9 @@ static void take_events(struct wires *w)
     }
 }
 
-uint64_t yzi_wires_handshake(struct wires *w)
+uint64_t yzi_wires_handshake(struct wires *shared)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     read_clock(w);
     take_events(w); /* its beginning was told before it could ask */
     return ++w->handshakes;
@@ -515,9 +515,9 @@ static struct wire *introduce(struct wires *w, const struct wire_speaker *from)
     return c;
 }
 
-void yzi_wires_took(struct wires *w, const struct wire_speaker *from, size_t n)
+void yzi_wires_took(struct wires *shared, const struct wire_speaker *from, size_t n)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(&from->id));
     if (!c || c->handshake != from->handshake) {
         read_clock(w);
@@ -552,9 +552,9 @@ static bool has_room(const struct wires *w, const struct wire_peer *peer, uint64
     return (fits || !peer->unsent) && w->unsent <= w->o.bytes && n <= w->o.bytes - w->unsent;
 }
 
-bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t n)
+bool yzi_wires_may_send(struct wires *shared, const struct connection_id *to, size_t n)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(to));
     uint64_t bytes = on_the_wire(n);
     if (!c || w->blind || has_room(w, c->peer, bytes)) {
@@ -571,9 +571,9 @@ bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t 
     return has_room(w, c->peer, bytes);
 }
 
-void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n)
+void yzi_wires_sent(struct wires *shared, const struct connection_id *to, size_t n)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(to));
     if (c && !c->cut && !w->blind) {
         c->sent += on_the_wire(n);
@@ -581,9 +581,9 @@ void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n)
     }
 }
 
-void yzi_wires_cut(struct wires *w, const struct connection_id *id)
+void yzi_wires_cut(struct wires *shared, const struct connection_id *id)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     struct wire *c = yzi_table_get(&w->by_id, yzi_connection_bytes(id));
     if (c) {
         shut_down(w, c);
@@ -644,9 +644,9 @@ static void sweep(struct wires *w)
     w->memory = memory_now(w);
 }
 
-void yzi_wires_step(struct wires *w)
+void yzi_wires_step(struct wires *shared)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     read_clock(w);
     take_events(w);
     make_room(w);
@@ -687,16 +687,16 @@ static void *run_watch(void *arg)
     return NULL;
 }
 
-void yzi_wires_set_limits(struct wires *w, size_t bytes, size_t bytes_per_peer)
+void yzi_wires_set_limits(struct wires *shared, size_t bytes, size_t bytes_per_peer)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     w->o.bytes = bytes;
     w->o.bytes_per_peer = bytes_per_peer;
 }
 
-void yzi_wires_counters(struct wires *w, struct server_counters *out)
+void yzi_wires_counters(struct wires *shared, struct server_counters *out)
 {
-    YZ_AUTO(let_go) struct wires *held = hold(w);
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
     out->wires = yzi_table_count(&w->by_name);
     out->unspoken = yzi_table_count(&w->unspoken);
     out->unread_bytes = w->unread;

@@ -8,10 +8,9 @@
  * each would cost the senders more than the broker, with which they share a machine here.
  *
  * What the senders take of that machine the broker and the adapter lack in the flood, so the
- * goodput is a lower bound. What the broker itself is to blame for shows in its processor time: how
- * many answers it gave for a second of that, beside the same at the peak (`broker.yield`), also for
- * its front alone, the thread that limits it where there are processors enough; and what a refusal
- * cost.
+ * goodput is a lower bound. What the broker itself is to blame for shows in its processor time:
+ * what an answer costs at the peak and a refusal in the flood, for the whole of it and for its
+ * front, the one thread that limits it where there are processors enough (`compare`).
  *
  *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID CLIENT.YAML...
  */
@@ -496,23 +495,28 @@ static double find_peak(double seconds, unsigned in_flight, struct spent *out)
     return best;
 }
 
-/* The broker's part: what an answer costs at the peak and in the flood, and what a refusal does. */
-static void compare(const struct spent *peak, const struct spent *flood)
+/* The broker's part: what an answer costs at the peak and a refusal in the flood, and what part of
+ * its answers are left at `factor` times what it can answer, where processor time is what it lacks
+ * and nobody shares it. */
+static void compare(const struct spent *peak, const struct spent *flood, double factor)
 {
     const struct {
         const char *what;
         double peak, flood;
     } times[] = {{"broker", peak->broker, flood->broker}, {"front", peak->front, flood->front}};
-    for (size_t i = 0; i < sizeof times / sizeof times[0] && peak->answers && flood->answers; i++) {
-        double each = times[i].peak / (double)peak->answers;
-        double of_refusals = times[i].flood - each * (double)flood->answers;
-        emit(times[i].what, "answer", each * 1e6, "us of processor time at the peak");
-        if (flood->refusals) {
-            emit(times[i].what, "refusal", of_refusals / (double)flood->refusals * 1e6,
-                 "us of processor time");
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        if (!peak->answers || !flood->answers || !flood->refusals) {
+            return;
         }
-        emit(times[i].what, "yield", each * (double)flood->answers / times[i].flood,
-             "of the answers for its processor time at the peak");
+        double answer = times[i].peak / (double)peak->answers;
+        double rest = times[i].flood - answer * (double)flood->answers;
+        double refusal = rest / (double)flood->refusals;
+        emit(times[i].what, "answer", answer * 1e6, "us of processor time at the peak");
+        emit(times[i].what, "refusal", refusal * 1e6, "us of processor time");
+        emit(times[i].what, "yield", answer * (double)flood->answers / times[i].flood,
+             "of the peak's answers for its processor time");
+        emit(times[i].what, "yield_at_factor", answer / (answer + (factor - 1) * refusal),
+             "the same if all that is offered were taken in");
     }
     emit("flood", "refusals_per_answer", (double)flood->refusals / (double)flood->answers, "");
 }
@@ -540,7 +544,7 @@ int main(int argc, char **argv)
     make(peak * factor * (seconds + WARM_UP_S));
     double good = run("flood", seconds, 0, peak * factor, &in_flood);
     bench_emit("flood.goodput", peak > 0 ? good / peak : 0, "of the peak");
-    compare(&at_peak, &in_flood);
+    compare(&at_peak, &in_flood, factor);
     for (unsigned i = 0; i < nodes_n; i++) {
         forget_made(&nodes[i]);
         yzi_session_close(nodes[i].session);
