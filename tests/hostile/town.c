@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "client/engine_internal.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define REAL_WAIT_MS 60000u
@@ -444,6 +445,11 @@ bool town_is_ready(const struct town *t)
         }
     }
     return true;
+}
+
+bool town_client_is_up(const struct town *t)
+{
+    return yzi_peers_first(t->engine, 0) != NULL;
 }
 
 static void note(void *ctx, int rc, yz_answer *answer, const yz_error *err)

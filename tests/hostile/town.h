@@ -88,8 +88,9 @@ void town_start_adapter(struct town *t, unsigned i);
 void town_stop_adapter(struct town *t, unsigned i);
 void town_start_client(struct town *t);
 void town_stop_client(struct town *t);
-void town_wait_ready(struct town *t);     /* everybody is up with everybody */
-bool town_is_ready(const struct town *t); /* brokers and adapters are */
+void town_wait_ready(struct town *t);         /* everybody is up with everybody */
+bool town_is_ready(const struct town *t);     /* brokers and adapters are */
+bool town_client_is_up(const struct town *t); /* with a broker */
 /* A newer directory, given to the first broker; a newer policy, to all adapters. */
 void town_publish(struct town *t);
 void town_new_policy(struct town *t);
