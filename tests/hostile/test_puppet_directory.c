@@ -325,6 +325,16 @@ static void expect_unable(struct trials *s)
     assert_int_equal(r.status, OUTCOME_STALE_DIRECTORY);
 }
 
+/* It gave a silent broker up, and connects again, in steps that an attempt gets done in. */
+static void await_client(struct trials *s)
+{
+    town_begin(s->t);
+    while (!town_client_is_up(s->t)) {
+        town_wait(s->t);
+        yzi_manual_clock_advance(&s->t->w->clock, 250);
+    }
+}
+
 /* Nothing new for a day: no call is made by it, and no request answered. */
 static void trial_frozen(struct trials *s)
 {
@@ -334,6 +344,7 @@ static void trial_frozen(struct trials *s)
     uint64_t age = DAY_MS + 1 + dice_below(&s->dice, DAY_MS);
     snprintf(s->last, sizeof s->last, "frozen for %llu s", (unsigned long long)age / 1000);
     town_advance(s->t, age);
+    await_client(s);
     expect_refusal(s, YZ_EEXPIRED);
     expect_unable(s);
     tell_truth(s);
