@@ -24,43 +24,6 @@ struct scene {
 
 /* -- the wire -- */
 
-/* A receipt of a log with one entry: the request of this digest. Each of a log of its own and an
- * earlier one each time, as two trees of one log would be two histories, and the broker convicted.
- */
-static void make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
-                         struct receipt *r)
-{
-    static uint64_t made;
-    uint8_t bytes[YZ_ENTRY_BYTES];
-    struct entry e = {ENTRY_REQUEST, yz_world_now(w->town->w), *digest};
-    YZ_AUTO(yzi_buf_fini) yz_buf text;
-    yz_world_buf(&text);
-    yzi_entry_write(&e, bytes);
-    *r = (struct receipt){.log = WORLD_TIME - made++, .size = 1, .entries_n = 1};
-    r->entries[0] = (struct receipt_entry){.type = e.type, .time = e.time};
-    yzi_merkle_leaf(yzi_bytes(bytes, sizeof bytes), &r->root);
-    memcpy(r->key, log->public_key, sizeof r->key);
-    OK(yzi_checkpoint_text(w->broker->node, r->log, r->size, &r->root, &text));
-    OK(yzi_sign_checkpoint(log, yzi_bytes_buf(&text), r->signature));
-}
-
-static void show_receipt(struct wire *w, const struct frame *f, const struct receipt *r)
-{
-    YZ_AUTO(yzi_buf_fini) yz_buf bytes;
-    yz_world_buf(&bytes);
-    OK(yzi_receipt_write(r, &bytes));
-    wire_forward_with(w, 0, f, yzi_bytes_buf(&bytes));
-}
-
-static void prove(struct wire *w, const struct frame *f)
-{
-    struct receipt r;
-    yz_digest digest;
-    yzi_frame_digest(f->header, f->block, &digest);
-    make_receipt(w, &digest, &w->broker->log, &r);
-    show_receipt(w, f, &r);
-}
-
 static void lose(struct wire *w, const struct frame *f)
 {
     struct scene *s = w->ctx;
@@ -82,7 +45,7 @@ static int set_up(void **state)
     town_settle(s->t);
     s->wire = s->t->wires[0];
     s->wire->ctx = s;
-    s->wire->on_request = prove;
+    s->wire->on_request = wire_prove;
     *state = s;
     return 0;
 }
@@ -141,7 +104,7 @@ static void ask_again(struct scene *s)
 {
     struct frame f;
     OK(yzi_frame_parse(yzi_bytes_buf(&s->wire->request), YZ_MESSAGE_MAX, &f));
-    prove(s->wire, &f);
+    wire_prove(s->wire, &f);
 }
 
 static void restart_adapter(struct scene *s)
@@ -174,7 +137,7 @@ static void test_write__is_executed_and_answered(void **state)
     s->wire->on_request = NULL; /* reading from such a service needs a receipt, too */
     town_call(s->t, 7, &c);
     await_answers(s, 3);
-    s->wire->on_request = prove;
+    s->wire->on_request = wire_prove;
     ask_again(s);
     town_run_until_ended(s->t, &c);
     assert_true(town_is_right(&c));
@@ -200,8 +163,8 @@ static void prove_another(struct wire *w, const struct frame *f)
 {
     struct receipt r;
     yz_digest digest = {{1}};
-    make_receipt(w, &digest, &w->broker->log, &r);
-    show_receipt(w, f, &r);
+    wire_make_receipt(w, &digest, &w->broker->log, &r);
+    wire_show_receipt(w, f, &r);
 }
 
 static void prove_with_another_key(struct wire *w, const struct frame *f)
@@ -209,8 +172,8 @@ static void prove_with_another_key(struct wire *w, const struct frame *f)
     struct receipt r;
     yz_digest digest;
     yzi_frame_digest(f->header, f->block, &digest);
-    make_receipt(w, &digest, &yz_world_node(w->town->w, "CN/@b2")->log, &r);
-    show_receipt(w, f, &r);
+    wire_make_receipt(w, &digest, &yz_world_node(w->town->w, "CN/@b2")->log, &r);
+    wire_show_receipt(w, f, &r);
 }
 
 static void prove_and_spoil(struct wire *w, const struct frame *f)
@@ -218,9 +181,9 @@ static void prove_and_spoil(struct wire *w, const struct frame *f)
     struct receipt r;
     yz_digest digest;
     yzi_frame_digest(f->header, f->block, &digest);
-    make_receipt(w, &digest, &w->broker->log, &r);
+    wire_make_receipt(w, &digest, &w->broker->log, &r);
     r.signature[9] ^= 1;
-    show_receipt(w, f, &r);
+    wire_show_receipt(w, f, &r);
 }
 
 static void show_nonsense(struct wire *w, const struct frame *f)
@@ -260,7 +223,7 @@ static void test_write__to_two_adapters_is_not_executed(void **state)
                      &(struct world_request){.slots = {yz_world_node(w, "CN/GOV/MCA/@a1"),
                                                        yz_world_node(w, "CN/GOV/MCA/@a2")}},
                      &m);
-    prove(s->wire, &m.frame);
+    wire_prove(s->wire, &m.frame);
     await_answers(s, 1);
     see_rejected(s, OUTCOME_MALFORMED, "slots");
 }
@@ -309,7 +272,7 @@ static void test_write__sealed_to_a_lost_key_is_executed_once(void **state)
         town_wait(s->t);
     }
     restart_adapter(s);
-    s->wire->on_request = prove;
+    s->wire->on_request = wire_prove;
     ask_again(s);
     town_run_until_ended(s->t, &c);
     expect(&c, YZ_STATUS_OK, "");

@@ -130,6 +130,14 @@ void wire_to_adapter(struct wire *w, unsigned adapter, yz_bytes frame);
 void wire_forward(struct wire *w, unsigned adapter, const struct frame *f);
 /* The same with a receipt; empty: without. */
 void wire_forward_with(struct wire *w, unsigned adapter, const struct frame *f, yz_bytes receipt);
+/* A receipt of a log with one entry: the request of this digest, signed with this key. Each of a
+ * log of its own and an earlier one each time, as two trees of one log would be two histories, and
+ * the broker convicted. */
+void wire_make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
+                       struct receipt *r);
+void wire_show_receipt(struct wire *w, const struct frame *f, const struct receipt *r);
+/* Forward it to the first adapter with a true one, as a write must be. */
+void wire_prove(struct wire *w, const struct frame *f);
 /* Say to everybody which directory version there is. */
 void wire_heartbeat(struct wire *w);
 

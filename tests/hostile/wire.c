@@ -4,7 +4,9 @@
  */
 #include <sodium.h>
 
+#include "keys/sign.h"
 #include "net/bundle.h"
+#include "proof/merkle.h"
 #include "tests/hostile/town.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
@@ -72,6 +74,40 @@ void wire_forward_with(struct wire *w, unsigned adapter, const struct frame *f, 
     OK(yzi_hop_write(&h, &hop));
     OK(yzi_frame_write(FRAME_REQUEST, f->header, f->block, f->payload, yzi_bytes_buf(&hop), &out));
     wire_to_adapter(w, adapter, yzi_bytes_buf(&out));
+}
+
+void wire_make_receipt(struct wire *w, const yz_digest *digest, struct key_pair *log,
+                       struct receipt *r)
+{
+    static uint64_t made;
+    uint8_t bytes[YZ_ENTRY_BYTES];
+    struct entry e = {ENTRY_REQUEST, yz_world_now(w->town->w), *digest};
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yz_world_buf(&text);
+    yzi_entry_write(&e, bytes);
+    *r = (struct receipt){.log = WORLD_TIME - made++, .size = 1, .entries_n = 1};
+    r->entries[0] = (struct receipt_entry){.type = e.type, .time = e.time};
+    yzi_merkle_leaf(yzi_bytes(bytes, sizeof bytes), &r->root);
+    memcpy(r->key, log->public_key, sizeof r->key);
+    OK(yzi_checkpoint_text(w->broker->node, r->log, r->size, &r->root, &text));
+    OK(yzi_sign_checkpoint(log, yzi_bytes_buf(&text), r->signature));
+}
+
+void wire_show_receipt(struct wire *w, const struct frame *f, const struct receipt *r)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf bytes;
+    yz_world_buf(&bytes);
+    OK(yzi_receipt_write(r, &bytes));
+    wire_forward_with(w, 0, f, yzi_bytes_buf(&bytes));
+}
+
+void wire_prove(struct wire *w, const struct frame *f)
+{
+    struct receipt r;
+    yz_digest digest;
+    yzi_frame_digest(f->header, f->block, &digest);
+    wire_make_receipt(w, &digest, &w->broker->log, &r);
+    wire_show_receipt(w, f, &r);
 }
 
 static uint64_t version_of(const struct wire *w)
