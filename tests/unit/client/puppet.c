@@ -147,9 +147,15 @@ static void serve(struct puppet *p, const struct fetch *f)
         put_freshness(p, &payload);
         found = !p->no_freshness;
         break;
+    case FETCH_CATALOGUE:
+        found = p->not_now == 0;
+        p->not_now -= !found;
+        if (found && p->pages_at < p->pages_n) {
+            OK(yzi_buf_put(&payload, yzi_bytes_buf(&p->pages[p->pages_at++])));
+        }
+        break;
     case FETCH_OFFER:
     case FETCH_STATEMENTS:
-    case FETCH_CATALOGUE:
     case FETCH_CONSISTENCY:
     case FETCH_RECEIPT:
     default:
@@ -295,6 +301,9 @@ static void puppet_fini(struct puppet *p)
     yzi_server_close(p->server);
     yzi_net_free(p->net);
     yzi_buf_fini(&p->service);
+    for (unsigned i = 0; i < p->pages_n; i++) {
+        yzi_buf_fini(&p->pages[i]);
+    }
     for (unsigned i = 0; i < p->requests_n; i++) {
         yzi_buf_fini(&p->requests[i]);
     }

@@ -21,6 +21,7 @@
 #include "tests/support/world.h"
 
 #define PUPPET_REQUESTS_MAX 16u
+#define PUPPET_PAGES_MAX 8u
 
 struct puppet {
     struct world *w;
@@ -38,7 +39,10 @@ struct puppet {
     bool no_receipts, false_receipts;
     uint64_t fresh_at, fresh_version; /* of the freshness it gives out */
     bool service_found;
-    yz_buf service; /* the payload of FETCH_SERVICE */
+    yz_buf service;                 /* the payload of FETCH_SERVICE */
+    yz_buf pages[PUPPET_PAGES_MAX]; /* of FETCH_CATALOGUE, one after the other, then empty ones */
+    unsigned pages_n, pages_at;
+    unsigned not_now; /* so many of them it has not at first */
     yz_buf requests[PUPPET_REQUESTS_MAX];
     struct connection_id from[PUPPET_REQUESTS_MAX];
     unsigned requests_n;
