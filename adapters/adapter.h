@@ -17,7 +17,6 @@
 #include "net/admin.h"
 #include "net/session.h"
 
-#define ADAPTER_DATASETS_MAX 64u
 #define ADAPTER_PARKED_MAX 256u
 #define ADAPTER_DATA_JOBS_MAX (ADMIN_CONNECTIONS_MAX + 1u) /* one a call, and one that ends */
 
@@ -34,8 +33,8 @@ struct upstream {
 };
 
 struct held_dataset {
-    struct dataset *dataset;
-    struct store *store;
+    char *name;
+    struct store *store; /* a reference; jobs have their own */
 };
 
 /* A request whose sender or broker knows a newer directory, waiting for it a moment. */
@@ -61,6 +60,8 @@ struct adapter {
     unsigned upstreams_n;
     struct held_dataset datasets[ADAPTER_DATASETS_MAX];
     size_t datasets_n;
+    struct definitions *wanted; /* what the next reload is to bring into force, or NULL */
+    bool reloading;             /* the writer is about it */
     struct policies *policies;
     struct epochs *epochs;
     struct seal_cache *pair_keys;
@@ -101,6 +102,17 @@ struct judge yzi_adapter_judge(const struct adapter *a);
 void yzi_adapter_directory_changed(struct adapter *a);
 /* Give these records to every broker that is up. */
 void yzi_adapter_put_everywhere(struct adapter *a, yz_bytes records);
+
+/* -- datasets.c -- */
+/* At the start: all that the configuration names, or none. */
+YZ_MUST_USE int yzi_adapter_open_datasets(struct adapter *a, yz_error *err);
+void yzi_adapter_close_datasets(struct adapter *a);
+/* Bring the definitions into force that a configuration read again names: parsed at once (a fault
+ * changes nothing: YZ_ECONFIG, "file:line:col: sentence"), and put in force by the writer thread,
+ * behind what it has to do before. */
+YZ_MUST_USE int yzi_adapter_reload(struct adapter *a, const struct adapter_config *config,
+                                   yz_error *err);
+void yzi_adapter_on_reload(struct adapter *a, struct reload *r);
 struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset); /* NULL: not here */
 
 /* -- requests.c -- */

@@ -48,11 +48,11 @@ static int find(struct adapter *a, const struct admin_request *q, struct store *
 
 /* -- list, count, show: answered as the payload, since a reply's text is cut at 3 KiB -- */
 
-static int write_state(struct store *s, struct json *j)
+static int write_state(struct store *s, const char *name, struct json *j)
 {
     struct store_state state;
     YZ_TRY(yzi_store_state(s, &state));
-    put_str(j, "dataset", yzi_store_dataset(s)->name);
+    put_str(j, "dataset", name);
     put_u64(j, "records", state.records);
     put_u64(j, "sequence", state.sequence);
     put_u64(j, "generation", state.generation);
@@ -72,7 +72,7 @@ static int write_list(struct adapter *a, struct json *j)
     yzi_json_array(j);
     for (size_t i = 0; i < a->datasets_n; i++) {
         yzi_json_object(j);
-        YZ_TRY(write_state(a->datasets[i].store, j));
+        YZ_TRY(write_state(a->datasets[i].store, a->datasets[i].name, j));
         yzi_json_object_end(j);
     }
     yzi_json_array_end(j);
@@ -102,21 +102,8 @@ static void write_names(const struct dataset *d, const unsigned *fields, size_t 
     yzi_json_array_end(j);
 }
 
-static int write_definition(struct store *s, struct json *j)
+static void write_indexes(const struct dataset *d, struct json *j)
 {
-    const struct dataset *d = yzi_store_dataset(s);
-    yzi_json_object(j);
-    YZ_TRY(write_state(s, j));
-    put_str(j, "owner", d->owner);
-    put_str(j, "sharing", yzi_sharing_name(d->sharing));
-    yzi_json_key(j, "key");
-    write_names(d, d->key, d->key_n, j);
-    yzi_json_key(j, "fields");
-    yzi_json_array(j);
-    for (unsigned i = 0; i < d->fields_n; i++) {
-        write_field(d, i, j);
-    }
-    yzi_json_array_end(j);
     yzi_json_key(j, "indexes");
     yzi_json_array(j);
     for (size_t i = 0; i < d->indexes_n; i++) {
@@ -129,6 +116,23 @@ static int write_definition(struct store *s, struct json *j)
         yzi_json_object_end(j);
     }
     yzi_json_array_end(j);
+}
+
+static int write_definition(struct store *s, const struct dataset *d, struct json *j)
+{
+    yzi_json_object(j);
+    YZ_TRY(write_state(s, d->name, j));
+    put_str(j, "owner", d->owner);
+    put_str(j, "sharing", yzi_sharing_name(d->sharing));
+    yzi_json_key(j, "key");
+    write_names(d, d->key, d->key_n, j);
+    yzi_json_key(j, "fields");
+    yzi_json_array(j);
+    for (unsigned i = 0; i < d->fields_n; i++) {
+        write_field(d, i, j);
+    }
+    yzi_json_array_end(j);
+    write_indexes(d, j);
     yzi_json_object_end(j);
     return YZ_OK;
 }
@@ -144,7 +148,13 @@ static int write_show(struct store *s, const struct admin_request *q, struct jso
         }
     }
     bool sensitive = yzi_bytes_eq_str(yzi_admin_arg(q, "sensitive"), "1");
-    return n == 0 ? write_definition(s, j) : yzi_store_show(s, key, n, sensitive, j, err);
+    if (n > 0) {
+        return yzi_store_show(s, key, n, sensitive, j, err);
+    }
+    const struct dataset *d = yzi_store_ref_dataset(s);
+    int rc = write_definition(s, d, j);
+    yzi_dataset_unref(d);
+    return rc;
 }
 
 static int look(struct adapter *a, const struct admin_request *q, struct json *j, yz_error *err)
@@ -157,8 +167,11 @@ static int look(struct adapter *a, const struct admin_request *q, struct json *j
     if (yzi_bytes_eq_str(q->verb, "data.show")) {
         return write_show(s, q, j, err);
     }
+    const struct dataset *d = yzi_store_ref_dataset(s);
     yzi_json_object(j);
-    YZ_TRY(write_state(s, j));
+    int rc = write_state(s, d->name, j);
+    yzi_dataset_unref(d);
+    YZ_TRY(rc);
     yzi_json_object_end(j);
     return YZ_OK;
 }
@@ -252,7 +265,7 @@ static int start(struct adapter *a, struct admin_call *call, const struct admin_
     }
     struct import_job *j;
     YZ_TRY(yzi_alloc(1, sizeof *j, &j));
-    *j = (struct import_job){.work = work, .store = store, .fd = *fd, .call = call};
+    *j = (struct import_job){.work = work, .store = yzi_store_ref(store), .fd = *fd, .call = call};
     *fd = -1;
     if (writes) {
         j->out_fd = j->fd;
@@ -314,7 +327,7 @@ static void write_progress(const struct finished *f, struct json *j)
 
 static void write_report(const struct import_job *i, struct json *j)
 {
-    const struct dataset *d = yzi_store_dataset(i->store);
+    const struct dataset *d = i->dataset;
     put_u64(j, "rows", i->report.rows);
     put_u64(j, "inserted", i->report.inserted);
     put_u64(j, "updated", i->report.updated);
@@ -368,7 +381,7 @@ static void log_rotation(const struct import_job *i)
 {
     yzi_log(&ADAPTER_KEY_ROTATED,
             (struct log_field[]){
-                log_str("dataset", yzi_store_dataset(i->store)->name),
+                log_str("dataset", i->dataset->name),
                 log_str("key", i->rotation.key_id),
                 log_str("former", i->rotation.former_id[0] ? i->rotation.former_id : "storage"),
                 log_num("destroyed", i->rotation.destroyed),
@@ -394,13 +407,13 @@ static void log_result(const struct import_job *i)
         log_rotation(i);
     } else if (i->work == WORK_BACKUP) {
         yzi_log(&ADAPTER_BACKED_UP,
-                (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
+                (struct log_field[]){log_str("dataset", i->dataset->name),
                                      log_num("records", (int64_t)i->report.rows),
                                      log_str("key", i->key_id),
                                      {0}});
     } else if (i->work == WORK_IMPORT) {
         yzi_log(&ADAPTER_IMPORT_DONE,
-                (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
+                (struct log_field[]){log_str("dataset", i->dataset->name),
                                      log_str("file", i->name),
                                      log_num("rows", (int64_t)i->report.rows),
                                      log_num("inserted", (int64_t)i->report.inserted),
@@ -410,11 +423,10 @@ static void log_result(const struct import_job *i)
                                      log_num("sequence", (int64_t)i->report.sequence),
                                      {0}});
     } else if (i->work == WORK_EXPORT) {
-        yzi_log(&ADAPTER_EXPORTED,
-                (struct log_field[]){log_str("dataset", yzi_store_dataset(i->store)->name),
-                                     log_num("records", (int64_t)i->report.rows),
-                                     log_num("sensitive", i->sensitive),
-                                     {0}});
+        yzi_log(&ADAPTER_EXPORTED, (struct log_field[]){log_str("dataset", i->dataset->name),
+                                                        log_num("records", (int64_t)i->report.rows),
+                                                        log_num("sensitive", i->sensitive),
+                                                        {0}});
     }
 }
 

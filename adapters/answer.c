@@ -15,6 +15,8 @@
 
 #define ARENA_MAX (4u * 1024u * 1024u)
 #define HEAD_MAX (256u * 1024u)
+/* Definitions do not change as often as that while one query is answered. */
+#define JUDGEMENTS_MAX 8u
 /* header, block and hop of a response, and what padding adds at most (Padmé: 12%) */
 #define FRAME_OVERHEAD (YZ_PREFIX_BYTES + YZ_HEADER_MAX + YZ_BLOCK_MAX + YZ_HOP_MAX)
 
@@ -28,6 +30,8 @@ void yzi_job_free(struct job *j)
     yzi_message_fini(&j->message);
     yzi_directory_unref(j->directory);
     yzi_policy_unref(j->policy);
+    yzi_dataset_unref(j->dataset);
+    yzi_store_close(j->store);
     yzi_buf_fini(&j->answer);
     yzi_buf_fini(&j->pending);
     free(j->done);
@@ -175,6 +179,7 @@ void yzi_reply_fields(struct reply *r, const struct dataset *ds, const struct ac
 
 void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
 {
+    r->again = rc == YZ_EAGAIN;
     if (rc == YZ_EINVAL) {
         yzi_reply_refuse(r, ANSWER_BAD_QUERY, reason);
     } else if (rc == YZ_ETOOBIG) {
@@ -198,8 +203,8 @@ static void run_get(struct answering *a, struct job *j, const struct query *q,
     const struct access_decision *d = view->decision;
     struct query_result result = {0};
     const char *reason = "failed";
-    int rc = yzi_store_get(j->store, q, d->projection, d->projection_n, &view->view, limits,
-                           &a->rows, &result, &reason);
+    int rc = yzi_store_get(j->store, j->dataset, q, d->projection, d->projection_n, &view->view,
+                           limits, &a->rows, &result, &reason);
     if (rc < 0) {
         yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : reason,
                           limits->deadline_mono_ms == j->deadline_mono);
@@ -208,7 +213,7 @@ static void run_get(struct answering *a, struct job *j, const struct query *q,
     r->head.code = ANSWER_OK;
     r->head.rows = result.rows;
     r->data_version = result.sequence;
-    yzi_reply_fields(r, yzi_store_dataset(j->store), d);
+    yzi_reply_fields(r, j->dataset, d);
 }
 
 static void run_query(struct answering *a, struct job *j, const struct query *q,
@@ -216,8 +221,8 @@ static void run_query(struct answering *a, struct job *j, const struct query *q,
 {
     struct query_limits limits = limits_now(a, j);
     struct access_view view;
-    if (yzi_access_view(d, &j->policy->terms, yzi_store_dataset(j->store),
-                        j->request.header.consumer, &a->arena, &view) < 0) {
+    if (yzi_access_view(d, &j->policy->terms, j->dataset, j->request.header.consumer, &a->arena,
+                        &view) < 0) {
         yzi_reply_refuse(r, ANSWER_FAILED, "store");
     } else if (q->operation == QUERY_GET) {
         run_get(a, j, q, &view, &limits, r);
@@ -328,10 +333,59 @@ static bool debit(struct answering *a, const struct job *j, const struct access_
     return rc == YZ_OK;
 }
 
+/* By the definition in force. */
+static void judge(struct answering *a, struct job *j, const struct request_head *head,
+                  yz_bytes body, struct reply *r)
+{
+    const struct request_header *h = &j->request.header;
+    struct access_question question = {h->consumer,
+                                       h->service,
+                                       h->purpose,
+                                       &head->query,
+                                       yzi_wall_ms(a->clock),
+                                       j->evidenced,
+                                       yzi_directory_purpose_known(j->directory, h->purpose)};
+    struct access_decision decision = {0};
+    yzi_access_decide(&j->policy->offer->offer, &j->policy->terms, j->dataset, &question,
+                      &decision);
+    r->head.grant = decision.grant;
+    if (!decision.allowed) {
+        describe_denial(r, &decision);
+    } else if (!r->paid && !debit(a, j, &decision, r)) {
+        return;
+    } else if (yzi_operation_writes(head->query.operation)) {
+        decide_write(a, j, &head->query, body, &decision, r);
+    } else if (head->query.operation > QUERY_MATCH) {
+        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "operation");
+    } else {
+        run_query(a, j, &head->query, &decision, r);
+    }
+}
+
+/* The definition in force, for as long as the job lives. */
+static void take_definition(struct job *j)
+{
+    yzi_dataset_unref(j->dataset);
+    j->dataset = j->store ? yzi_store_ref_dataset(j->store) : NULL;
+}
+
+/* What was judged by a definition that is not in force any more is judged by the one that is. */
+static void judge_again(struct answering *a, struct job *j, const struct request_head *head,
+                        yz_bytes body, struct reply *r)
+{
+    for (unsigned i = 1; r->again && i < JUDGEMENTS_MAX; i++) {
+        *r = (struct reply){.paid = true};
+        wipe(&a->position);
+        yzi_buf_clear(&a->cursor);
+        a->subjects.n = a->subjects_own;
+        take_definition(j);
+        judge(a, j, head, body, r);
+    }
+}
+
 void yzi_answer_decide(struct answering *a, struct job *j, const struct request_head *head,
                        yz_bytes body, struct reply *r)
 {
-    const struct request_header *h = &j->request.header;
     if (!j->policy) {
         yzi_reply_refuse(r, ANSWER_DENIED, "no-grant");
         return;
@@ -344,36 +398,14 @@ void yzi_answer_decide(struct answering *a, struct job *j, const struct request_
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "no-data-set");
         return;
     }
-    struct access_question question = {h->consumer,
-                                       h->service,
-                                       h->purpose,
-                                       &head->query,
-                                       yzi_wall_ms(a->clock),
-                                       j->evidenced,
-                                       yzi_directory_purpose_known(j->directory, h->purpose)};
-    struct access_decision decision = {0};
-    yzi_access_decide(&j->policy->offer->offer, &j->policy->terms, yzi_store_dataset(j->store),
-                      &question, &decision);
-    r->head.grant = decision.grant;
-    if (!decision.allowed) {
-        describe_denial(r, &decision);
-    } else if (!debit(a, j, &decision, r)) {
-        return;
-    } else if (yzi_operation_writes(head->query.operation)) {
-        decide_write(a, j, &head->query, body, &decision, r);
-    } else if (head->query.operation > QUERY_MATCH) {
-        yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "operation");
-    } else {
-        run_query(a, j, &head->query, &decision, r);
+    if (!j->dataset) {
+        take_definition(j);
     }
+    judge(a, j, head, body, r);
+    judge_again(a, j, head, body, r);
 }
 
 /* -- whom it is about -- */
-
-static const struct dataset *dataset_of(const struct job *j)
-{
-    return j->store ? yzi_store_dataset(j->store) : NULL;
-}
 
 /* Whoever is asked about is noted before it is decided whether to answer: who was refused asked,
  * too. */
@@ -382,9 +414,9 @@ static int note_asked(struct answering *a, const struct job *j, const struct req
 {
     a->subjects_own = 0;
     yzi_buf_clear(&a->subjects); /* a write comes here twice */
-    YZ_TRY(a->kept && head->has_query ? yzi_subjects_of_query(dataset_of(j), &head->query, body,
-                                                              SUBJECT_ASKED, &a->subjects)
-                                      : YZ_OK);
+    YZ_TRY(a->kept && head->has_query
+               ? yzi_subjects_of_query(j->dataset, &head->query, body, SUBJECT_ASKED, &a->subjects)
+               : YZ_OK);
     a->subjects_own = a->subjects.n;
     return YZ_OK;
 }
@@ -396,7 +428,7 @@ static void note_outcome(struct answering *a, const struct job *j, const struct 
         a->subjects.n = a->subjects_own;
     } else if (a->kept && yzi_operation_writes(head->query.operation)) {
         yz_ignore(
-            yzi_subjects_of_query(dataset_of(j), &head->query, body, SUBJECT_CHANGED, &a->subjects),
+            yzi_subjects_of_query(j->dataset, &head->query, body, SUBJECT_CHANGED, &a->subjects),
             "it is done, and noted as asked");
     }
 }
@@ -405,6 +437,7 @@ static void consider(struct answering *a, struct job *j, struct reply *r)
 {
     struct plain plain;
     struct request_head head = {0};
+    take_definition(j);
     if (open_request(a, j, &plain) < 0) {
         yzi_reply_refuse(r, ANSWER_BAD_QUERY, "seal");
         return;
@@ -596,7 +629,7 @@ static int keep(struct answering *a, const struct job *j)
                               .answer_plain = has_plain ? yzi_plain_opened(&plain) : (yz_bytes){0},
                               .directory = *yzi_directory_root_hash(j->directory),
                               .has_subjects = true,
-                              .data_set = yzi_bytes_str(j->store ? dataset_of(j)->name : NULL),
+                              .data_set = yzi_bytes_str(j->store ? j->dataset->name : NULL),
                               .subjects = yzi_bytes_buf(&a->subjects)};
     const yz_node_id nodes[] = {j->request.header.node, j->broker, a->node};
     YZ_TRY(yzi_kept_directory(a->kept, j->directory, nodes, 3));

@@ -21,8 +21,9 @@ struct job {
     struct verified_request request;
     const struct directory *directory; /* reference */
     struct policy *policy;             /* reference; NULL: nothing is offered */
-    struct store *store;               /* borrowed; NULL: the service's data set is not held here */
-    unsigned slot;                     /* ours in the request */
+    struct store *store;           /* reference; NULL: the service's data set is not held here */
+    const struct dataset *dataset; /* the definition it was judged by; reference, or NULL */
+    unsigned slot;                 /* ours in the request */
     uint8_t request_key[32], response_key[32]; /* pair keys; wiped with the job */
     uint64_t deadline_mono;
     unsigned session;           /* where the answer goes */

@@ -62,7 +62,8 @@ void yzi_answer_find(struct answering *a, struct job *j, const struct query *q,
 {
     const struct access_decision *d = view->decision;
     bool count = q->operation == QUERY_COUNT;
-    struct find_question question = {.query = q,
+    struct find_question question = {.dataset = j->dataset,
+                                     .query = q,
                                      .projection = d->projection,
                                      .projection_n = d->projection_n,
                                      .limits = limits,
@@ -87,5 +88,5 @@ void yzi_answer_find(struct answering *a, struct job *j, const struct query *q,
     }
     r->head.rows = result.rows;
     r->head.cursor = yzi_bytes_buf(&a->cursor);
-    yzi_reply_fields(r, yzi_store_dataset(j->store), d);
+    yzi_reply_fields(r, j->dataset, d);
 }

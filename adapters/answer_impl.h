@@ -12,6 +12,8 @@
 struct reply {
     struct answer_head head;
     bool late;          /* nobody waits for it any more, so it is said to nobody */
+    bool paid;          /* quota and budgets were debited when it was judged before */
+    bool again;         /* the definition was changed in between: to be judged by the new one */
     bool indeterminate; /* what was begun may or may not have taken effect */
     uint64_t data_version;
     struct answer_field fields[DATASET_FIELDS_MAX];

@@ -41,7 +41,7 @@ static int open_match(struct answering *a, const struct job *j, const struct que
     for (size_t i = 0; i < d->predicates_n; i++) {
         YZ_TRY(convert(&d->predicates[i], &a->arena, &predicates[i]));
     }
-    *question = (struct match_question){q->keys, predicates, d->predicates_n};
+    *question = (struct match_question){j->dataset, q->keys, predicates, d->predicates_n};
     return yzi_match_open(j->store, question, out, fault);
 }
 
@@ -58,7 +58,7 @@ static void write_bill(const struct answering *a, const struct job *j,
                        struct bill *out)
 {
     const struct offer *offer = &j->policy->offer->offer;
-    const struct dataset *ds = yzi_store_dataset(j->store);
+    const struct dataset *ds = j->dataset;
     out->n = 0;
     for (size_t i = 0; i < d->predicates_n; i++) {
         const struct predicate_choice *c = &d->predicates[i];
@@ -145,7 +145,7 @@ void yzi_answer_match(struct answering *a, struct job *j, const struct query *q,
     if (rc == YZ_OK && yzi_mono_ms(a->clock) >= limits->deadline_mono_ms) {
         rc = YZ_ETIMEOUT; /* nothing is debited for an answer that nobody waits for */
     }
-    if (rc == YZ_OK && debit(a, j, d, yzi_match_subject(m), r)) {
+    if (rc == YZ_OK && (r->paid || debit(a, j, d, yzi_match_subject(m), r))) {
         rc = ask(m, view, limits, r);
     }
     yzi_match_close(m);

@@ -6,6 +6,36 @@
 
 #include "adapters/events.h"
 
+void yzi_builds_add(struct builds *b, struct store *s)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->stores[i] == s) {
+            return;
+        }
+    }
+    YZ_ASSERT(b->n < BUILDS_MAX);
+    b->stores[b->n++] = yzi_store_ref(s);
+}
+
+void yzi_builds_remove(struct builds *b, const struct store *s)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->stores[i] == s) {
+            struct store *gone = b->stores[i];
+            b->stores[i] = b->stores[--b->n];
+            yzi_store_close(gone);
+            return;
+        }
+    }
+}
+
+void yzi_builds_fini(struct builds *b)
+{
+    while (b->n > 0) {
+        yzi_store_close(b->stores[--b->n]);
+    }
+}
+
 bool yzi_builds_step(struct builds *b)
 {
     if (b->n == 0) {
@@ -22,6 +52,8 @@ bool yzi_builds_step(struct builds *b)
     } else if (before > yzi_store_to_build(s)) {
         yzi_log(&ADAPTER_INDEX_BUILT, fields);
     }
-    b->n -= !more;
+    if (!more) {
+        yzi_builds_remove(b, s);
+    }
     return b->n > 0;
 }

@@ -81,8 +81,7 @@ static int diff(struct running *r)
     YZ_TRY(check_out(j));
     source.dry_run = true;
     source.change = on_change;
-    yzi_change_writer_init(&r->changes, j->out_fd, yzi_store_dataset(j->store), j->json,
-                           j->sensitive);
+    yzi_change_writer_init(&r->changes, j->out_fd, j->dataset, j->json, j->sensitive);
     int rc = yzi_store_import(j->store, &source, &j->report, &j->err);
     rc = rc < 0 ? rc : yzi_change_writer_flush(&r->changes);
     yzi_change_writer_fini(&r->changes);
@@ -125,26 +124,31 @@ static int rotate(struct running *r)
     return YZ_OK;
 }
 
+static int run(struct running *r)
+{
+    struct import_job *j = r->job;
+    int rc = yzi_store_settle(j->store, &j->err);
+    j->dataset = yzi_store_ref_dataset(j->store);
+    YZ_TRY(rc);
+    switch (j->work) {
+    case WORK_DIFF:
+        return diff(r);
+    case WORK_EXPORT:
+        return export(r);
+    case WORK_BACKUP:
+        return backup(r);
+    case WORK_ROTATE:
+        return rotate(r);
+    case WORK_IMPORT:
+    default:
+        return import(r);
+    }
+}
+
 void yzi_data_job_run(struct import_job *j, const struct data_job_told *told)
 {
     struct running r = {.job = j, .told = told};
-    switch (j->work) {
-    case WORK_IMPORT:
-        j->rc = import(&r);
-        break;
-    case WORK_DIFF:
-        j->rc = diff(&r);
-        break;
-    case WORK_EXPORT:
-        j->rc = export(&r);
-        break;
-    case WORK_BACKUP:
-        j->rc = backup(&r);
-        break;
-    case WORK_ROTATE:
-        j->rc = rotate(&r);
-        break;
-    }
+    j->rc = run(&r);
     if (j->rc < 0 && j->err.code == 0) {
         yz_ignore(
             yzi_fail(&j->err, j->rc, "%s: %s", j->name ? j->name : "the job", yz_err_name(j->rc)),

@@ -26,6 +26,9 @@
     X(RECORD_REFUSED, "record.refused", LOG_LEVEL_WARN)                                            \
     X(EPOCH_ANNOUNCED, "epoch.announced", LOG_LEVEL_INFO)                                          \
     X(DATASET_OPENED, "dataset.opened", LOG_LEVEL_INFO)                                            \
+    X(DATASET_REDEFINED, "dataset.redefined", LOG_LEVEL_INFO)                                      \
+    X(DATASET_REFUSED, "dataset.refused", LOG_LEVEL_ERROR)                                         \
+    X(DATASET_CLOSED, "dataset.closed", LOG_LEVEL_INFO)                                            \
     X(INDEX_BUILT, "index.built", LOG_LEVEL_INFO)                                                  \
     X(INDEX_FAILED, "index.failed", LOG_LEVEL_ERROR)                                               \
     X(IMPORT_DONE, "import.done", LOG_LEVEL_INFO)                                                  \

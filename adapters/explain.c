@@ -48,6 +48,11 @@ static int write_note(const struct query *q, const struct find_result *r, yz_buf
     return yzi_json_end(&j);
 }
 
+static void unref(const struct dataset **d)
+{
+    yzi_dataset_unref(*d);
+}
+
 static int run(struct adapter *a, struct store *s, const struct query *q, yz_buf *out,
                yz_error *err)
 {
@@ -57,7 +62,9 @@ static int run(struct adapter *a, struct store *s, const struct query *q, yz_buf
                                   .entries = limits->entries,
                                   .deadline_mono_ms = yzi_mono_ms(a->clock) + EXPLAIN_MS};
     static const unsigned key_only[] = {0};
-    struct find_question question = {q, key_only, q->operation == QUERY_FIND, &bounds, {0}, NULL};
+    YZ_AUTO(unref) const struct dataset *d = yzi_store_ref_dataset(s);
+    struct find_question question = {d,       q,   key_only, q->operation == QUERY_FIND,
+                                     &bounds, {0}, NULL};
     struct find_result result;
     struct query_fault fault = {0};
     YZ_AUTO(yzi_buf_wipe) yz_buf rows = {0};

@@ -28,18 +28,18 @@ static int dump(const struct adapter_config *config)
     return fwrite(out.p, 1, out.n, stdout) == out.n ? 0 : 1;
 }
 
-/* The log level may change while running; the rest needs a restart. A faulty
- * file changes nothing. */
-static void reload(struct adapter_config *config, const char *path)
+/* The log level and the data sets may change while running; the rest needs a restart. A faulty
+ * file, a definition included, changes nothing. */
+static void reload(struct adapter *adapter, struct adapter_config *config, const char *path)
 {
     struct adapter_config fresh;
     yz_error err = {0};
-    if (yzi_adapter_config_load(path, &fresh, &err) < 0) {
+    if (yzi_adapter_config_load(path, &fresh, &err) < 0 ||
+        yzi_adapter_reload(adapter, &fresh, &err) < 0) {
         yzi_log_error(&ADAPTER_RELOAD_FAILED, &err, NULL);
     } else {
         config->log_level = fresh.log_level;
         yzi_log_set_level((enum log_level)config->log_level);
-        yzi_log(&ADAPTER_RELOADED, NULL);
     }
     yzi_adapter_config_fini(&fresh);
 }
@@ -49,7 +49,7 @@ static void handle_signals(struct adapter *adapter, int fd, struct adapter_confi
 {
     for (int signal_number; (signal_number = yzi_daemon_next_signal(fd)) != 0;) {
         if (signal_number == SIGHUP) {
-            reload(config, path);
+            reload(adapter, config, path);
         } else {
             yzi_daemon_notify("STOPPING=1");
             yzi_adapter_drain(adapter);

@@ -157,7 +157,8 @@ static void find_offered(struct adapter *a, struct job *j)
     if (service) {
         yzi_policy_ref(p);
         j->policy = p;
-        j->store = yzi_adapter_store(a, service->data_set);
+        struct store *store = yzi_adapter_store(a, service->data_set);
+        j->store = store ? yzi_store_ref(store) : NULL;
         j->write_service = service->mode == SERVICE_WRITE;
     }
 }

@@ -217,77 +217,6 @@ static int open_trust(struct adapter *a, yz_error *err)
     return yzi_trust_open(&o, &a->trust, err);
 }
 
-/* What a rotation that a crash ended left. */
-static void log_keys(const struct held_dataset *h, const struct store_state *state)
-{
-    struct log_field fields[] = {log_str("dataset", h->dataset->name),
-                                 log_str("in_force", state->key_id[0] ? state->key_id : "storage"),
-                                 log_num("destroyed", state->keys_found),
-                                 {0}};
-    if (state->keys_found) {
-        yzi_log(&ADAPTER_KEY_DESTROYED, fields);
-    }
-    if (state->key_left) {
-        yzi_log(&ADAPTER_KEY_LEFT, fields);
-    }
-}
-
-static int open_dataset(struct adapter *a, const char *definition, yz_error *err)
-{
-    struct held_dataset *h = &a->datasets[a->datasets_n];
-    YZ_TRY(yzi_dataset_load(definition, &h->dataset, err));
-    a->datasets_n++;
-    for (size_t i = 0; i + 1 < a->datasets_n; i++) {
-        if (strcmp(a->datasets[i].dataset->name, h->dataset->name) == 0) {
-            return yzi_fail(err, YZ_ECONFIG, "%s: another definition already names the data set %s",
-                            definition, h->dataset->name);
-        }
-    }
-    YZ_AUTO(yzi_free_ptr) char *data = NULL;
-    YZ_AUTO(yzi_free_ptr) char *dir = NULL;
-    YZ_TRY(home_path(a, "data", &data));
-    YZ_TRY(yzi_dir_make(data, 0700, err));
-    YZ_TRY(yzi_path_join(data, h->dataset->name, &dir));
-    YZ_AUTO(yzi_free_ptr) char *all_keys = NULL;
-    YZ_AUTO(yzi_free_ptr) char *keys = NULL;
-    YZ_TRY(home_path(a, "keys/data", &all_keys));
-    YZ_TRY(yzi_path_join(all_keys, h->dataset->name, &keys));
-    struct store_options o = {.dir = dir,
-                              .dataset = h->dataset,
-                              .storage_key = &a->storage.secret,
-                              .keys_dir = keys,
-                              .clock = a->clock};
-    YZ_TRY(yzi_store_open(&o, &h->store, err));
-    struct store_state state;
-    YZ_TRY(yzi_store_state(h->store, &state));
-    log_keys(h, &state);
-    if (state.unfinished) {
-        yzi_log(&ADAPTER_IMPORT_UNFINISHED,
-                (struct log_field[]){log_str("dataset", h->dataset->name),
-                                     log_num("sequence", (int64_t)state.sequence),
-                                     log_num("removed", state.unfinished),
-                                     {0}});
-    }
-    yzi_log(&ADAPTER_DATASET_OPENED,
-            (struct log_field[]){log_str("dataset", h->dataset->name),
-                                 log_num("records", (int64_t)state.records),
-                                 log_num("generation", (int64_t)state.generation),
-                                 log_num("sequence", (int64_t)state.sequence),
-                                 log_num("removed", state.removed),
-                                 log_num("indexes_to_build", state.indexes_building),
-                                 {0}});
-    return YZ_OK;
-}
-
-static int open_datasets(struct adapter *a, yz_error *err)
-{
-    const struct adapter_dataset *d = a->config->datasets.items;
-    for (size_t i = 0; i < a->config->datasets.n && i < ADAPTER_DATASETS_MAX; i++) {
-        YZ_TRY(open_dataset(a, d[i].definition, err));
-    }
-    return YZ_OK;
-}
-
 static void expire_kept(struct adapter *a)
 {
     unsigned days = 0;
@@ -380,11 +309,12 @@ static int start_workers(struct adapter *a)
                                               .cursor_ms = limits->cursor_time},
                                 .writes = a->writes,
                                 .skew = limits->skew};
-    for (size_t i = 0; i < a->datasets_n && i < BUILDS_MAX; i++) {
-        o.builds.stores[o.builds.n++] = a->datasets[i].store;
+    for (size_t i = 0; i < a->datasets_n; i++) {
+        yzi_builds_add(&o.builds, a->datasets[i].store);
     }
     int rc = derive_keys(a, &o.answering);
     rc = rc == YZ_OK ? yzi_workers_start(&o, &a->workers) : rc;
+    yzi_builds_fini(&o.builds);
     sodium_memzero(&o, sizeof o);
     return rc;
 }
@@ -486,7 +416,7 @@ static int start(struct adapter *a, yz_error *err)
     YZ_TRY(open_state(a, err));
     YZ_TRY(open_kept(a, err));
     YZ_TRY(yzi_views_open(a->config->home, &a->views, err));
-    YZ_TRY(open_datasets(a, err));
+    YZ_TRY(yzi_adapter_open_datasets(a, err));
     YZ_TRY(yzi_epochs_new(a->node, &a->signing, a->clock, &a->epochs));
     YZ_TRY(yzi_seal_cache_new(PAIR_KEYS, &a->pair_keys));
     YZ_TRY(start_workers(a));
@@ -552,10 +482,7 @@ void yzi_adapter_free(struct adapter *a)
     yzi_state_close(a->state);
     yzi_seal_cache_free(a->pair_keys);
     yzi_epochs_free(a->epochs);
-    for (size_t i = 0; i < a->datasets_n; i++) {
-        yzi_store_close(a->datasets[i].store);
-        yzi_dataset_free(a->datasets[i].dataset);
-    }
+    yzi_adapter_close_datasets(a);
     yzi_policies_close(a->policies);
     yzi_directory_unref(a->directory);
     yzi_trust_close(a->trust);
@@ -571,16 +498,6 @@ void yzi_adapter_free(struct adapter *a)
 struct judge yzi_adapter_judge(const struct adapter *a)
 {
     return (struct judge){a->directory, a->wall, a->config->limits.skew};
-}
-
-struct store *yzi_adapter_store(const struct adapter *a, yz_bytes dataset)
-{
-    for (size_t i = 0; i < a->datasets_n; i++) {
-        if (yzi_bytes_eq_str(dataset, a->datasets[i].dataset->name)) {
-            return a->datasets[i].store;
-        }
-    }
-    return NULL;
 }
 
 /* Policies whose owner no longer stands by them are withdrawn: the broker may not have heard. */
@@ -676,6 +593,8 @@ static void take_finished(struct adapter *a)
     for (struct finished *f; (f = yzi_workers_take(a->workers)) != NULL;) {
         if (f->kind == FINISHED_ANSWER) {
             yzi_adapter_on_answer(a, YZ_TAKE(f->job));
+        } else if (f->kind == FINISHED_RELOAD) {
+            yzi_adapter_on_reload(a, f->reload);
         } else {
             yzi_adapter_on_import(a, f);
         }

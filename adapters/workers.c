@@ -40,6 +40,8 @@ void yzi_import_job_free(struct import_job *j)
         if (j->has_out && j->out_fd >= 0) {
             close(j->out_fd);
         }
+        yzi_dataset_unref(j->dataset);
+        yzi_store_close(j->store);
         free(j->name);
         free(j->done);
         free(j);
@@ -55,6 +57,7 @@ void yzi_finished_free(struct finished *f)
     if (f->kind == FINISHED_IMPORT) {
         yzi_import_job_free(f->import);
     }
+    yzi_reload_free(f->reload);
     free(f->fault);
     free(f);
 }
@@ -177,6 +180,9 @@ static void *run_writer(void *arg)
             next = execute(w, f);
         } else if (f->kind == FINISHED_IMPORT) {
             import(w, f);
+        } else if (f->kind == FINISHED_RELOAD) {
+            yzi_reload_run(f->reload, &w->builds);
+            hand_back(w, f);
         } else {
             tidy(w, f);
         }
@@ -189,10 +195,11 @@ static void *run_writer(void *arg)
 static int start_threads(struct workers *w, const struct workers_options *o)
 {
     YZ_TRY(yzi_queue_new(o->queue, &w->jobs));
-    /* jobs that change data, imports, tidying */
-    YZ_TRY(yzi_queue_new(o->queue + IMPORTS_WAITING + 1, &w->to_writer));
-    /* progress (checked, then pushed by the one writer), jobs, imports waiting and under way */
-    YZ_TRY(yzi_queue_new(PROGRESS_WAITING + o->queue + IMPORTS_WAITING + 1, &w->finished));
+    /* jobs that change data, imports, tidying, a reload */
+    YZ_TRY(yzi_queue_new(o->queue + IMPORTS_WAITING + 2, &w->to_writer));
+    /* progress (checked, then pushed by the one writer), jobs, imports waiting and under way, a
+     * reload */
+    YZ_TRY(yzi_queue_new(PROGRESS_WAITING + o->queue + IMPORTS_WAITING + 2, &w->finished));
     for (unsigned i = 0; i < o->threads && i < WORKERS_MAX; i++) {
         struct worker *me = &w->workers[i];
         me->owner = w;
@@ -201,7 +208,9 @@ static int start_threads(struct workers *w, const struct workers_options *o)
         YZ_ENSURE(pthread_create(&me->thread, NULL, run_worker, me) == 0, YZ_ELIMIT);
         w->started++;
     }
-    w->builds = o->builds;
+    for (size_t i = 0; i < o->builds.n; i++) {
+        yzi_builds_add(&w->builds, o->builds.stores[i]);
+    }
     w->executing = (struct executing){o->answering, o->writes, o->skew};
     w->executing.answering.executes = true;
     YZ_TRY(yzi_answering_init(&w->executing.answering));
@@ -262,6 +271,7 @@ void yzi_workers_stop(struct workers *w)
         pthread_join(w->writer, NULL);
         yzi_answering_fini(&w->executing.answering);
     }
+    yzi_builds_fini(&w->builds);
     yzi_queue_free(w->jobs, free_job_item);
     yzi_queue_free(w->to_writer, free_finished_item);
     yzi_queue_free(w->finished, free_finished_item);
@@ -290,6 +300,20 @@ int yzi_workers_import(struct workers *w, struct import_job *j)
         j->done = f;
     }
     return rc;
+}
+
+int yzi_workers_reload(struct workers *w, struct reload **r)
+{
+    struct finished *f;
+    YZ_TRY(yzi_alloc(1, sizeof *f, &f));
+    *f = (struct finished){.kind = FINISHED_RELOAD, .reload = *r};
+    int rc = yzi_queue_push(w->to_writer, f);
+    if (rc < 0) { /* the caller still owns it */
+        free(f);
+        return rc;
+    }
+    *r = NULL;
+    return YZ_OK;
 }
 
 void yzi_workers_tidy(struct workers *w)

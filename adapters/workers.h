@@ -12,6 +12,7 @@
 
 #include "adapters/builds.h"
 #include "adapters/execute.h"
+#include "adapters/reload.h"
 #include "base/queue.h"
 
 #define WORKERS_MAX 64u
@@ -21,8 +22,9 @@
 enum data_work { WORK_IMPORT, WORK_DIFF, WORK_EXPORT, WORK_BACKUP, WORK_ROTATE };
 struct import_job {
     enum data_work work;
-    struct store *store;
-    int fd;     /* owned; the file to import */
+    struct store *store;           /* reference */
+    const struct dataset *dataset; /* the definition it was done by; reference, set by the writer */
+    int fd;                        /* owned; the file to import */
     int out_fd; /* owned; a regular file for rejects, differences, the export, the backup. Valid
                  * only if has_out
                  */
@@ -58,6 +60,7 @@ enum finished_kind {
     FINISHED_ANSWER = 1,
     FINISHED_IMPORT_PROGRESS,
     FINISHED_IMPORT,
+    FINISHED_RELOAD,
     FINISHED_TIDYING /* kept inside */
 };
 /* What comes back. The taker frees it. */
@@ -65,6 +68,7 @@ struct finished {
     enum finished_kind kind;
     struct job *job;                   /* FINISHED_ANSWER, owned */
     struct import_job *import;         /* borrowed for progress, owned at the end */
+    struct reload *reload;             /* owned */
     uint64_t rows, bytes, bytes_total; /* progress */
     char *fault;                       /* progress: a fault's sentence, owned, or NULL */
 };
@@ -77,7 +81,8 @@ struct workers_options {
     struct answering answering; /* copied for each thread, scratch uninitialised */
     struct writes *writes;      /* borrowed; NULL: no job is one of a service that writes */
     uint64_t skew;              /* ms */
-    struct builds builds;       /* the stores, whose new indexes the writer builds */
+    struct builds builds;       /* the stores whose new indexes the writer builds; it takes its own
+                                   references */
 };
 YZ_MUST_USE int yzi_workers_start(const struct workers_options *o, struct workers **out);
 /* Let work under way end (what waits is not begun), join all threads, free everything. NULL is
@@ -90,6 +95,9 @@ void yzi_workers_tidy(struct workers *w);
  * full; YZ_ENOMEM. */
 YZ_MUST_USE int yzi_workers_submit(struct workers *w, struct job *j);
 YZ_MUST_USE int yzi_workers_import(struct workers *w, struct import_job *j);
+/* Change the definitions, behind what the writer has to do already; one at a time (YZ_EBUSY). On 0
+ * the workers own it (*r is NULL). */
+YZ_MUST_USE int yzi_workers_reload(struct workers *w, struct reload **r);
 int yzi_workers_fd(const struct workers *w);          /* readable when something is finished */
 struct finished *yzi_workers_take(struct workers *w); /* NULL when nothing is */
 

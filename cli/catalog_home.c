@@ -15,7 +15,7 @@ struct declaration {
 
 static void declaration_fini(struct declaration *d)
 {
-    yzi_dataset_free(d->definition);
+    yzi_dataset_unref(d->definition);
 }
 
 static int open_home(struct cli *c, struct declaration *d)

@@ -46,7 +46,7 @@ static void search_fini(struct search *s)
     }
     free(s->list);
     yzi_buf_fini(&s->damages);
-    yzi_dataset_free(s->definition);
+    yzi_dataset_unref(s->definition);
 }
 
 /* -- what is asked -- */

@@ -204,7 +204,7 @@ static int check_json(struct check *k, const struct dataset *d, const char *faul
 
 static void free_dataset(struct dataset **d)
 {
-    yzi_dataset_free(*d);
+    yzi_dataset_unref(*d);
 }
 
 int yzi_data_check(struct cli *c)

@@ -40,7 +40,7 @@ int yzi_policy_open(struct cli *c, struct policy_home *out)
 void yzi_policy_close(struct policy_home *p)
 {
     for (size_t i = 0; i < p->definitions_n; i++) {
-        yzi_dataset_free(p->definitions[i]);
+        yzi_dataset_unref(p->definitions[i]);
     }
 }
 

@@ -18,7 +18,7 @@ struct publication {
 
 static void publication_fini(struct publication *p)
 {
-    yzi_dataset_free(p->definition);
+    yzi_dataset_unref(p->definition);
 }
 
 static int read_service(struct cli *c, struct publication *p)

@@ -554,9 +554,10 @@ int yzi_dataset_parse(yz_bytes text, const char *name, struct dataset **out, yz_
         return yzi_fail(err, rc, "%s: not enough memory", name);
     }
     yzi_arena_init(&d->arena, ARENA_MAX);
+    atomic_store(&d->refs, 1);
     rc = parse(text, name, d, err);
     if (rc < 0) {
-        yzi_dataset_free(d);
+        yzi_dataset_unref(d);
         return rc;
     }
     *out = d;
@@ -576,11 +577,23 @@ int yzi_dataset_load(const char *path, struct dataset **out, yz_error *err)
     return yzi_dataset_parse(yzi_bytes_buf(&text), path, out, err);
 }
 
-void yzi_dataset_free(struct dataset *d)
+/* The count is all that ever changes in one. */
+static struct dataset *counted(const struct dataset *d)
 {
-    if (d) {
-        yzi_arena_fini(&d->arena);
-        free(d);
+    return (struct dataset *)(uintptr_t)d;
+}
+
+const struct dataset *yzi_dataset_ref(const struct dataset *d)
+{
+    atomic_fetch_add(&counted(d)->refs, 1);
+    return d;
+}
+
+void yzi_dataset_unref(const struct dataset *d)
+{
+    if (d && atomic_fetch_sub(&counted(d)->refs, 1) == 1) {
+        yzi_arena_fini(&counted(d)->arena);
+        free(counted(d));
     }
 }
 

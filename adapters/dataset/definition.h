@@ -6,6 +6,8 @@
 #ifndef YZ_DATASET_DEFINITION_H
 #define YZ_DATASET_DEFINITION_H
 
+#include <stdatomic.h>
+
 #include "base/config.h"
 #include "proto/record.h"
 
@@ -94,15 +96,17 @@ struct dataset {
     struct dataset_xml xml;
     bool has_sensitive; /* a field is classified sensitive or secret */
     yz_digest digest;   /* SHA-256 of the definition file's bytes */
+    _Atomic unsigned refs;
     struct arena arena; /* owns everything above */
 };
 
-/* Load and check. YZ_ECONFIG with "file:line:col: sentence". The result is immutable; any thread.
- * Free with yzi_dataset_free. */
+/* Load and check. YZ_ECONFIG with "file:line:col: sentence". The result is immutable and counted by
+ * reference: it comes with one, and goes with the last (NULL is allowed). Any thread. */
 YZ_MUST_USE int yzi_dataset_load(const char *path, struct dataset **out, yz_error *err);
 YZ_MUST_USE int yzi_dataset_parse(yz_bytes text, const char *name, struct dataset **out,
                                   yz_error *err);
-void yzi_dataset_free(struct dataset *d);
+const struct dataset *yzi_dataset_ref(const struct dataset *d); /* gives d */
+void yzi_dataset_unref(const struct dataset *d);
 
 /* The index of a field, or -1. */
 int yzi_dataset_field(const struct dataset *d, yz_bytes name);

@@ -155,8 +155,8 @@ int yzi_store_export(struct store *s, const struct export_options *o, uint64_t *
     YZ_AUTO(yzi_free_ptr) struct exporter *e = NULL;
     YZ_TRY(yzi_alloc(1, sizeof *e, &e));
     e->o = o;
-    e->d = s->dataset;
     e->g = yzi_generation_pin(s);
+    e->d = e->g->layout.dataset;
     yzi_plain_init(&e->record);
     yzi_buf_init(&e->out, OUT_MAX);
     yzi_buf_init(&e->scratch, BASE64_MAX);
@@ -239,10 +239,10 @@ int yzi_store_show(struct store *s, const yz_bytes *key, size_t key_n, bool sens
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     yzi_buf_init(&encoded, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty values need a pointer, too */
-    YZ_TRY(yzi_alloc(1, sizeof *record, &record));
-    yzi_plain_init(record);
     YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
     YZ_TRY(key_of(g, key, key_n, &canonical, &encoded, err));
+    YZ_TRY(yzi_alloc(1, sizeof *record, &record));
+    yzi_plain_init(record);
     int rc = show(g, yzi_bytes_buf(&encoded), sensitive, record, out);
     return rc == YZ_ENOTFOUND ? yzi_fail(err, rc, "no record has this key") : rc;
 }

@@ -3,11 +3,14 @@
  * Running a plan: walk its ranges of index entries, look at the records they lead to, keep those
  * that meet the conditions the ranges do not stand for.
  *
- * A position, for going on later: index + 1 u8 (0: the records by key) ‖ entry length u16 ‖ entry ‖
- * record key length u16 ‖ record key, of the last record given. Positions are by value, so records
- * that come and go between two pages neither repeat nor hide others.
+ * A position, for going on later: mark of the index, 16 bytes ‖ entry length u16 ‖ entry ‖ record
+ * key length u16 ‖ record key, of the last record given. Positions are by value, so records that
+ * come and go between two pages neither repeat nor hide others; and so are marks (BLAKE2b-128 of
+ * the names of the fields), so that a definition that is changed between two pages does not lead to
+ * another index.
  */
 #include <limits.h>
+#include <sodium.h>
 
 #include "adapters/dataset/query_impl.h"
 #include "base/clock.h"
@@ -15,6 +18,7 @@
 #define ENTRIES_DEFAULT 100000u
 #define ARENA_MAX (16u * 1024u * 1024u)
 #define CODED_MAX (2u * YZ_VALUE_MAX + 8u)
+#define MARK_BYTES 16u
 #define CLOCK_ENTRIES 64u /* looked at between two looks at the clock */
 
 struct position {
@@ -22,12 +26,12 @@ struct position {
 };
 
 struct finder {
-    struct store *store;
     const struct find_question *question;
     struct generation *generation; /* pinned */
     struct arena arena;
     struct conditions conditions;
     struct plan plan;
+    uint8_t mark[MARK_BYTES]; /* of its index */
     bool resumes;
     struct position resume;
     uint64_t tried; /* conditions to be tried on records, in ranges that are not loose */
@@ -47,34 +51,61 @@ struct finder {
 
 /* -- positions -- */
 
+static int mark_of(const struct dataset *d, int index, uint8_t out[MARK_BYTES])
+{
+    crypto_generichash_state h;
+    const unsigned *fields = index == PLAN_KEY ? d->key : d->indexes[index].fields;
+    size_t n = index == PLAN_KEY ? d->key_n : d->indexes[index].fields_n;
+    uint8_t kind = index == PLAN_KEY;
+    YZ_ENSURE(crypto_generichash_init(&h, NULL, 0, MARK_BYTES) == 0, YZ_EINTERNAL);
+    crypto_generichash_update(&h, &kind, 1);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = d->fields[fields[i]].name;
+        crypto_generichash_update(&h, (const uint8_t *)name, strlen(name) + 1);
+    }
+    return crypto_generichash_final(&h, out, MARK_BYTES) == 0 ? 0 : YZ_EINTERNAL;
+}
+
+/* The index of a mark; YZ_EMALFORMED: there is none. */
+static int find_marked(const struct dataset *d, yz_bytes mark, int *out)
+{
+    for (int i = PLAN_KEY; i < (int)d->indexes_n; i++) {
+        uint8_t own[MARK_BYTES];
+        YZ_TRY(mark_of(d, i, own));
+        if (yzi_bytes_eq(mark, yzi_bytes(own, sizeof own))) {
+            *out = i;
+            return 0;
+        }
+    }
+    return YZ_EMALFORMED;
+}
+
 static int read_position(struct finder *f, int *force)
 {
     yz_reader r = yzi_reader(f->question->resume);
-    uint8_t index;
+    yz_bytes mark;
     uint16_t n;
     *force = INT_MIN;
     if (r.left == 0) {
         return 0;
     }
-    YZ_TRY(yzi_read_u8(&r, &index));
+    YZ_TRY(yzi_read_bytes(&r, MARK_BYTES, &mark));
     YZ_TRY(yzi_read_u16(&r, &n));
     YZ_TRY(yzi_read_bytes(&r, n, &f->resume.entry));
     YZ_TRY(yzi_read_u16(&r, &n));
     YZ_TRY(yzi_read_bytes(&r, n, &f->resume.key));
     YZ_TRY(yzi_read_end(&r));
-    YZ_ENSURE(index <= f->store->dataset->indexes_n, YZ_EMALFORMED);
     YZ_ENSURE(f->resume.entry.n && f->resume.entry.n <= YZ_DB_KEY_MAX && f->resume.key.n &&
                   f->resume.key.n <= YZ_DB_KEY_MAX,
               YZ_EMALFORMED);
     f->resumes = true;
-    *force = (int)index - 1;
-    return 0;
+    return find_marked(f->generation->layout.dataset, mark, force);
 }
 
 static int write_position(struct finder *f, yz_bytes entry, yz_bytes key)
 {
     yzi_buf_clear(f->position);
-    YZ_TRY(yzi_buf_put_u8(f->position, (uint8_t)(f->plan.index + 1)));
+    YZ_TRY(yzi_buf_put(f->position, yzi_bytes(f->mark, sizeof f->mark)));
     YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)entry.n));
     YZ_TRY(yzi_buf_put(f->position, entry));
     YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)key.n));
@@ -147,8 +178,8 @@ static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
     f->fault->reason = rc == YZ_ETOOBIG ? "limit" : f->fault->reason;
     YZ_TRY(rc);
     f->result.rows++;
-    return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->store->dataset, f->question->query,
-                                              f->split, f->rows, before)
+    return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->generation->layout.dataset,
+                                              f->question->query, f->split, f->rows, before)
                             : write_position(f, entry, key);
 }
 
@@ -357,9 +388,10 @@ static int read_conditions(struct finder *f)
 {
     const struct query *q = f->question->query;
     struct conditions filter, row_filter;
-    YZ_TRY(yzi_conditions_read(f->store->dataset, q->filter, q->filter_n, &f->arena, &filter,
-                               f->fault));
-    YZ_TRY(yzi_row_filter_read(f->store->dataset, f->question->view, &f->arena, &row_filter));
+    YZ_TRY(yzi_conditions_read(f->generation->layout.dataset, q->filter, q->filter_n, &f->arena,
+                               &filter, f->fault));
+    YZ_TRY(yzi_row_filter_read(f->generation->layout.dataset, f->question->view, &f->arena,
+                               &row_filter));
     return yzi_conditions_narrow(&row_filter, &filter, &f->arena, &f->conditions);
 }
 
@@ -385,14 +417,14 @@ static int prepare(struct finder *f)
     }
     f->all = bits(f->conditions.n);
     f->tried = f->all & ~f->plan.served;
-    return 0;
+    return mark_of(f->generation->layout.dataset, f->plan.index, f->mark);
 }
 
 static void note_plan(struct finder *f)
 {
     struct query_plan_note *note = &f->result.note;
     int index = f->plan.index;
-    note->index = index == PLAN_KEY ? NULL : f->store->dataset->indexes[index].name;
+    note->index = index == PLAN_KEY ? NULL : f->generation->layout.dataset->indexes[index].name;
     note->served = (unsigned)__builtin_popcountll(f->plan.served);
     note->ranges = (unsigned)f->plan.ranges_n;
     note->backward = f->plan.backward;
@@ -418,7 +450,6 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
     YZ_AUTO(yzi_free_ptr) struct finder *f = NULL;
     *fault = (struct query_fault){.reason = "failed"};
     YZ_TRY(yzi_alloc(1, sizeof *f, &f));
-    f->store = s;
     f->question = question;
     f->rows = rows;
     f->rows_start = rows->n;
@@ -431,8 +462,8 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
     yzi_buf_init(&f->plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&f->coded, CODED_MAX);
     yzi_regroup_init(&f->regroup);
-    f->generation = yzi_generation_pin(s);
-    int rc = run(f);
+    int rc = yzi_generation_pin_by(s, question->dataset, &f->generation);
+    rc = rc == 0 ? run(f) : rc;
     yzi_generation_unpin(&f->generation);
     yzi_arena_fini(&f->arena);
     yzi_buf_wipe(&f->plain);

@@ -49,6 +49,8 @@ struct find_result {
  * YZ_EDENIED: the view's row filter does not fit the definition. YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO,
  * YZ_ENOMEM. On failure `rows` is as it was. */
 struct find_question {
+    const struct dataset
+        *dataset; /* that the query was judged by; another is in force: YZ_EAGAIN */
     const struct query *query;
     const unsigned *projection;
     size_t projection_n;

@@ -130,13 +130,16 @@ void yzi_generation_close(struct generation *g)
     if (!g) {
         return;
     }
-    yzi_db_close(g->env);
+    if (!g->successor && !g->former) {
+        yzi_db_close(g->env);
+    }
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
         yzi_sorter_free(g->deferred[i]);
         yzi_buf_fini(&g->indexes[i].done);
     }
     yzi_key_set_unref(&g->keys);
     pthread_mutex_destroy(&g->seen_lock);
+    yzi_dataset_unref(g->layout.dataset);
     free(g->dir);
     free(g);
 }
@@ -152,7 +155,8 @@ static int open_env(struct generation *g, yz_error *err)
 /* Of a data set without sensitive fields, whose rows need none. */
 static const struct store_keys no_keys;
 
-static int new_generation(struct store *s, uint64_t number, struct generation **out)
+static int new_generation(struct store *s, const struct dataset *d, uint64_t number,
+                          struct generation **out)
 {
     struct generation *g;
     YZ_TRY(yzi_alloc(1, sizeof *g, &g));
@@ -161,7 +165,8 @@ static int new_generation(struct store *s, uint64_t number, struct generation **
     g->read_only = s->read_only;
     g->refs = 1;
     pthread_mutex_init(&g->seen_lock, NULL);
-    g->layout.dataset = s->dataset;
+    atomic_store(&g->superseded, UINT64_MAX);
+    g->layout.dataset = yzi_dataset_ref(d);
     g->layout.keys = &no_keys;
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
         yzi_buf_init(&g->indexes[i].done, YZ_DB_KEY_MAX);
@@ -180,7 +185,7 @@ static int open_generation(struct store *s, uint64_t number, struct key_set *key
                            struct generation **out, yz_error *err)
 {
     struct generation *g;
-    YZ_TRY(new_generation(s, number, &g));
+    YZ_TRY(new_generation(s, s->dataset, number, &g));
     g->keys = yzi_key_set_ref(keys);
     int rc = open_env(g, err);
     if (rc == 0) {
@@ -190,6 +195,19 @@ static int open_generation(struct store *s, uint64_t number, struct key_set *key
         yzi_generation_close(g);
         return rc;
     }
+    *out = g;
+    return 0;
+}
+
+int yzi_generation_again(struct generation *of, const struct dataset *d, struct generation **out)
+{
+    struct generation *g;
+    YZ_TRY(new_generation(of->store, d, of->number, &g));
+    g->former = of;
+    g->keys = yzi_key_set_ref(of->keys);
+    g->env = of->env;
+    g->records = of->records;
+    g->meta = of->meta;
     *out = g;
     return 0;
 }
@@ -291,25 +309,47 @@ struct generation *yzi_generation_pin(struct store *s)
     return g;
 }
 
+int yzi_generation_pin_by(struct store *s, const struct dataset *d, struct generation **out)
+{
+    struct generation *g = yzi_generation_pin(s);
+    if (g->layout.dataset != d) {
+        yzi_generation_unpin(&g);
+        return YZ_EAGAIN;
+    }
+    *out = g;
+    return 0;
+}
+
+/* Let go of it; the next to let go of, or NULL. Only the switch retires and only a change of the
+ * definition gives a successor, both before their reference goes. */
+static struct generation *let_go(struct generation *g)
+{
+    struct store *s = g->store;
+    pthread_mutex_lock(&s->lock);
+    bool last = --g->refs == 0;
+    struct generation *successor = g->successor;
+    pthread_mutex_unlock(&s->lock);
+    if (last && successor) {
+        yzi_generation_close(g);
+        return successor;
+    }
+    if (last && g->retired) {
+        remove_generation(g);
+    }
+    return NULL;
+}
+
 void yzi_generation_unpin(struct generation **g)
 {
-    struct generation *mine = *g;
-    *g = NULL;
-    if (!mine) {
-        return;
-    }
-    struct store *s = mine->store;
-    pthread_mutex_lock(&s->lock);
-    bool last = --mine->refs == 0;
-    pthread_mutex_unlock(&s->lock);
-    if (last && mine->retired) { /* only the switch retires, before its reference goes */
-        remove_generation(mine);
+    for (struct generation *mine = YZ_TAKE(*g); mine;) {
+        mine = let_go(mine);
     }
 }
 
 int yzi_generation_sequence(struct generation *g, struct db_txn *t, uint64_t *out)
 {
     uint64_t commit = yzi_db_txn_id(t);
+    YZ_ENSURE(commit < atomic_load(&g->superseded), YZ_EAGAIN);
     pthread_mutex_lock(&g->seen_lock);
     bool seen = commit != 0 && g->seen_commit == commit;
     uint64_t sequence = g->seen_sequence;
@@ -492,7 +532,7 @@ int yzi_generation_settle(struct store *s, yz_error *err)
             yz_ignore(yzi_generation_tidy_keys(s), "what stays the next start destroys");
         }
     }
-    return 0;
+    return yzi_definition_settle(s, err);
 }
 
 int yzi_generation_publish(struct generation **g, yz_error *err)

@@ -11,7 +11,6 @@
 #define ARENA_MAX (16u * 1024u * 1024u)
 
 struct getter {
-    struct store *store;
     struct generation *generation; /* pinned */
     const struct query *query;
     const unsigned *projection;
@@ -33,7 +32,7 @@ struct getter {
 static int encode_key(struct getter *g, const struct query_key *k, yz_buf *canonical, yz_buf *key,
                       const char **reason)
 {
-    const struct dataset *d = g->store->dataset;
+    const struct dataset *d = g->generation->layout.dataset;
     yz_bytes parts[DATASET_KEY_MAX];
     size_t ends[DATASET_KEY_MAX], start = 0;
     *reason = "bad-key";
@@ -156,12 +155,9 @@ static int run(struct getter *g, struct query_result *out, const char **reason)
     YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
-    YZ_TRY(yzi_row_filter_read(g->store->dataset, g->view, &g->arena, &g->row_filter));
-    g->generation = yzi_generation_pin(g->store); /* first: its key makes the hashes in keys */
-    int rc = encode_keys(g, &canonical, reason);
-    rc = rc == 0 ? read_rows(g, out) : rc;
-    yzi_generation_unpin(&g->generation);
-    return rc;
+    YZ_TRY(encode_keys(g, &canonical, reason));
+    YZ_TRY(yzi_row_filter_read(g->generation->layout.dataset, g->view, &g->arena, &g->row_filter));
+    return read_rows(g, out);
 }
 
 static int check_query(const struct query *q, const char **reason)
@@ -181,16 +177,18 @@ static int check_query(const struct query *q, const char **reason)
     return 0;
 }
 
-int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
-                  size_t projection_n, const struct query_view *view,
+int yzi_store_get(struct store *s, const struct dataset *d, const struct query *q,
+                  const unsigned *projection, size_t projection_n, const struct query_view *view,
                   const struct query_limits *limits, yz_buf *rows, struct query_result *out,
                   const char **reason)
 {
     YZ_TRY(check_query(q, reason));
     for (size_t i = 0; i < projection_n; i++) {
-        YZ_ASSERT(projection[i] < s->dataset->fields_n);
+        YZ_ASSERT(projection[i] < d->fields_n);
     }
-    struct getter g = {.store = s,
+    YZ_AUTO(yzi_generation_unpin) struct generation *pinned = NULL;
+    YZ_TRY(yzi_generation_pin_by(s, d, &pinned));
+    struct getter g = {.generation = pinned,
                        .query = q,
                        .projection = projection,
                        .projection_n = projection_n,

@@ -310,7 +310,7 @@ unsigned yzi_store_to_build(struct store *s)
 {
     YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
     unsigned n = 0;
-    for (size_t i = 0; i < s->dataset->indexes_n; i++) {
+    for (size_t i = 0; i < g->layout.dataset->indexes_n; i++) {
         n += atomic_load(&g->indexes[i].state) == INDEX_BUILDING;
     }
     return n;
@@ -322,6 +322,7 @@ int yzi_store_build_step(struct store *s, bool *more, yz_error *err)
     if (s->read_only) {
         return 0;
     }
+    YZ_TRY(yzi_generation_settle(s, err));
     YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
     int i = next_to_build(g);
     if (i < 0) {
@@ -338,7 +339,7 @@ int yzi_store_build_step(struct store *s, bool *more, yz_error *err)
     if (state == INDEX_BROKEN) {
         return yzi_fail(err, YZ_EEXIST,
                         "%s: the index '%s' is unique, and two records have the same values; "
-                        "correct them and start again, or make the index one that is not unique",
+                        "correct them and reload, or make the index one that is not unique",
                         s->dir, name);
     }
     return 0;

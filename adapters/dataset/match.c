@@ -52,7 +52,7 @@ static yz_bytes take_sized(yz_reader *r)
 
 static int read_key(struct match *m, struct query_fault *fault)
 {
-    const struct dataset *d = m->store->dataset;
+    const struct dataset *d = m->question->dataset;
     const struct query_key *k = m->question->key;
     if (k->parts_n != d->key_n) {
         return yzi_query_refuse(fault, "bad-key", "the key has %zu parts", d->key_n);
@@ -89,8 +89,8 @@ static int code(const struct dataset_field *f, yz_bytes v, yz_buf *scratch, yz_b
 static int read_predicate(struct match *m, const struct match_predicate *p,
                           struct query_fault *fault)
 {
-    YZ_ASSERT(p->field < m->store->dataset->fields_n);
-    const struct dataset_field *f = &m->store->dataset->fields[p->field];
+    YZ_ASSERT(p->field < m->question->dataset->fields_n);
+    const struct dataset_field *f = &m->question->dataset->fields[p->field];
     bool equal = p->op == OP_EQ || p->op == OP_IN;
     if (p->op == OP_PREFIX || (!equal && !yzi_match_orders(f->type)) || p->values_n == 0 ||
         (p->op != OP_IN && p->values_n > 1)) {
@@ -208,7 +208,7 @@ static int try_record(struct match *m, const struct row_layout *l, yz_bytes key,
 
 static int encode_key(struct match *m, const struct generation *g)
 {
-    const struct dataset *d = m->store->dataset;
+    const struct dataset *d = m->question->dataset;
     yz_bytes parts[DATASET_KEY_MAX];
     yz_reader r = yzi_reader(yzi_bytes_buf(&m->subject));
     for (size_t i = 0; i < d->key_n; i++) {
@@ -250,9 +250,9 @@ static int ask(struct match *m, struct generation *g, const struct query_view *v
     YZ_ENSURE(deadline == 0 || yzi_mono_ms(&yzi_clock_system) < deadline, YZ_ETIMEOUT);
     YZ_TRY(encode_key(m, g));
     YZ_TRY(yzi_db_begin_read(g->env, &t));
+    YZ_TRY(yzi_generation_sequence(g, t, sequence));
     int rc = look(m, g, t, view, limits, out);
-    YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
-    return yzi_generation_sequence(g, t, sequence);
+    return rc == YZ_ENOTFOUND ? 0 : rc;
 }
 
 int yzi_match_ask(struct match *m, const struct query_view *view, const struct query_limits *limits,
@@ -263,8 +263,9 @@ int yzi_match_ask(struct match *m, const struct query_view *view, const struct q
     for (size_t i = 0; i < MATCH_PREDICATES_MAX; i++) {
         results[i] = MATCH_UNKNOWN;
     }
-    struct generation *g = yzi_generation_pin(m->store);
-    int rc = ask(m, g, view, limits, results, sequence);
+    struct generation *g = NULL;
+    int rc = yzi_generation_pin_by(m->store, m->question->dataset, &g);
+    rc = rc == 0 ? ask(m, g, view, limits, results, sequence) : rc;
     yzi_generation_unpin(&g);
     if (rc < 0 && limits->subjects) {
         limits->subjects->n = subjects;

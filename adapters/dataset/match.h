@@ -19,6 +19,7 @@ struct match_predicate {
     size_t values_n;
 };
 struct match_question {
+    const struct dataset *dataset; /* that it was judged by; another is in force: YZ_EAGAIN */
     const struct query_key *key;
     const struct match_predicate *predicates;
     size_t predicates_n; /* 1..MATCH_PREDICATES_MAX */
@@ -38,7 +39,8 @@ void yzi_match_close(struct match *m); /* NULL is allowed; wipes */
 yz_bytes yzi_match_subject(const struct match *m);
 /* Answer, in one read transaction: a result for each predicate. Unknown: there is no such record,
  * the view (NULL: everything) hides it, or the field has no value. *sequence: the data set's. As
- * yzi_store_get: limits->subjects, YZ_EDENIED, YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM. */
+ * yzi_store_get: limits->subjects, YZ_EAGAIN, YZ_EDENIED, YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO,
+ * YZ_ENOMEM. */
 YZ_MUST_USE int yzi_match_ask(struct match *m, const struct query_view *view,
                               const struct query_limits *limits,
                               enum match_result out[MATCH_PREDICATES_MAX], uint64_t *sequence);

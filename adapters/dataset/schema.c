@@ -336,5 +336,11 @@ int yzi_schema_adopt(struct generation *g, const char *dir, yz_error *err)
     YZ_TRY(g->read_only ? yzi_db_begin_read(g->env, &t) : yzi_db_begin_write(g->env, &t));
     bool changed = false;
     YZ_TRY(check_meta(g, t, left, dir, err, &changed));
-    return g->read_only || !changed ? 0 : yzi_db_commit(&t);
+    YZ_ENSURE(!g->read_only && changed, 0);
+    if (g->former) { /* who sees this commit must not read it as before; or one that failed before
+                        it, with an unknown outcome */
+        uint64_t none = UINT64_MAX;
+        atomic_compare_exchange_strong(&g->former->superseded, &none, yzi_db_txn_id(t));
+    }
+    return yzi_db_commit(&t);
 }

@@ -44,7 +44,8 @@ int yzi_store_open(const struct store_options *o, struct store **out, yz_error *
     YZ_TRY(yzi_sodium_init());
     struct store *s;
     YZ_TRY(yzi_alloc(1, sizeof *s, &s));
-    s->dataset = o->dataset;
+    atomic_store(&s->refs, 1);
+    s->dataset = yzi_dataset_ref(o->dataset);
     s->read_only = o->read_only;
     s->storage_key = o->storage_key;
     s->clock = o->clock ? o->clock : &yzi_clock_system;
@@ -65,9 +66,15 @@ int yzi_store_open(const struct store_options *o, struct store **out, yz_error *
     return 0;
 }
 
+struct store *yzi_store_ref(struct store *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
 void yzi_store_close(struct store *s)
 {
-    if (!s) {
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1) {
         return;
     }
     yzi_generation_drop(&s->loading);
@@ -75,6 +82,8 @@ void yzi_store_close(struct store *s)
         YZ_ASSERT(s->current->refs == 1);
         yzi_generation_close(s->current);
     }
+    yzi_dataset_unref(s->pending);
+    yzi_dataset_unref(s->dataset);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
@@ -89,6 +98,17 @@ void yzi_store_close(struct store *s)
 const struct dataset *yzi_store_dataset(const struct store *s)
 {
     return s->dataset;
+}
+
+int yzi_store_settle(struct store *s, yz_error *err)
+{
+    return s->read_only ? 0 : yzi_generation_settle(s, err);
+}
+
+const struct dataset *yzi_store_ref_dataset(struct store *s)
+{
+    YZ_AUTO(yzi_generation_unpin) struct generation *g = yzi_generation_pin(s);
+    return yzi_dataset_ref(g->layout.dataset);
 }
 
 static int read_state(struct generation *g, struct store_state *out)
@@ -112,7 +132,7 @@ int yzi_store_state(struct store *s, struct store_state *out)
         out->key_since = g->keys->since;
         memcpy(out->key_id, g->keys->id, sizeof out->key_id);
     }
-    for (size_t i = 0; i < s->dataset->indexes_n; i++) {
+    for (size_t i = 0; i < g->layout.dataset->indexes_n; i++) {
         int state = atomic_load(&g->indexes[i].state);
         out->indexes_building += state == INDEX_BUILDING;
         out->indexes_broken += state == INDEX_BROKEN;

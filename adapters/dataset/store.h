@@ -5,8 +5,8 @@
  * data set's key (associated data: data set, record, field); where such a field is part of the key,
  * the stored key holds a keyed hash instead of the value.
  *
- * Threads: imports from the one writer thread; everything else from any thread. A query is one read
- * transaction, ended before the function returns.
+ * Threads: imports and changes of the definition from the one writer thread; everything else from
+ * any thread. A query is one read transaction, ended before the function returns.
  */
 #ifndef YZ_DATASET_STORE_H
 #define YZ_DATASET_STORE_H
@@ -22,7 +22,7 @@ struct clock;
 
 struct store_options {
     const char *dir;               /* created 0700 when absent */
-    const struct dataset *dataset; /* borrowed until close */
+    const struct dataset *dataset; /* the store takes a reference of its own */
     yz_secret *storage_key;        /* 32 bytes, borrowed until close; may be NULL when no field is
                                       sensitive (YZ_EINVAL otherwise) */
     const char *keys_dir;          /* where this data set has its own key, created 0700 when absent;
@@ -33,8 +33,25 @@ struct store_options {
 /* YZ_ECONFIG when the store was made from an incompatible definition (which field, what to do);
  * YZ_EBUSY, YZ_ECORRUPT, YZ_EIO, YZ_EDISKFULL. */
 YZ_MUST_USE int yzi_store_open(const struct store_options *o, struct store **out, yz_error *err);
+/* Another holder; each closes it, and with the last it is closed. Any thread. */
+struct store *yzi_store_ref(struct store *s); /* gives s */
 void yzi_store_close(struct store *s);
+/* The definition in force. Writer thread only, and good until it changes the definition. */
 const struct dataset *yzi_store_dataset(const struct store *s);
+/* The same with a reference for the caller. Any thread. */
+const struct dataset *yzi_store_ref_dataset(struct store *s);
+
+/* Change the definition, while answers go on: in one transaction what is stored is brought up to
+ * date (indexes that are dropped are emptied, new ones are built by yzi_store_build_step), then the
+ * new definition is in force. A query that was judged by the former one and meets the new one gets
+ * YZ_EAGAIN and is to be judged again. *changed: whether there was anything to do; the same file
+ * again only tries once more to build unique indexes that records kept from it. After a failure the
+ * former definition is in force: YZ_ECONFIG, what is stored does not fit it (which field, what to
+ * do); YZ_ELIMIT, the open store had too many different indexes; YZ_EINVAL, it needs a storage key;
+ * YZ_EDISKFULL, YZ_EIO, YZ_ENOMEM. Writer thread only. */
+YZ_MUST_USE int yzi_store_redefine(struct store *s, const struct dataset *d, bool *changed,
+                                   yz_error *err);
+
 #define STORE_KEY_ID_MAX 16u
 struct store_state {
     uint64_t records, sequence; /* as seen by one transaction */
@@ -52,6 +69,10 @@ YZ_MUST_USE int yzi_store_state(struct store *s, struct store_state *out);
 /* Change sequence of the last committed change; 0 when empty. */
 YZ_MUST_USE int yzi_store_sequence(struct store *s, uint64_t *out);
 YZ_MUST_USE int yzi_store_count(struct store *s, uint64_t *out);
+
+/* Finish what a failing disk left half done, a switch or a change of the definition. Everything
+ * that writes does it first. YZ_EIO, YZ_EDISKFULL, YZ_ENOMEM. Writer thread only. */
+YZ_MUST_USE int yzi_store_settle(struct store *s, yz_error *err);
 
 /* Build indexes that the definition gained, a bounded piece in one short transaction; answers go on
  * meanwhile, and an index is used from when it is whole. After a restart the build goes on where it
@@ -200,15 +221,16 @@ struct query_view {
     const void *mask_ctx;
 };
 /* Serve QUERY_GET: the records with q->keys, in the order of the keys (absent ones are left out),
- * `projection` (indexes into fields) in that order, appended to `rows` as proto/payload.h lays them
- * out. On YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
+ * `projection` (indexes into the fields of `d`) in that order, appended to `rows` as
+ * proto/payload.h lays them out. YZ_EAGAIN: `d` is not the definition in force any more. On
+ * YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
  * YZ_ETOOBIG beyond limits or, when set, q->limit; YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM.
  * YZ_EUNSUPPORTED for any other operation, and for a get with a filter, order, cursor or predicate:
  * left out, they would make it another question. `view` NULL: everything. YZ_EDENIED: its row
  * filter does not fit the definition. On failure `rows` is as it was. */
-YZ_MUST_USE int yzi_store_get(struct store *s, const struct query *q, const unsigned *projection,
-                              size_t projection_n, const struct query_view *view,
-                              const struct query_limits *limits, yz_buf *rows,
-                              struct query_result *out, const char **reason);
+YZ_MUST_USE int yzi_store_get(struct store *s, const struct dataset *d, const struct query *q,
+                              const unsigned *projection, size_t projection_n,
+                              const struct query_view *view, const struct query_limits *limits,
+                              yz_buf *rows, struct query_result *out, const char **reason);
 
 #endif

@@ -165,6 +165,13 @@ struct generation {
     bool read_only;
     unsigned refs; /* under the store's lock */
     bool retired;  /* under the store's lock: the last who lets go removes the folder */
+    /* The definition was changed (redefine.c): this is the same file by the former one, for those
+     * who began with it. Under the store's lock: who owns the environment, and a reference to it.
+     */
+    struct generation *successor;
+    struct generation *former;   /* while it is made: the one it is to succeed */
+    _Atomic uint64_t superseded; /* what commits from this one on hold is not as this one's layout
+                                    says; UINT64_MAX: none */
     /* The sequence of the latest commit a query saw: looking it up costs as much as a record. */
     pthread_mutex_t seen_lock;
     uint64_t seen_commit, seen_sequence;
@@ -173,8 +180,12 @@ struct generation {
 /* The generation in force, for as long as it is needed: a query, an import. It stays whole and in
  * place until it is unpinned, whatever is switched meanwhile. Any thread; never fails. */
 struct generation *yzi_generation_pin(struct store *s);
+/* The same for a query that was judged by definition d: YZ_EAGAIN when another is in force. */
+YZ_MUST_USE int yzi_generation_pin_by(struct store *s, const struct dataset *d,
+                                      struct generation **out);
 void yzi_generation_unpin(struct generation **g); /* NULL inside is allowed: fits YZ_AUTO */
-/* The sequence that a read transaction sees. Any thread. */
+/* The sequence that a read transaction sees. Any thread. YZ_EAGAIN: the definition was changed
+ * since the generation was pinned, and the transaction sees it. */
 YZ_MUST_USE int yzi_generation_sequence(struct generation *g, struct db_txn *t, uint64_t *out);
 
 #define STORE_LOCK "owner.lock"
@@ -206,7 +217,8 @@ YZ_MUST_USE int yzi_generation_defer_indexes(struct generation *g);
 /* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
 YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
 /* After a switch that failed without it being known which generation the disk names: name the one
- * in force, before anything is written to it that a start from the other would lose. */
+ * in force, before anything is written to it that a start from the other would lose. After a change
+ * of the definition that failed so: change it. */
 YZ_MUST_USE int yzi_generation_settle(struct store *s, yz_error *err);
 void yzi_generation_drop(struct generation **g); /* removes its folder; NULL inside allowed */
 
@@ -218,6 +230,14 @@ YZ_MUST_USE int yzi_generation_tidy_keys(struct store *s);
  * crash left, are removed. */
 YZ_MUST_USE int yzi_generation_open_current(struct store *s, yz_error *err);
 void yzi_generation_close(struct generation *g); /* frees; keeps the folder */
+
+/* -- redefine.c -- */
+
+/* The generation in force by another definition: the same environment, not in force yet. */
+YZ_MUST_USE int yzi_generation_again(struct generation *of, const struct dataset *d,
+                                     struct generation **out);
+/* Finish a change of the definition whose commit failed with an unknown outcome. */
+YZ_MUST_USE int yzi_definition_settle(struct store *s, yz_error *err);
 
 /* -- schema.c -- */
 
@@ -257,7 +277,8 @@ bool yzi_index_covers(const struct index *x, yz_bytes key);
 /* -- store.c -- */
 
 struct store {
-    const struct dataset *dataset;
+    _Atomic unsigned refs;
+    const struct dataset *dataset; /* of `current`; writer thread only */
     char *dir;
     int lock_fd;
     bool read_only;
@@ -269,9 +290,11 @@ struct store {
     struct generation *loading; /* writer thread only */
     bool unsettled; /* a switch failed when it was perhaps done: the file `current` may name either
                        generation. Writer thread only */
-    unsigned removed, unfinished; /* see struct store_state */
-    unsigned keys_destroyed;      /* since it was opened; writer thread only */
-    unsigned keys_found;          /* of these, those at the start */
+    const struct dataset *pending; /* a change to this definition failed when it was perhaps done; a
+                                      reference, or NULL. Writer thread only */
+    unsigned removed, unfinished;  /* see struct store_state */
+    unsigned keys_destroyed;       /* since it was opened; writer thread only */
+    unsigned keys_found;           /* of these, those at the start */
     _Atomic bool key_left;
 };
 

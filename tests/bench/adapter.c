@@ -277,7 +277,9 @@ static double store_get(struct store *s)
         struct query_result result;
         const char *reason;
         yzi_buf_clear(&rows);
-        check(yzi_store_get(s, &q, projection, 5, NULL, &limits, &rows, &result, &reason), "get");
+        check(yzi_store_get(s, yzi_store_dataset(s), &q, projection, 5, NULL, &limits, &rows,
+                            &result, &reason),
+              "get");
         if (result.rows != 1) {
             bench_die("a record is missing");
         }
@@ -303,7 +305,8 @@ static double store_find(struct store *s)
         struct query q = {.operation = QUERY_FIND, .filter = &c, .filter_n = 1, .limit = 1};
         struct query_limits limits = {
             .rows = 10, .bytes = 1u << 20, .deadline_mono_ms = UINT64_MAX};
-        struct find_question question = {&q, projection, 5, &limits, {0}, NULL};
+        struct find_question question = {
+            yzi_store_dataset(s), &q, projection, 5, &limits, {0}, NULL};
         struct find_result result;
         struct query_fault fault;
         yzi_buf_clear(&rows);
@@ -368,6 +371,6 @@ int main(int argc, char **argv)
         loads(d, true);
         reads(d);
     }
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return 0;
 }

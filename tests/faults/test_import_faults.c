@@ -57,7 +57,7 @@ static void end(struct world *w)
 {
     io_faults_disarm(io_faults_local());
     yzi_buf_fini(&w->file);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     fixture_dir_remove(&w->dir);
 }
 

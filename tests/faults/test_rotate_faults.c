@@ -254,6 +254,6 @@ int main(void)
     end(&template);
     yzi_buf_fini(&template.file);
     yzi_secret_fini(&template.adapters);
-    yzi_dataset_free(template.d);
+    yzi_dataset_unref(template.d);
     return failed;
 }

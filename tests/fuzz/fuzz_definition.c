@@ -61,6 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     YZ_ASSERT(yzi_dataset_catalogue(d, &arena, &entry, &unlisted) == 0);
     YZ_ASSERT(entry.elements_n + unlisted.elements_n == d->fields_n);
     yzi_arena_fini(&arena);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return 0;
 }

@@ -100,7 +100,8 @@ static void ask(struct store *s, const struct query *q)
     const char *reason = NULL;
     yz_buf rows;
     yzi_buf_init(&rows, 1000);
-    int rc = yzi_store_get(s, q, projection, 7, NULL, &limits, &rows, &result, &reason);
+    int rc = yzi_store_get(s, yzi_store_dataset(s), q, projection, 7, NULL, &limits, &rows, &result,
+                           &reason);
     YZ_ASSERT(rc == 0 || rc == YZ_ETOOBIG || rc == YZ_EUNSUPPORTED ||
               (rc == YZ_EINVAL && is_known(reason)));
     if (rc < 0) {
@@ -126,8 +127,13 @@ static int find(struct store *s, const struct query *q, yz_bytes resume, yz_buf 
     struct query_limits limits = {.rows = 1, .bytes = 300, .entries = 5};
     struct query_fault fault;
     yz_buf rows;
-    struct find_question question = {q,       projection, q->operation == QUERY_FIND ? 7 : 0,
-                                     &limits, resume,     NULL};
+    struct find_question question = {yzi_store_dataset(s),
+                                     q,
+                                     projection,
+                                     q->operation == QUERY_FIND ? 7 : 0,
+                                     &limits,
+                                     resume,
+                                     NULL};
     yzi_buf_init(&rows, 1000);
     int rc = yzi_store_find(s, &question, &rows, position, result, &fault);
     YZ_ASSERT(rc == 0 || rc == YZ_ETOOBIG || rc == YZ_EUNSUPPORTED || rc == YZ_EINVAL);

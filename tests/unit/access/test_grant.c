@@ -477,7 +477,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    yzi_dataset_free(*state);
+    yzi_dataset_unref(*state);
     return 0;
 }
 

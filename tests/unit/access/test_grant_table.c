@@ -676,7 +676,8 @@ static int set_up(void **state)
                       &err));
     import(s->store);
     s->job = fixture_get(s->f, (const char *const[]){"p1", NULL}, NULL, &s->message);
-    s->job->store = s->store;
+    yzi_store_close(s->job->store);
+    s->job->store = yzi_store_ref(s->store);
     s->f->policy->terms.has_pseudonym_key = true;
     memset(s->f->policy->terms.pseudonym_key, 7, 32);
     read_table(&s->table);
@@ -691,7 +692,7 @@ static int tear_down(void **state)
     yzi_job_free(s->job);
     yz_world_message_fini(&s->message);
     yzi_store_close(s->store);
-    yzi_dataset_free(s->dataset);
+    yzi_dataset_unref(s->dataset);
     free(s);
     return fixture_tear_down(&fixture);
 }

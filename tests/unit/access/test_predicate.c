@@ -43,7 +43,7 @@ static int make_dataset(void **state)
 static int free_dataset(void **state)
 {
     (void)state;
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return 0;
 }
 

@@ -115,7 +115,7 @@ int fixture_tear_down(void **state)
     yzi_key_pair_release(&f->a1->signing);
     yzi_policies_close(f->policies);
     yzi_store_close(f->store);
-    yzi_dataset_free(f->dataset);
+    yzi_dataset_unref(f->dataset);
     yz_world_rmdir(f->dir);
     free(f->dir);
     yz_world_free(f->w);
@@ -191,7 +191,7 @@ struct job *fixture_job(struct fixture *f, const struct world_message *request)
     pair_key(f, &j->request.header, e, SEAL_RESPONSE, j->response_key);
     j->policy = f->policy;
     yzi_policy_ref(j->policy);
-    j->store = f->store;
+    j->store = yzi_store_ref(f->store);
     j->deadline_mono = yzi_mono_ms(&f->clock) + 30000;
     return j;
 }

@@ -195,6 +195,7 @@ static void test_answer__refuses_wrong_queries(void **state)
     expect(f, &b, match, ANSWER_UNSUPPORTED, "query"); /* of nobody, nothing */
     MESSAGE(c);
     JOB(elsewhere) = fixture_get(f, person, NULL, &c);
+    yzi_store_close(elsewhere->store);
     elsewhere->store = NULL;
     expect(f, &c, elsewhere, ANSWER_UNSUPPORTED, "no-data-set");
 }

@@ -181,7 +181,7 @@ static int tear_down(void **state)
     struct taxes *t = *state;
     close_debits(t);
     yzi_store_close(t->s);
-    yzi_dataset_free(t->d);
+    yzi_dataset_unref(t->d);
     yzi_secret_fini(&t->key);
     OK(fixture_tear_down((void **)&t->f));
     free(t);
@@ -216,7 +216,8 @@ static struct job *new_job(struct taxes *t, const char *person, const struct ask
     OK(yzi_request_head_write(&h, &head));
     yz_world_request(t->f->w, &(struct world_request){.head = yzi_bytes_buf(&head)}, out);
     struct job *j = fixture_job(t->f, out);
-    j->store = t->s;
+    yzi_store_close(j->store);
+    j->store = yzi_store_ref(t->s);
     return j;
 }
 

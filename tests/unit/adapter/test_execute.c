@@ -52,12 +52,6 @@ static void close_disk(struct scene *s)
     s->store = NULL;
 }
 
-static void reopen(struct scene *s)
-{
-    close_disk(s);
-    OK(open_disk(s));
-}
-
 static void make_dir(struct scene *s)
 {
     char *tmp = yz_world_tmpdir();
@@ -106,11 +100,25 @@ static int tear_down(void **state)
 
 /* -- requests -- */
 
+static void give_store(struct job *j, struct store *store)
+{
+    yzi_store_close(j->store);
+    j->store = store ? yzi_store_ref(store) : NULL;
+}
+
+/* The job, which is done with, holds the store open otherwise. */
+static void reopen(struct scene *s, struct job *j)
+{
+    give_store(j, NULL);
+    close_disk(s);
+    OK(open_disk(s));
+}
+
 static struct job *write_job(struct scene *s, enum query_operation operation, const char *id,
                              const char *status, struct world_message *q)
 {
     struct job *j = fixture_write(s->f, operation, id, status, q);
-    j->store = s->store;
+    give_store(j, s->store);
     return j;
 }
 
@@ -151,7 +159,8 @@ static bool exists(struct scene *s, const char *id)
     unsigned projection[] = {0};
     YZ_AUTO(yzi_buf_fini) yz_buf rows;
     yzi_buf_init(&rows, 1000);
-    OK(yzi_store_get(s->store, &q, projection, 1, NULL, &limits, &rows, &r, &reason));
+    OK(yzi_store_get(s->store, yzi_store_dataset(s->store), &q, projection, 1, NULL, &limits, &rows,
+                     &r, &reason));
     return r.rows == 1;
 }
 
@@ -232,7 +241,7 @@ static void test_execute__answers_how_many_records_changed(void **state)
         assert_int_equal(exists(s, steps[i].id), steps[i].there);
         assert_true(j->begun && j->kept == 0);
         expect_kept(s, j, WRITE_ANSWERED, yzi_bytes_buf(&j->answer));
-        reopen(s); /* the same bytes after a restart */
+        reopen(s, j); /* the same bytes after a restart */
         expect_kept(s, j, WRITE_ANSWERED, yzi_bytes_buf(&j->answer));
         yzi_job_free(j);
     }
@@ -295,7 +304,7 @@ static void test_execute__not_what_was_begun_before(void **state)
     YZ_AUTO(yz_world_message_fini) struct world_message q;
     struct job *j = write_job(s, QUERY_INSERT, "p9", "single", &q);
     struct job *copy = fixture_job(s->f, &q);
-    copy->store = s->store;
+    give_store(copy, s->store);
     copy->write_service = true;
     decide(s, j);
     decide(s, copy);
@@ -331,7 +340,7 @@ static void test_execute__nothing_when_it_cannot_be_marked(void **state)
     assert_string_equal(j->reason, "state");
     assert_false(j->begun);
     assert_false(exists(s, "p9"));
-    reopen(s);
+    reopen(s, j);
     expect_kept(s, j, WRITE_NEW, (yz_bytes){0});
     assert_false(exists(s, "p9"));
     yzi_job_free(j);
@@ -350,7 +359,7 @@ static void test_execute__says_so_when_the_store_has_no_room(void **state)
     struct told t = read_answer(s, &q, j);
     assert_int_equal(t.status, RESPONSE_FAILED);
     assert_string_equal(t.reason, "disk-full");
-    reopen(s);
+    reopen(s, j);
     assert_false(exists(s, "p9"));
     expect_kept(s, j, WRITE_ANSWERED, yzi_bytes_buf(&j->answer));
     yzi_job_free(j);
@@ -378,7 +387,7 @@ static void test_execute__answers_truly_what_it_cannot_keep(void **state)
     assert_true(io->failed > 0);
     assert_int_equal(j->kept, YZ_EIO);
     assert_int_equal(read_answer(s, &q, j).code, ANSWER_OK);
-    reopen(s);
+    reopen(s, j);
     assert_true(exists(s, "p9"));
     YZ_AUTO(yzi_buf_fini) yz_buf b;
     yzi_buf_init(&b, YZ_MESSAGE_MAX);
@@ -406,7 +415,7 @@ static void test_execute__says_what_is_so_when_a_commit_fails(void **state)
             io_faults_disarm(io);
             reached = io->failed > 0;
             struct told t = read_answer(s, &q, j);
-            reopen(s);
+            reopen(s, j);
             bool there = exists(s, id);
             assert_true(t.status == RESPONSE_INDETERMINATE || there == (t.code == ANSWER_OK));
             assert_true(reached || t.code == ANSWER_OK);
@@ -428,7 +437,7 @@ static void run_child(struct scene *s, struct job *j, uint64_t nth, enum io_harm
     if (open_disk(s) < 0) {
         _exit(2);
     }
-    j->store = s->store;
+    give_store(j, s->store);
     watch(s, "");
     io_faults_arm(io_faults_local(), IO_WRITE | IO_SYNC, nth, 1, harm, 0);
     yzi_execute(&s->executing, &j, 1);
@@ -502,7 +511,7 @@ static void test_execute__killed_at_any_call_is_at_most_once_and_no_lie(void **s
             yzi_buf_init(&sent, YZ_MESSAGE_MAX);
             snprintf(id, sizeof id, "k%u-%u", k, (unsigned)nth);
             struct job *j = write_job(s, QUERY_INSERT, id, "single", &q);
-            j->store = s->f->store; /* what it is decided by is the same */
+            give_store(j, s->f->store); /* what it is decided by is the same */
             decide(s, j);
             int status = run_killed(s, j, nth, harms[k], &sent);
             killed = WIFSIGNALED(status);
@@ -529,7 +538,7 @@ static void test_execute__killed_before_sending_gives_the_answer_later(void **st
     yzi_buf_init(&sent, YZ_MESSAGE_MAX);
     close_disk(s);
     struct job *j = write_job(s, QUERY_INSERT, "p9", "single", &q);
-    j->store = s->f->store;
+    give_store(j, s->f->store);
     decide(s, j);
     assert_true(WIFSIGNALED(run_killed(s, j, 0, IO_KILL_AFTER, &sent)));
     assert_int_equal(check_after(s, j, &q, "p9", &sent), WRITE_ANSWERED);

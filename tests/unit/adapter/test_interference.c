@@ -193,7 +193,7 @@ static int tear_down(void **state)
     for (enum difference d = 0; d < DIFFERENCES; d++) {
         yzi_store_close(p->second[d]);
     }
-    yzi_dataset_free(p->dataset);
+    yzi_dataset_unref(p->dataset);
     yzi_secret_fini(&p->key);
     yz_world_rmdir(p->dir);
     free(p->dir);
@@ -482,7 +482,8 @@ static void ask(struct pairs *p, struct store *s, const struct grant *g,
     yz_world_request(p->f->w, &(struct world_request){.head = yzi_bytes_buf(&bytes)},
                      &out->request);
     out->job = fixture_job(p->f, &out->request);
-    out->job->store = s;
+    yzi_store_close(out->job->store);
+    out->job->store = yzi_store_ref(s);
     policy->terms.grants[0] = g->fine;
     yzi_answer(&p->f->answering, out->job);
     policy->terms.grants[0] = kept;

@@ -77,7 +77,7 @@ static struct import_job *new_import(struct fixture *f, const char *text)
 {
     struct import_job *j;
     assert_int_equal(yzi_alloc(1, sizeof *j, &j), 0);
-    j->store = f->store;
+    j->store = yzi_store_ref(f->store);
     j->fd = memory_file(text);
     assert_int_equal(yzi_bytes_dup_str(yzi_bytes_str("rows.csv"), &j->name), 0);
     return j;

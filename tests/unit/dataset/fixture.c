@@ -154,7 +154,8 @@ int fixture_get(struct store *s, char *out, size_t cap, const char *key, ...)
     const char *reason = NULL;
     yz_buf rows;
     yzi_buf_init(&rows, 1u << 20);
-    int rc = yzi_store_get(s, &q, projection, fields, NULL, &limits, &rows, &result, &reason);
+    int rc = yzi_store_get(s, yzi_store_dataset(s), &q, projection, fields, NULL, &limits, &rows,
+                           &result, &reason);
     out[0] = '\0';
     if (rc == 0) {
         print_rows(yzi_bytes_buf(&rows), result.rows, fields, out, cap);

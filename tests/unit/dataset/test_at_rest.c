@@ -177,7 +177,7 @@ static int end(void **state)
     struct world *w = *state;
     yzi_store_close(w->s);
     yzi_secret_fini(&w->adapters);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     fixture_dir_remove(&w->dir);
     free(w);
     return 0;

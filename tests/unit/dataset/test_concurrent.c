@@ -77,7 +77,8 @@ static void *read_all(void *ctx)
         struct query_result result = {0};
         const char *reason;
         yzi_buf_clear(&rows);
-        int rc = yzi_store_get(sh->s, &q, projection, 1, NULL, &limits, &rows, &result, &reason);
+        int rc = yzi_store_get(sh->s, yzi_store_dataset(sh->s), &q, projection, 1, NULL, &limits,
+                               &rows, &result, &reason);
         if (rc < 0 || !is_one_state(yzi_bytes_buf(&rows), &result)) {
             atomic_fetch_add(&sh->wrong, 1);
         }
@@ -114,7 +115,7 @@ static void test_concurrent__a_get_sees_one_state(void **unused)
     assert_true(atomic_load(&sh.gets) >= READERS);
     yzi_store_close(sh.s);
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     fixture_dir_remove(&dir);
 }
 

@@ -95,7 +95,7 @@ static void test_definition__says_what_was_written(void **unused)
     assert_true(yzi_digest_eq(&digest, &d->digest));
     assert_int_equal(yzi_dataset_field(d, yzi_bytes_str("deed")), 4);
     assert_int_equal(yzi_dataset_field(d, yzi_bytes_str("dee")), -1);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 static void test_definition__defaults(void **unused)
@@ -113,7 +113,7 @@ static void test_definition__defaults(void **unused)
     assert_false(d->has_sensitive);
     assert_int_equal(d->fields[1].max_length, YZ_VALUE_MAX);
     assert_false(d->fields[1].required);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 static void test_definition__catalogue_entry_tells_all_of_it(void **unused)
@@ -155,7 +155,7 @@ static void test_definition__catalogue_entry_tells_all_of_it(void **unused)
     assert_int_equal(yzi_dataset_catalogue(d, &tiny, &e, &u), YZ_ELIMIT);
     yzi_arena_fini(&tiny);
     yzi_arena_fini(&arena);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 static void test_definition__keeps_fields_out_of_the_catalogue(void **unused)
@@ -182,7 +182,7 @@ static void test_definition__keeps_fields_out_of_the_catalogue(void **unused)
     assert_int_equal(u.elements[0].classification, CLASS_SECRET);
     assert_false(u.elements[0].key);
     yzi_arena_fini(&arena);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 struct fault_case {
@@ -332,7 +332,7 @@ static void test_definition__a_key_it_accepts_always_fits(void **unused)
     assert_int_equal(yzi_key_encode(d, &keys, parts, &key), 0);
     assert_int_equal(key.n, 511);
     yzi_buf_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 /* The example of docs/definitions.md is one. */
@@ -354,7 +354,7 @@ static void test_definition__the_documented_example_is_right(void **unused)
         fail_msg("%s", err.text);
     }
     assert_int_equal(d->fields_n, 7);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     yzi_buf_fini(&text);
 }
 
@@ -364,7 +364,7 @@ static int parse_once(void *ctx)
     yz_error err;
     (void)ctx;
     YZ_TRY(yzi_dataset_parse(yzi_bytes_str(full_yaml), "d.yaml", &d, &err));
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return 0;
 }
 
@@ -385,8 +385,8 @@ static void test_definition__load_names_the_file(void **unused)
                      YZ_ECONFIG);
     assert_int_equal(yzi_dataset_load(YZ_TEST_DATA "/china-division/areas.yaml", &d, &err), 0);
     assert_string_equal(d->name, "areas");
-    yzi_dataset_free(d);
-    yzi_dataset_free(NULL);
+    yzi_dataset_unref(d);
+    yzi_dataset_unref(NULL);
 }
 
 int main(void)

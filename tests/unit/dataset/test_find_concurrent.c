@@ -102,7 +102,8 @@ static int find_group(struct store *s, unsigned g, enum query_operation operatio
     struct query_condition c = {yzi_bytes_str("grp"), OP_EQ, &v, 1};
     struct query q = {.operation = operation, .filter = &c, .filter_n = 1};
     struct query_limits limits = {.rows = 1000, .bytes = 1u << 16};
-    struct find_question question = {&q, projection, operation == QUERY_FIND, &limits, {0}, NULL};
+    struct find_question question = {
+        yzi_store_dataset(s), &q, projection, operation == QUERY_FIND, &limits, {0}, NULL};
     yzi_buf_init(&position, 4096);
     int rc = yzi_store_find(s, &question, rows, &position, result, &fault);
     yzi_buf_fini(&position);
@@ -150,7 +151,8 @@ static bool ask_get(struct shared *sh, unsigned k, yz_buf *rows)
     struct query_result result;
     const char *reason;
     unsigned state;
-    if (yzi_store_get(sh->s, &q, projection, 1, NULL, &limits, rows, &result, &reason) < 0) {
+    if (yzi_store_get(sh->s, yzi_store_dataset(sh->s), &q, projection, 1, NULL, &limits, rows,
+                      &result, &reason) < 0) {
         atomic_fetch_add(&sh->failed, 1);
         return true;
     }
@@ -209,7 +211,7 @@ static void test_find__answers_from_one_generation_while_others_come(void **unus
     assert_int_equal(st.generation, replaced + 2);
     yzi_store_close(sh.s);
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     fixture_dir_remove(&dir);
 }
 

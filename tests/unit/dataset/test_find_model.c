@@ -402,9 +402,13 @@ static int ask(struct model *m, const struct wire *w, yz_bytes resume, yz_buf *r
 {
     static const unsigned projection[] = {0, 1, 2, 3, 4, 5};
     struct query_limits limits = {.rows = 1000, .bytes = 1u << 20};
-    struct find_question question = {
-        &w->query, projection, w->query.operation == QUERY_FIND ? m->fields_n : 0,
-        &limits,   resume,     NULL};
+    struct find_question question = {yzi_store_dataset(m->s),
+                                     &w->query,
+                                     projection,
+                                     w->query.operation == QUERY_FIND ? m->fields_n : 0,
+                                     &limits,
+                                     resume,
+                                     NULL};
     return yzi_store_find(m->s, &question, rows, position, out, fault);
 }
 
@@ -565,7 +569,7 @@ static void open_store(struct model *m, bool with_indexes)
 static void close_store(struct model *m)
 {
     yzi_store_close(m->s);
-    yzi_dataset_free(m->d);
+    yzi_dataset_unref(m->d);
 }
 
 /* Half of the stores get their indexes afterwards, and some writes come in the middle of that. */

@@ -76,7 +76,7 @@ static int teardown(void **state)
     struct state *st = *state;
     yzi_buf_wipe(&st->rows);
     yzi_store_close(st->s);
-    yzi_dataset_free(st->d);
+    yzi_dataset_unref(st->d);
     yzi_secret_fini(&st->key);
     fixture_dir_remove(&st->dir);
     free(st);
@@ -86,8 +86,8 @@ static int teardown(void **state)
 static int get(struct state *st)
 {
     st->reason = "untouched";
-    return yzi_store_get(st->s, &st->q, st->projection, st->projection_n, NULL, &st->limits,
-                         &st->rows, &st->result, &st->reason);
+    return yzi_store_get(st->s, yzi_store_dataset(st->s), &st->q, st->projection, st->projection_n,
+                         NULL, &st->limits, &st->rows, &st->result, &st->reason);
 }
 
 static void next_is(yz_reader *r, const char *text, size_t n)

@@ -61,7 +61,7 @@ static void open_state(struct state *st, const char *yaml)
 static void close_state(struct state *st)
 {
     yzi_store_close(st->s);
-    yzi_dataset_free(st->d);
+    yzi_dataset_unref(st->d);
     yzi_secret_fini(&st->key);
     fixture_dir_remove(&st->dir);
 }
@@ -470,7 +470,7 @@ static void test_import__real_register_of_divisions(void **unused)
     assert_string_equal(got, "110102|西城区|1101|11\n110101|东城区|1101|11\n");
     close(src.fd);
     yzi_store_close(s);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     fixture_dir_remove(&dir);
 }
 

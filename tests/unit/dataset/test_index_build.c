@@ -32,7 +32,7 @@ struct world {
 static void open_as(struct world *w, const char *yaml)
 {
     yzi_store_close(w->s);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     w->d = fixture_dataset(yaml);
     w->s = fixture_open(w->dir.path, w->d, &w->key);
 }
@@ -79,7 +79,7 @@ static int end_world(void **state)
 {
     struct world *w = *state;
     yzi_store_close(w->s);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     yzi_secret_fini(&w->key);
     fixture_dir_remove(&w->dir);
     return 0;
@@ -94,8 +94,10 @@ static int count(struct world *w, const char *field, const char *value, uint64_t
     struct query_limits limits = {.rows = 10, .bytes = 1000};
     struct find_result result;
     yz_buf none = {0};
-    int rc = yzi_store_find(w->s, &(struct find_question){.query = &q, .limits = &limits}, &none,
-                            &none, &result, fault);
+    int rc = yzi_store_find(
+        w->s,
+        &(struct find_question){.dataset = yzi_store_dataset(w->s), .query = &q, .limits = &limits},
+        &none, &none, &result, fault);
     *total = rc == 0 ? result.total : 0;
     return rc;
 }
@@ -198,7 +200,7 @@ static void test_build__cut_entries_give_no_order_under_a_later_definition(void 
     struct find_result result;
     struct query_fault fault;
     static const unsigned projection[] = {0};
-    struct find_question question = {&q, projection, 1, &limits, {0}, NULL};
+    struct find_question question = {NULL, &q, projection, 1, &limits, {0}, NULL};
     yz_buf rows, position;
     yzi_buf_init(&rows, 1000);
     yzi_buf_init(&position, 2000);
@@ -206,12 +208,15 @@ static void test_build__cut_entries_give_no_order_under_a_later_definition(void 
     snprintf(short_yaml, sizeof short_yaml, HEAD G S "%s", by_g);
     open_as(w, short_yaml);
     build(w, 100);
+    question.dataset = w->d;
     assert_int_equal(yzi_store_find(w->s, &question, &rows, &position, &result, &fault), 0);
     open_as(w, long_yaml);
+    question.dataset = w->d;
     assert_int_equal(yzi_store_to_build(w->s), 0);
     assert_int_equal(yzi_store_find(w->s, &question, &rows, &position, &result, &fault), YZ_EINVAL);
     assert_string_equal(fault.reason, "no-order");
     open_as(w, short_yaml); /* long values may be there now */
+    question.dataset = w->d;
     assert_int_equal(yzi_store_find(w->s, &question, &rows, &position, &result, &fault), YZ_EINVAL);
     assert_string_equal(fault.reason, "no-order");
     yzi_buf_fini(&rows);

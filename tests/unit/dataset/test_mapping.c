@@ -102,7 +102,7 @@ static void test_mapping__defaults(void **unused)
     assert_false(d->json.lines || d->xml.doctype);
     assert_int_equal(d->csv.encoding, ENCODING_UTF8);
     assert_int_equal(d->xml.element.n, 0);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 int main(void)

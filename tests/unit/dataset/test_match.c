@@ -72,7 +72,7 @@ static int teardown(void **state)
 {
     struct state *st = *state;
     yzi_store_close(st->s);
-    yzi_dataset_free(st->d);
+    yzi_dataset_unref(st->d);
     yzi_secret_fini(&st->key);
     fixture_dir_remove(&st->dir);
     free(st);
@@ -95,7 +95,7 @@ static int ask(struct state *st, const char *person, unsigned field, enum query_
         v[p.values_n] = value(values[p.values_n]);
     }
     struct query_key key = {parts, 2};
-    struct match_question q = {&key, &p, 1};
+    struct match_question q = {yzi_store_dataset(st->s), &key, &p, 1};
     struct match *m;
     YZ_TRY(yzi_match_open(st->s, &q, &m, &st->fault));
     int rc = yzi_match_ask(m, &st->view, &st->limits, out, &st->sequence);
@@ -228,7 +228,7 @@ static void test_match__answers_several_predicates_each_for_itself(void **state)
                                   {PHOTO, OP_EQ, &v[4], 1},
                                   {BORN, OP_LE, &v[3], 1}};
     struct query_key key = {parts, 2};
-    struct match_question q = {&key, p, 4};
+    struct match_question q = {yzi_store_dataset(st->s), &key, p, 4};
     enum match_result r[MATCH_PREDICATES_MAX];
     struct match *m;
     assert_int_equal(yzi_match_open(st->s, &q, &m, &st->fault), YZ_OK);
@@ -251,7 +251,7 @@ static void refused(struct state *st, const char *person, const char *year, unsi
         v[p.values_n] = value(values[p.values_n][0] == '~' ? NULL : values[p.values_n]);
     }
     struct query_key key = {parts, year ? 2 : 1};
-    struct match_question q = {&key, &p, 1};
+    struct match_question q = {yzi_store_dataset(st->s), &key, &p, 1};
     struct match *m = NULL;
     assert_int_equal(yzi_match_open(st->s, &q, &m, &st->fault), YZ_EINVAL);
     assert_string_equal(st->fault.reason, reason);
@@ -289,7 +289,7 @@ static void test_match__takes_1_to_16_predicates(void **state)
         p[i] = (struct match_predicate){DEBT, OP_GE, &v, 1};
     }
     struct match *m = NULL;
-    struct match_question q = {&key, p, 0};
+    struct match_question q = {yzi_store_dataset(st->s), &key, p, 0};
     assert_int_equal(yzi_match_open(st->s, &q, &m, &st->fault), YZ_EINVAL);
     q.predicates_n = MATCH_PREDICATES_MAX + 1;
     assert_int_equal(yzi_match_open(st->s, &q, &m, &st->fault), YZ_EINVAL);
@@ -332,7 +332,7 @@ static void subject(struct state *st, const char *person, const char *year, yz_b
     struct query_value parts[2] = {value(person), value(year)}, v = value("1");
     struct match_predicate p = {DEBT, OP_EQ, &v, 1};
     struct query_key key = {parts, 2};
-    struct match_question q = {&key, &p, 1};
+    struct match_question q = {yzi_store_dataset(st->s), &key, &p, 1};
     struct match *m;
     yzi_buf_init(out, 1000);
     assert_int_equal(yzi_match_open(st->s, &q, &m, &st->fault), YZ_OK);

@@ -345,9 +345,9 @@ static void check_get(struct model *m)
     const char *reason = NULL;
     yz_buf rows;
     yzi_buf_init(&rows, 1u << 20);
-    assert_int_equal(
-        yzi_store_get(m->s, &q, projection, projection_n, NULL, &limits, &rows, &result, &reason),
-        0);
+    assert_int_equal(yzi_store_get(m->s, yzi_store_dataset(m->s), &q, projection, projection_n,
+                                   NULL, &limits, &rows, &result, &reason),
+                     0);
     assert_int_equal(result.sequence, m->sequence);
     yz_reader r = yzi_reader(yzi_bytes_buf(&rows));
     uint32_t found = 0;
@@ -384,7 +384,7 @@ static void run_seed(struct model *m, struct plan *p, int seed)
         assert_int_equal(count, m->rows_n);
     }
     yzi_store_close(m->s);
-    yzi_dataset_free(m->d);
+    yzi_dataset_unref(m->d);
     yzi_secret_fini(&m->key_secret);
     fixture_dir_remove(&m->dir);
 }

@@ -28,7 +28,7 @@ static void expect(const char *field, const char *raw, const char *wanted)
     snprintf(text, sizeof text, "%.*s", (int)out.n, (const char *)out.p);
     assert_string_equal(text, wanted);
     yzi_buf_fini(&scratch);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 static void test_normalise__does_nothing_unasked(void **unused)

@@ -39,7 +39,7 @@ static int end_world(void **state)
     struct world *w = *state;
     yzi_store_close(w->s);
     yzi_secret_fini(&w->key);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     fixture_dir_remove(&w->dir);
     return 0;
 }

@@ -51,7 +51,7 @@ static void open_world(struct world *w, const char *definition)
 static void close_world(struct world *w)
 {
     yzi_store_close(w->s);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     fixture_dir_remove(&w->dir);
     yzi_buf_fini(&w->told);
 }

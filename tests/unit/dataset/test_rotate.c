@@ -84,7 +84,7 @@ static void end_world(struct world *w)
 {
     yzi_store_close(w->s);
     yzi_secret_fini(&w->adapters);
-    yzi_dataset_free(w->d);
+    yzi_dataset_unref(w->d);
     fixture_dir_remove(&w->dir);
 }
 
@@ -503,8 +503,11 @@ static bool find_is_right(struct store *s, const char *n)
     struct query_condition c = {yzi_bytes_str("n"), OP_EQ, &v, 1};
     const struct query q = {.operation = QUERY_FIND, .filter = &c, .filter_n = 1};
     const struct query_limits limits = {.rows = 10, .bytes = 1u << 16};
-    const struct find_question question = {
-        .query = &q, .projection = projection, .projection_n = 1, .limits = &limits};
+    const struct find_question question = {.dataset = yzi_store_dataset(s),
+                                           .query = &q,
+                                           .projection = projection,
+                                           .projection_n = 1,
+                                           .limits = &limits};
     struct find_result result = {0};
     struct query_fault fault;
     YZ_AUTO(yzi_buf_fini) yz_buf rows, position;
@@ -521,7 +524,7 @@ static bool match_is_right(struct store *s, const char *key, const char *n)
     const struct match_predicate predicates[] = {
         {.field = 1, .op = OP_EQ, .values = &values[0], .values_n = 1},
         {.field = 1, .op = OP_EQ, .values = &values[1], .values_n = 1}};
-    const struct match_question question = {&k, predicates, 2};
+    const struct match_question question = {yzi_store_dataset(s), &k, predicates, 2};
     const struct query_limits limits = {.rows = 1, .bytes = 1u << 16};
     enum match_result results[MATCH_PREDICATES_MAX];
     uint64_t sequence;

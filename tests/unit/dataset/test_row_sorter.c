@@ -94,7 +94,7 @@ static void expect_all_sorted(const char *yaml, uint64_t n, uint64_t keys)
     assert_int_equal(count, n);
     yzi_row_sorter_free(s);
     fixture_dir_remove(&dir); /* which it left empty */
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     free(m.note);
 }
 

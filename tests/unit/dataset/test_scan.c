@@ -75,7 +75,7 @@ static void expect_bytes(const char *definition, enum import_format format, yz_b
     assert_int_equal(rc, *faults ? YZ_EDATA : 0);
     yzi_buf_fini(&s.rows);
     yzi_buf_fini(&s.faults);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 static void expect(const char *definition, enum import_format format, const char *file,
@@ -212,7 +212,7 @@ static void test_scan__json_files_that_are_none(void **unused)
         assert_string_equal(text, cases[i].fault);
         assert_int_equal(r.faults, 1);
         close(src.fd);
-        yzi_dataset_free(d);
+        yzi_dataset_unref(d);
     }
 }
 
@@ -400,7 +400,7 @@ static void test_scan__gb18030_across_pieces(void **unused)
     assert_int_equal(yzi_scan(d, &src, on_row, &s, &totals, NULL), 0);
     assert_true(yzi_bytes_eq(yzi_bytes_buf(&s.rows), yzi_bytes_buf(&rows)));
     close(src.fd);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     yzi_buf_fini(&s.rows);
     yzi_buf_fini(&file);
     yzi_buf_fini(&rows);
@@ -423,7 +423,7 @@ static void test_scan__cancelled(void **unused)
     assert_int_equal(yzi_scan(d, &src, on_row, &s, &totals, &err), YZ_ECANCELLED);
     assert_string_equal(err.text, "f: the import was cancelled, nothing was changed");
     close(src.fd);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 int main(void)

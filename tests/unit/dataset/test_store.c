@@ -29,7 +29,7 @@ static int try_open(const char *dir, const char *yaml, uint8_t key_fill, bool re
         yzi_store_close(s);
     }
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return rc;
 }
 
@@ -49,7 +49,7 @@ static void make_store(struct fixture_dir *dir)
     }
     yzi_store_close(s);
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
 }
 
 struct change_case {
@@ -132,13 +132,13 @@ static void test_store__added_fields_are_null_until_imported_again(void **unused
     assert_int_equal(r.inserted, 1);
     assert_int_equal(r.sequence, 4);
     yzi_store_close(s);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     d = fixture_dataset(more);
     s = fixture_open(dir.path, d, &key);
     assert_int_equal(fixture_get(s, got, sizeof got, "1", "2", "3", NULL), 0);
     assert_string_equal(got, "new|1|x|9|5\n~|2|~|~|~\n~|3|y|~|~\n");
     yzi_store_close(s);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     /* the field that was added is stored now */
     assert_int_equal(try_open(dir.path, base_yaml, 1, false, &err), YZ_ECONFIG);
     yzi_secret_fini(&key);
@@ -175,7 +175,7 @@ static void test_store__refuses_another_storage_key_and_none(void **unused)
     o.storage_key = &small;
     assert_int_equal(yzi_store_open(&o, &s, &err), YZ_EINVAL);
     yzi_secret_fini(&small);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     fixture_dir_remove(&dir);
 }
 
@@ -205,7 +205,7 @@ static void test_store__read_only_reads_and_refuses_imports(void **unused)
     assert_true(yzi_store_open(&o, &s, &err) < 0);
     assert_non_null(strstr(err.text, "/nonexistent/store"));
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     fixture_dir_remove(&dir);
 }
 
@@ -257,7 +257,7 @@ static void free_sealed(struct sealed *s)
 {
     yzi_buf_fini(&s->row);
     yzi_buf_wipe(&s->plain);
-    yzi_dataset_free(s->d);
+    yzi_dataset_unref(s->d);
 }
 
 static void test_store__sealed_value_opens_only_where_it_belongs(void **unused)

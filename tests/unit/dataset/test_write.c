@@ -49,7 +49,7 @@ static int tear_down(void **state)
 {
     struct state *st = *state;
     yzi_store_close(st->s);
-    yzi_dataset_free(st->d);
+    yzi_dataset_unref(st->d);
     yzi_secret_fini(&st->key);
     fixture_dir_remove(&st->dir);
     free(st);
