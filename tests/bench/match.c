@@ -172,6 +172,6 @@ int main(int argc, char **argv)
     yzi_state_close(state);
     yzi_store_close(s);
     yzi_secret_fini(&key);
-    yzi_dataset_free(d);
+    yzi_dataset_unref(d);
     return 0;
 }

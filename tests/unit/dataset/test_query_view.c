@@ -185,7 +185,7 @@ static void end(struct trial *t)
         yzi_store_close(t->worlds[i].s);
         fixture_dir_remove(&t->worlds[i].dir);
     }
-    yzi_dataset_free(t->dataset);
+    yzi_dataset_unref(t->dataset);
     yzi_secret_fini(&t->key);
 }
 
@@ -289,7 +289,8 @@ static void ask(const struct trial *t, unsigned world, const struct asked *a, yz
 {
     static const unsigned with_id[] = {F_D, F_X, F_Y, F_H, F_ID};
     bool finds = a->q.operation == QUERY_FIND;
-    struct find_question question = {.query = &a->q,
+    struct find_question question = {.dataset = t->dataset,
+                                     .query = &a->q,
                                      .projection = with_id,
                                      .projection_n = finds ? (t->id_hidden ? 4 : 5) : 0,
                                      .limits = &a->limits,
@@ -455,8 +456,8 @@ static void get(const struct trial *t, unsigned world, const struct query *q, yz
     static const unsigned projection[] = {F_D, F_X, F_Y, F_H, F_ID};
     struct query_limits limits = {.rows = 5, .bytes = 1u << 16};
     const char *reason = NULL;
-    *rc = yzi_store_get(t->worlds[world].s, q, projection, 5, &t->view, &limits, rows, result,
-                        &reason);
+    *rc = yzi_store_get(t->worlds[world].s, t->dataset, q, projection, 5, &t->view, &limits, rows,
+                        result, &reason);
 }
 
 /* More records than fit are a refusal only when they are visible. */
