@@ -129,7 +129,7 @@ static double questions(struct store *s)
         struct query_value part = {.v = yzi_bytes_str(text)}, v = {.v = yzi_bytes_str("50000")};
         struct query_key key = {&part, 1};
         struct match_predicate p = {1, OP_GT, &v, 1};
-        struct match_question q = {&key, &p, 1};
+        struct match_question q = {yzi_store_dataset(s), &key, &p, 1};
         struct query_fault fault;
         enum match_result result;
         uint64_t sequence;
