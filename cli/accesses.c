@@ -154,15 +154,26 @@ static int put_fields(const struct answer_head *h, yz_buf *out)
     return YZ_OK;
 }
 
+/* The question with the values it brought. */
+static int put_question_name(const struct query_predicate *p, yz_buf *out)
+{
+    YZ_TRY(yzi_buf_put(out, p->name));
+    for (size_t i = 0; i < p->values_n; i++) {
+        YZ_TRY(yzi_buf_put_str(out, i ? "," : " "));
+        YZ_TRY(p->values[i].null ? YZ_OK : put_given(out, p->values[i].v));
+    }
+    return YZ_OK;
+}
+
 static int put_verdicts(const struct access *a, yz_buf *out)
 {
     const struct query *q = query_of(a);
     const struct answer_head *h = answer_of(a);
     YZ_TRY(yzi_buf_put_str(out, "   It was answered: "));
-    for (size_t i = 0; i < h->matches_n; i++) {
-        yz_bytes name = i < q->predicates_n ? q->predicates[i].name : (yz_bytes){0};
-        YZ_TRY(yzi_buf_printf(out, "%s%.*s: %s", i ? ", " : "", CLI_V(name),
-                              yzi_match_name(h->matches[i])));
+    for (size_t i = 0; i < h->matches_n && i < q->predicates_n; i++) {
+        YZ_TRY(yzi_buf_put_str(out, i ? "; " : ""));
+        YZ_TRY(put_question_name(&q->predicates[i], out));
+        YZ_TRY(yzi_buf_printf(out, ": %s", yzi_match_name(h->matches[i])));
     }
     return yzi_buf_put_str(out, ".\n");
 }
@@ -325,6 +336,12 @@ static void put_verdict_list(struct json *j, const struct access *a, const struc
     for (size_t i = 0; q && i < h->matches_n && i < q->predicates_n; i++) {
         yzi_json_object(j);
         put_named(j, "predicate", q->predicates[i].name);
+        yzi_json_key(j, "values");
+        yzi_json_array(j);
+        for (size_t k = 0; k < q->predicates[i].values_n; k++) {
+            yzi_json_text(j, q->predicates[i].values[k].v);
+        }
+        yzi_json_array_end(j);
         put_word(j, "verdict", yzi_match_name(h->matches[i]));
         yzi_json_object_end(j);
     }

@@ -136,20 +136,9 @@ static void say_rows(const struct explained *e)
     yzi_cli_say(e->c, g->row_filter_n ? "; all others are as if they were not there\n" : "");
 }
 
-static const struct grant_predicate *predicate_of(const struct fine_grant *g, yz_bytes name)
+static const char *element_of(const struct explained *e, const struct predicate_choice *p)
 {
-    for (size_t i = 0; i < g->predicates_n; i++) {
-        if (yzi_bytes_eq(g->predicates[i].name, name)) {
-            return &g->predicates[i];
-        }
-    }
-    return NULL;
-}
-
-static const char *element_of(const struct explained *e, yz_bytes field)
-{
-    int f = yzi_dataset_field(e->of.dataset, field);
-    return f < 0 ? "?" : e->of.dataset->fields[f].element;
+    return e->of.dataset->fields[p->field].element;
 }
 
 static void say_counted(const struct explained *e)
@@ -161,13 +150,15 @@ static void say_counted(const struct explained *e)
         yzi_cli_say(e->c, adapters > 1 ? ", of which each of %zu adapters has its part\n" : "\n",
                     adapters);
     }
-    for (size_t i = 0; i < e->asked.query.predicates_n; i++) {
-        const struct grant_predicate *p = predicate_of(g, e->asked.query.predicates[i].name);
-        if (p && p->budget) {
+    for (size_t i = 0; i < e->decision.predicates_n; i++) {
+        const struct predicate_choice *p = &e->decision.predicates[i];
+        if (p->granted->budget) {
             yzi_cli_say(e->c,
-                        "counted: %.*s is one of %u questions that this consumer may ask about %s "
-                        "of this record\n",
-                        CLI_V(p->name), p->budget, element_of(e, p->field));
+                        "counted: %.*s is one of %u questions that this consumer has about %s "
+                        "of this record",
+                        CLI_V(p->granted->name), p->granted->budget, element_of(e, p));
+            yzi_cli_say(e->c, p->granted->budget_days ? ", in %u days\n" : ", for ever\n",
+                        p->granted->budget_days);
         }
     }
 }
@@ -319,13 +310,14 @@ static void put_counted(const struct explained *e, const struct fine_grant *g, s
     put_u64(j, "quota_per_day", g ? g->quota_per_day : 0);
     yzi_json_key(j, "budgets");
     yzi_json_array(j);
-    for (size_t i = 0; g && i < e->asked.query.predicates_n; i++) {
-        const struct grant_predicate *p = predicate_of(g, e->asked.query.predicates[i].name);
-        if (p && p->budget) {
+    for (size_t i = 0; g && i < e->decision.predicates_n; i++) {
+        const struct predicate_choice *p = &e->decision.predicates[i];
+        if (p->granted->budget) {
             yzi_json_object(j);
-            put(j, "predicate", p->name);
-            put_str(j, "element", element_of(e, p->field));
-            put_u64(j, "questions", p->budget);
+            put(j, "predicate", p->granted->name);
+            put_str(j, "element", element_of(e, p));
+            put_u64(j, "questions", p->granted->budget);
+            put_u64(j, "days", p->granted->budget_days);
             yzi_json_object_end(j);
         }
     }

@@ -195,16 +195,41 @@ static int why_readable(const struct access_decision *d, const struct fine_grant
     return YZ_OK;
 }
 
+static const struct grant_predicate *predicate_of(const struct fine_grant *g, yz_bytes name)
+{
+    for (size_t i = 0; i < g->predicates_n; i++) {
+        if (yzi_bytes_eq(g->predicates[i].name, name)) {
+            return &g->predicates[i];
+        }
+    }
+    return NULL;
+}
+
+/* A question that the grant does not have, or not with that value. */
 static int why_predicate(const struct access_decision *d, const struct fine_grant *g, yz_buf *out)
 {
-    if (d->field.n == 0 || strcmp(d->reason, "field") != 0) {
-        return yzi_buf_printf(out, "%s%.*s", d->reason, CLI_V(d->field));
+    const struct grant_predicate *p = predicate_of(g, d->field);
+    if (!p && g->predicates_n == 0) {
+        return yzi_buf_printf(out, "'%.*s': it permits no question at all", CLI_V(d->field));
     }
-    YZ_TRY(yzi_buf_printf(out, "'%.*s' is none of ", CLI_V(d->field)));
-    for (size_t i = 0; i < g->predicates_n; i++) {
-        YZ_TRY(yzi_buf_printf(out, "%s%.*s", i ? ", " : "", CLI_V(g->predicates[i].name)));
+    if (!p) {
+        YZ_TRY(yzi_buf_printf(out, "'%.*s' is none of ", CLI_V(d->field)));
+        for (size_t i = 0; i < g->predicates_n; i++) {
+            YZ_TRY(yzi_buf_printf(out, "%s%.*s", i ? ", " : "", CLI_V(g->predicates[i].name)));
+        }
+        return YZ_OK;
     }
-    return g->predicates_n ? YZ_OK : yzi_buf_put_str(out, "none: it lets nothing be asked");
+    if (strcmp(d->reason, "predicate-value") != 0) {
+        return yzi_buf_printf(
+            out, "the value that '%.*s' brings is none of its field, or missing, or one too many",
+            CLI_V(d->field));
+    }
+    if (p->step.n) {
+        return yzi_buf_printf(out, "the value that '%.*s' brings is no whole multiple of %.*s",
+                              CLI_V(d->field), CLI_V(p->step));
+    }
+    YZ_TRY(yzi_buf_printf(out, "the value that '%.*s' brings is none of ", CLI_V(d->field)));
+    return put_names(out, &p->constants);
 }
 
 static int why_purpose(const struct policy_of *p, const struct asked *a, const struct fine_grant *g,

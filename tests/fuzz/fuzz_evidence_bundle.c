@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Targets: yzi_kept_record_parse, yzi_evidence_bundle_parse, yzi_evidence_bundle_verify,
- * yzi_standing_verify.
+ * yzi_standing_verify, yzi_subjects_check, yzi_subject_next.
  *
  * By its first byte: 0 the inside of a kept record, 1 a bundle, 2 a standing. An exchange that
  * parses is written as the same bytes; what is verified against no anchor may be wrong in any way,

@@ -113,6 +113,32 @@ static void test_explain__says_what_would_be_read(void **state)
     row(desk, "denied strict it wants a broker's proof that it was asked");
 }
 
+static void test_explain__says_what_a_question_counts(void **state)
+{
+    (void)state;
+    GRANT("--consumer", "CN/GOV/SH/desk", "--operation", "match", "--predicate", "is-city city eq",
+          "--budget", "is-city=3/30d", "--predicate", "in-east province in 31,32", "--predicate",
+          "above name gt m,t");
+    char id[32];
+    printed_id(id);
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101", "--predicate", "is-city=3101", "--predicate",
+            "in-east");
+    row(id, "allowed - ");
+    prints("counted: is-city is one of 3 questions that this consumer has about city_code of this "
+           "record, in 30 days\n");
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101", "--predicate", "above=a");
+    row(id, "denied predicate the value that 'above' brings is none of m, t");
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101", "--predicate", "is-mayor");
+    row(id, "denied predicate 'is-mayor' is none of is-city, in-east, above");
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101", "--predicate", "in-east=31");
+    row(id, "denied predicate the value that 'in-east' brings is none of its field, or missing, or "
+            "one too many");
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101");
+    row(id, "denied operation 'get' is none of match");
+    EXPLAIN(BY("CN/GOV/SH/desk"), "--key", "310101", "--predicate", "is-city=3101", "--json");
+    prints("\"questions\": 3,\n      \"days\": 30");
+}
+
 static void test_explain__as_json_and_from_a_file(void **state)
 {
     (void)state;
@@ -283,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_explain__says_which_clause_of_each_grant_decided),
         TEST(test_explain__says_what_would_be_read),
+        TEST(test_explain__says_what_a_question_counts),
         TEST(test_explain__as_json_and_from_a_file),
         TEST(test_explain__knows_the_purposes_that_were_fetched),
         TEST(test_test__exits_as_the_policy_says),

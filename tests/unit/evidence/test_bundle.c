@@ -92,7 +92,13 @@ static int tear_down(void **state)
 
 /* -- keeping -- */
 
-enum { WITH_RECEIPT = 1, RECEIPT_LATER = 2, OF_OUTCOME = 4, OTHERS_PLAINTEXT = 8 };
+enum {
+    WITH_RECEIPT = 1,
+    RECEIPT_LATER = 2,
+    OF_OUTCOME = 4,
+    OTHERS_PLAINTEXT = 8,
+    WITH_SUBJECTS = 16
+};
 
 static yz_bytes opened(const yz_buf *plain)
 {
@@ -130,7 +136,12 @@ static void keep(struct fixture *f, enum kept_role role, unsigned how)
         .request_plain = opened(how & OTHERS_PLAINTEXT ? &f->answered : &f->asked),
         .answer_plain = of_outcome ? (yz_bytes){0} : opened(&f->answered),
         .receipt = how & WITH_RECEIPT ? yzi_bytes_buf(&f->receipt) : (yz_bytes){0},
-        .directory = *yzi_directory_root_hash(f->w->directory)};
+        .directory = *yzi_directory_root_hash(f->w->directory),
+        .has_subjects = how & WITH_SUBJECTS,
+        .data_set = yzi_bytes_str("civil"),
+        .subjects = yzi_bytes("\2\1\0\0\0\6"
+                              "310101",
+                              12)};
     const yz_node_id nodes[] = {f->header.node, yz_world_node(f->w, "CN/GOV/MCA/@a1")->node,
                                 f->b1->node};
     OK(yzi_kept_exchange(f->k, &x));
@@ -205,6 +216,14 @@ static void test_bundle__of_an_outcome(void **state)
 {
     keep(*state, KEPT_CONSUMER, WITH_RECEIPT | OF_OUTCOME);
     holds(*state, true);
+}
+
+static void test_bundle__does_not_say_whom_else_it_was_about(void **state)
+{
+    struct fixture *f = *state;
+    keep(f, KEPT_PROVIDER, WITH_RECEIPT | WITH_SUBJECTS);
+    holds(f, false);
+    assert_null(memmem(f->bundle.p, f->bundle.n, "310101", 6));
 }
 
 /* -- what does not hold -- */
@@ -314,6 +333,7 @@ int main(void)
         T(test_bundle__of_a_consumer),
         T(test_bundle__of_a_provider_whose_receipt_came_later),
         T(test_bundle__of_an_outcome),
+        T(test_bundle__does_not_say_whom_else_it_was_about),
         T(test_bundle__of_what_was_not_kept),
         T(test_bundle__against_another_anchor_or_log_key),
         T(test_bundle__without_a_receipt),
