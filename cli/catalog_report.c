@@ -16,7 +16,11 @@ static void tell_element(struct columns *t, const struct catalog_element *e)
     for (size_t i = 0; i < e->n; i++) {
         const struct catalog_claim *c = &e->claims[i];
         yzi_columns_add(t, i ? (yz_bytes){0} : e->name);
-        yzi_columns_printf(t, i ? "" : "%zu", e->sources);
+        if (i == 0) {
+            yzi_columns_printf(t, "%zu", e->sources);
+        } else {
+            yzi_columns_str(t, "");
+        }
         yzi_columns_str(t, c->element->reference ? "refers to it" : "source");
         yzi_columns_add(t, c->item->offer->subsystem.v);
         yzi_columns_printf(t, "%.*s.%.*s", CLI_V(c->item->entry->data_set),

@@ -336,7 +336,7 @@ static void test_grant__that_nobody_could_keep_is_refused(void **state)
     REFUSES("mca", EXIT_FAILED, ADD, "--field", "spouse");
     yz_cli_said("code, name, city, province");
     REFUSES("mca", EXIT_USAGE, ADD, "--field", "name", "--field", "name");
-    REFUSES("mca", EXIT_FAILED, ADD, "--operation", "match");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "match");
     REFUSES("mca", EXIT_USAGE, ADD, "--operation", "erase");
     REFUSES("mca", EXIT_USAGE, ADD, "--purpose", "two words");
     REFUSES("mca", EXIT_USAGE, ADD, "--purpose", "x", "--purpose", "x");
