@@ -74,6 +74,21 @@ static struct io_faults *fault_fd(uint32_t kind, int fd)
     return is_watched(f, path) && is_due(f) ? f : NULL;
 }
 
+/* "a/./b" and "a//b" are "a/b": who joins paths leaves such, and the folder to be watched is
+ * written without. */
+static void tidy(char *path)
+{
+    char *to = path;
+    for (const char *from = path; *from; from++) {
+        bool again = from[0] == '/' && to > path && to[-1] == '/';
+        bool dot = from[0] == '.' && to > path && to[-1] == '/' && (!from[1] || from[1] == '/');
+        if (!again && !dot) {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+}
+
 static struct io_faults *fault_path(uint32_t kind, int dir, const char *name)
 {
     struct io_faults *f = current;
@@ -94,6 +109,7 @@ static struct io_faults *fault_path(uint32_t kind, int dir, const char *name)
         path[n++] = '/';
     }
     snprintf(path + n, sizeof path - (size_t)n, "%s", name);
+    tidy(path);
     errno = e;
     return is_watched(f, path) && is_due(f) ? f : NULL;
 }

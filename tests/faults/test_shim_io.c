@@ -191,6 +191,21 @@ static void test_watch__spares_what_is_elsewhere(void **state)
     close(fd);
 }
 
+/* As a daemon does whose home is "." of its configuration's folder. */
+static void test_watch__sees_through_dots_in_a_path(void **state)
+{
+    struct fixture *f = *state;
+    struct io_faults *io = io_faults_local();
+    char from[200], to[200];
+    snprintf(from, sizeof from, "%s/.//file", f->root);
+    snprintf(to, sizeof to, "%s/./another", f->root);
+    io_faults_watch(io, f->root, "/another");
+    io_faults_arm(io, IO_RENAME, 1, 1, IO_FAIL, EIO);
+    assert_int_equal(rename(from, to), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(io->seen, 1);
+}
+
 /* A program that knows nothing of this, its disk filled from outside. */
 static void test_preload__harms_another_program(void **state)
 {
@@ -223,6 +238,7 @@ int main(void)
         TEST(test_write__kills),
         TEST(test_names__fail_and_change_nothing),
         TEST(test_watch__spares_what_is_elsewhere),
+        TEST(test_watch__sees_through_dots_in_a_path),
         TEST(test_preload__harms_another_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
