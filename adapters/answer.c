@@ -187,6 +187,7 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
     } else if (rc == YZ_EUNSUPPORTED) {
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
     } else if (rc == YZ_EDENIED) {
+        r->head.clause = yzi_bytes_str("row-filter");
         yzi_reply_refuse(r, ANSWER_DENIED, "unenforceable");
     } else if (rc == YZ_ETIMEOUT) {
         r->late = late;

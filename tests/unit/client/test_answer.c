@@ -348,9 +348,13 @@ static void test_answer__masked_values_are_text(void **state)
     assert_int_equal(make(&h, &head, values, 2, PLAIN_ANSWER, &a, &err), 0);
     assert_int_equal(yz_answer_field_type(a, 0), YZ_TYPE_TEXT);
     assert_int_equal(yz_answer_field_type(a, 1), YZ_TYPE_TEXT);
+    assert_string_equal(yz_answer_field_mask(a, 0), "last4");
+    assert_string_equal(yz_answer_field_mask(a, 1), "year");
+    assert_null(yz_answer_field_mask(a, 2));
     char *json = NULL;
     assert_int_equal(yz_answer_json(a, 0, &json), 0);
     assert_non_null(strstr(json, "\"records\":[{\"number\":\"****1234\",\"born\":\"1980\"}]"));
+    assert_non_null(strstr(json, "\"masks\":{\"number\":\"last4\",\"born\":\"year\"}"));
     free(json);
     yz_answer_free(a);
 }
@@ -369,6 +373,7 @@ static void test_answer__refusals_keep_their_reason(void **state)
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         struct answer_head head = {.code = codes[i].code,
                                    .reason = yzi_bytes_str("field"),
+                                   .clause = yzi_bytes_str("readable"),
                                    .detail = yzi_bytes_str("字段 spouse")};
         struct response_header h = header();
         yz_answer *a = NULL;
@@ -376,6 +381,7 @@ static void test_answer__refusals_keep_their_reason(void **state)
         assert_int_equal(make(&h, &head, NULL, 0, PLAIN_ANSWER, &a, &err), 0);
         assert_int_equal(yz_answer_status(a), codes[i].status);
         assert_string_equal(yz_answer_reason(a), "field");
+        assert_string_equal(yz_answer_clause(a), "readable");
         assert_string_equal(yz_answer_detail(a), "字段 spouse");
         assert_int_equal(yz_answer_rows(a), 0);
         yz_answer_free(a);
