@@ -343,13 +343,14 @@ static void subject(struct state *st, const char *person, const char *year, yz_b
 static void test_subject__is_one_however_its_key_is_written(void **state)
 {
     struct state *st = *state;
-    YZ_AUTO(yzi_buf_fini) yz_buf a, b, c, d;
+    YZ_AUTO(yzi_buf_fini) yz_buf a, b, c, d, e;
     subject(st, "P1", "2026", &a);
     subject(st, "P1", "+2026", &b);
-    subject(st, "P12", "026" + 1, &c); /* the same letters, other parts */
+    subject(st, "P12", "26", &c);
+    subject(st, "P1", "226", &e); /* the same letters, other parts */
     subject(st, "P1", "2027", &d);
     assert_true(yzi_bytes_eq(yzi_bytes_buf(&a), yzi_bytes_buf(&b)));
-    assert_false(yzi_bytes_eq(yzi_bytes_buf(&a), yzi_bytes_buf(&c)));
+    assert_false(yzi_bytes_eq(yzi_bytes_buf(&c), yzi_bytes_buf(&e)));
     assert_false(yzi_bytes_eq(yzi_bytes_buf(&a), yzi_bytes_buf(&d)));
 }
 
