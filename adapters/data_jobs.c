@@ -35,6 +35,12 @@ static int on_change(void *ctx, const struct import_change *c)
     return yzi_change_write(&r->changes, c);
 }
 
+static void on_between(void *ctx)
+{
+    const struct running *r = ctx;
+    r->told->between(r->told->ctx);
+}
+
 static struct import_source source_of(struct running *r)
 {
     const struct import_job *j = r->job;
@@ -117,7 +123,8 @@ static int backup(struct running *r)
 static int rotate(struct running *r)
 {
     struct import_job *j = r->job;
-    const struct rotation o = {.progress = on_progress, .ctx = r, .cancel = &j->cancel};
+    const struct rotation o = {
+        .progress = on_progress, .between = on_between, .ctx = r, .cancel = &j->cancel};
     YZ_TRY(yzi_store_rotate(j->store, &o, &j->rotation, &j->err));
     j->report.rows = j->rotation.records;
     j->report.sequence = j->rotation.sequence;

@@ -12,6 +12,7 @@
 
 #define IMPORTS_WAITING 16u
 #define PROGRESS_WAITING 256u
+#define OTHERS_AT_ONCE 8u /* times as many as are executed at once, while a rotation goes on */
 
 struct worker {
     struct workers *owner;
@@ -25,8 +26,10 @@ struct workers {
     unsigned started;
     pthread_t writer;
     bool writer_started;
-    struct executing executing; /* the writer's */
-    struct builds builds;       /* the writer's */
+    struct executing executing;              /* the writer's */
+    struct builds builds;                    /* the writer's */
+    struct finished *aside[IMPORTS_WAITING]; /* the writer's: imports that came during a rotation */
+    size_t aside_n;
     _Atomic unsigned imports_waiting;
     _Atomic bool stopping;
 };
@@ -121,16 +124,6 @@ static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes
     report(ctx, &f);
 }
 
-static void import(struct workers *w, struct finished *f)
-{
-    struct import_job *j = f->import;
-    struct import_context context = {w, j};
-    const struct data_job_told told = {on_fault, on_progress, &context};
-    atomic_fetch_sub(&w->imports_waiting, 1);
-    yzi_data_job_run(j, &told);
-    hand_back(w, f);
-}
-
 /* -- what changes data -- */
 
 /* Execute f's job and as many as wait behind it. What else waits is taken only after them; the
@@ -160,10 +153,65 @@ static void tidy(struct workers *w, struct finished *f)
     yzi_finished_free(f);
 }
 
+/* -- while a long job lets others write -- */
+
+/* Imports are not among those: they wait, in their order. There is room for all that may. */
+static void put_aside(struct workers *w, struct finished *f)
+{
+    YZ_ASSERT(w->aside_n < IMPORTS_WAITING);
+    w->aside[w->aside_n++] = f;
+}
+
+static struct finished *take_aside(struct workers *w)
+{
+    struct finished *f = w->aside_n ? w->aside[0] : NULL;
+    if (f) {
+        memmove(&w->aside[0], &w->aside[1], --w->aside_n * sizeof w->aside[0]);
+    }
+    return f;
+}
+
+/* What waits to be written now, but not for ever: others may come as fast as these are done. */
+static void write_others(void *ctx)
+{
+    struct workers *w = ((struct import_context *)ctx)->workers;
+    struct finished *next = NULL;
+    for (unsigned i = 0; i < OTHERS_AT_ONCE && !atomic_load(&w->stopping); i++) {
+        struct finished *f = next ? next : yzi_queue_try_pop(w->to_writer);
+        next = NULL;
+        if (!f) {
+            return;
+        }
+        if (f->kind == FINISHED_ANSWER) {
+            next = execute(w, f);
+        } else if (f->kind == FINISHED_IMPORT) {
+            put_aside(w, f);
+        } else {
+            tidy(w, f);
+        }
+    }
+    if (next && next->kind == FINISHED_IMPORT) {
+        put_aside(w, next);
+    } else if (next) {
+        tidy(w, next);
+    }
+}
+
+static void import(struct workers *w, struct finished *f)
+{
+    struct import_job *j = f->import;
+    struct import_context context = {w, j};
+    const struct data_job_told told = {on_fault, on_progress, write_others, &context};
+    atomic_fetch_sub(&w->imports_waiting, 1);
+    yzi_data_job_run(j, &told);
+    hand_back(w, f);
+}
+
 /* What is to be done next; indexes are built while there is nothing else. NULL: the end. */
 static struct finished *next_for_writer(struct workers *w)
 {
-    struct finished *f = yzi_queue_try_pop(w->to_writer);
+    struct finished *f = atomic_load(&w->stopping) ? NULL : take_aside(w);
+    f = f ? f : yzi_queue_try_pop(w->to_writer);
     while (!f && !atomic_load(&w->stopping) && yzi_builds_step(&w->builds)) {
         f = yzi_queue_try_pop(w->to_writer);
     }
@@ -269,6 +317,9 @@ void yzi_workers_stop(struct workers *w)
     }
     if (w->writer_started) {
         pthread_join(w->writer, NULL);
+        for (struct finished *f; (f = take_aside(w)) != NULL;) {
+            yzi_finished_free(f);
+        }
         yzi_answering_fini(&w->executing.answering);
     }
     yzi_builds_fini(&w->builds);

@@ -51,6 +51,7 @@ void yzi_import_job_free(struct import_job *j);
 struct data_job_told {
     void (*fault)(void *ctx, const struct import_fault *f);
     void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    void (*between)(void *ctx); /* what else is to be written may be now */
     void *ctx;
 };
 /* Does it and leaves the result in j->rc, j->report, j->err. */

@@ -499,18 +499,24 @@ static int put_entries(struct generation *g, size_t i)
     return YZ_ENOTFOUND;
 }
 
-static int put_deferred(struct generation *g)
+int yzi_generation_put_deferred(struct generation *g)
 {
     for (size_t i = 0; i < DATASET_INDEXES_MAX; i++) {
-        int rc = 0;
-        while (g->deferred[i] && rc == 0) {
-            rc = put_entries(g, i);
-        }
-        YZ_ENSURE(rc == 0 || rc == YZ_ENOTFOUND, rc);
+        int rc = g->deferred[i] ? put_entries(g, i) : YZ_ENOTFOUND;
+        YZ_ENSURE(rc == YZ_ENOTFOUND, rc);
         yzi_sorter_free(g->deferred[i]);
         g->deferred[i] = NULL;
     }
-    return 0;
+    return YZ_ENOTFOUND;
+}
+
+static int put_all_deferred(struct generation *g)
+{
+    int rc;
+    do {
+        rc = yzi_generation_put_deferred(g);
+    } while (rc == 0);
+    return rc == YZ_ENOTFOUND ? 0 : rc;
 }
 
 /* The commits made the file's bytes durable, this its name. */
@@ -538,7 +544,7 @@ int yzi_generation_settle(struct store *s, yz_error *err)
 int yzi_generation_publish(struct generation **g, yz_error *err)
 {
     struct store *s = (*g)->store;
-    YZ_TRY(put_deferred(*g));
+    YZ_TRY(put_all_deferred(*g));
     YZ_TRY(sync_folder((*g)->dir));
     YZ_TRY(sync_folder(s->dir));
     int rc = write_current(s, (*g)->number, err);

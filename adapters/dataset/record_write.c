@@ -11,6 +11,9 @@
 #define ENTRY_SCRATCH_MAX ((size_t)DATASET_KEY_MAX * (2u * YZ_VALUE_MAX + 8u))
 #define ENTRIES_MAX ((size_t)DATASET_INDEXES_MAX * YZ_DB_KEY_MAX)
 
+/* The values of a record's key, each as u32 length ‖ bytes. */
+#define KEY_VALUES_MAX ((size_t)DATASET_KEY_MAX * (YZ_VALUE_MAX + 4u))
+
 struct entries {
     yz_buf bytes; /* wiped */
     struct {
@@ -29,6 +32,8 @@ struct record_writer {
     struct write_target target;
     struct entries before, after;
     yz_buf key, row, plain, entry, last; /* all but last wiped; last: no key is after it */
+    /* For the store's journal: the values of the key sought, and of those changed. Wiped */
+    yz_buf sought_values, changed_values;
     struct query_value split[DATASET_FIELDS_MAX];
 };
 
@@ -41,6 +46,8 @@ static void init_buffers(struct record_writer *w)
     yzi_buf_init(&w->plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&w->entry, ENTRY_SCRATCH_MAX);
     yzi_buf_init(&w->last, YZ_DB_KEY_MAX);
+    yzi_buf_init(&w->sought_values, KEY_VALUES_MAX);
+    yzi_buf_init(&w->changed_values, JOURNAL_MAX);
     yzi_buf_init(&w->before.bytes, ENTRIES_MAX);
     yzi_buf_init(&w->after.bytes, ENTRIES_MAX);
 }
@@ -110,9 +117,61 @@ void yzi_writer_end(struct record_writer **writer)
     yzi_buf_wipe(&w->plain);
     yzi_buf_wipe(&w->entry);
     yzi_buf_wipe(&w->last);
+    yzi_buf_wipe(&w->sought_values);
+    yzi_buf_wipe(&w->changed_values);
     yzi_buf_wipe(&w->before.bytes);
     yzi_buf_wipe(&w->after.bytes);
     free(w);
+}
+
+/* -- the journal -- */
+
+/* The journal of the store, if what this writer changes belongs there. */
+static yz_buf *journal_of(const struct record_writer *w)
+{
+    return w->pinned ? w->g->store->journal : NULL;
+}
+
+static void lose_journal(const struct record_writer *w)
+{
+    w->g->store->journal_lost = true;
+}
+
+static int put_key_values(const struct dataset *d, const struct query_value *values, yz_buf *out)
+{
+    for (size_t i = 0; i < d->key_n; i++) {
+        yz_bytes v = values[d->key[i]].v;
+        YZ_TRY(yzi_buf_put_u32(out, (uint32_t)v.n));
+        YZ_TRY(yzi_buf_put(out, v));
+    }
+    return 0;
+}
+
+static void note_sought(struct record_writer *w, const struct query_value *values)
+{
+    if (journal_of(w)) {
+        yzi_buf_clear(&w->sought_values);
+        if (put_key_values(w->g->layout.dataset, values, &w->sought_values) < 0) {
+            lose_journal(w);
+        }
+    }
+}
+
+static void note_changed(struct record_writer *w)
+{
+    if (journal_of(w) && yzi_buf_put(&w->changed_values, yzi_bytes_buf(&w->sought_values)) < 0) {
+        lose_journal(w);
+    }
+}
+
+/* Before the commit, whose outcome may be unknown: what is noted is looked at, not believed. */
+static void write_journal(struct record_writer *w)
+{
+    yz_buf *journal = journal_of(w);
+    if (journal && yzi_buf_put(journal, yzi_bytes_buf(&w->changed_values)) < 0) {
+        lose_journal(w);
+    }
+    yzi_buf_clear(&w->changed_values);
 }
 
 int yzi_writer_commit(struct record_writer *w, uint64_t *sequence)
@@ -123,6 +182,7 @@ int yzi_writer_commit(struct record_writer *w, uint64_t *sequence)
         yzi_db_abort(&w->txn);
         return 0;
     }
+    write_journal(w);
     YZ_TRY(yzi_store_meta_put(w->txn, w->g->meta, META_SEQUENCE, w->sequence));
     YZ_TRY(yzi_store_meta_put(w->txn, w->g->meta, META_ORDINAL, w->next_ordinal));
     return yzi_db_commit(&w->txn);
@@ -138,6 +198,7 @@ int yzi_writer_seek(struct record_writer *w, const struct query_value *values)
         parts[i] = values[d->key[i]].v;
     }
     w->sought = false;
+    note_sought(w, values);
     YZ_TRY(yzi_key_encode(d, w->g->layout.keys, parts, &w->key));
     w->target = (struct write_target){.key = yzi_bytes_buf(&w->key)};
     w->sought = true;
@@ -315,6 +376,7 @@ static int change(struct record_writer *w, const struct query_value *values, uin
     YZ_TRY(entries_before(w));
     YZ_TRY(check_unique(w, conflict));
     YZ_TRY(write_entries(w, true));
+    note_changed(w);
     return write_row(w, values, sequence, ordinal);
 }
 
@@ -357,6 +419,7 @@ int yzi_writer_delete(struct record_writer *w)
     YZ_TRY(entries_before(w));
     YZ_TRY(write_entries(w, false));
     YZ_TRY(yzi_db_del(w->txn, w->g->records, w->target.key, NULL));
+    note_changed(w);
     w->sequence++;
     w->changed = true;
     w->sought = false;

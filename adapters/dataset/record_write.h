@@ -35,6 +35,10 @@ struct write_conflict {
 };
 struct record_writer;
 
+/* Bytes of a store's journal at most: for each record changed the values of its key, each as u32
+ * length ‖ bytes. */
+#define JOURNAL_MAX ((size_t)64 * 1024 * 1024)
+
 /* Begin a transaction on the generation in force, which is pinned until the writer ends. YZ_EINVAL
  * (read-only store), YZ_EIO, YZ_EDISKFULL, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_writer_begin(struct store *s, struct record_writer **out);

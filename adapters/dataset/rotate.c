@@ -3,8 +3,10 @@
  * Putting a data set under a fresh key, by building it anew (docs/decisions, "Keys are rotated by
  * building anew"): every record of the generation in force is read with the old key and loaded into
  * an empty generation under the new one, sequence and ordinal kept, and that is switched to like
- * any other. What changes the data waits meanwhile, as it does for a large import: it is all the
- * work of the one writer thread.
+ * any other. All of it is the work of the one writer thread, which now and then may do something
+ * else in between: what is written then goes to the generation in force, as always, and the store
+ * notes the keys. They are gone through at the end, when nothing comes in between any more: each
+ * such record is taken out of the new generation, and then put there as it stands in the old one.
  *
  * Where the record key is a keyed hash, the new keys are in another order than the old ones, and
  * the records go through a sorter, which keeps what it writes to disk under the new key; otherwise
@@ -16,7 +18,10 @@
 
 /* Bytes that a transaction of the load may put, as when an import loads a generation. */
 #define LOADING_MAX ((size_t)6 * 1024 * 1024)
-#define PAUSE 8192u /* records between looks at what was cancelled, and progress */
+#define PAUSE 8192u  /* records between looks at what was cancelled, and progress */
+#define BETWEEN 256u /* records between chances to write */
+#define CHANGES_AT_ONCE 2048u
+#define JOURNAL_ENOUGH ((size_t)8 * 1024 * 1024) /* from there on whoever wants to write waits */
 
 struct rotator {
     const struct rotation *o;
@@ -24,8 +29,9 @@ struct rotator {
     struct generation *to;
     struct record_writer *w;
     struct row_sorter *sorter; /* NULL: records keep their order */
-    uint64_t records, total, done;
+    uint64_t total, done;
     struct plain_record record;
+    yz_buf journal; /* wiped */
 };
 
 static bool order_changes(const struct dataset *d)
@@ -38,10 +44,20 @@ static bool order_changes(const struct dataset *d)
     return false;
 }
 
+static void let_others_write(struct rotator *r)
+{
+    if (r->o->between && r->journal.n < JOURNAL_ENOUGH) {
+        r->o->between(r->o->ctx);
+    }
+}
+
 static int pause(struct rotator *r)
 {
     uint64_t passes = r->sorter ? 2 : 1;
-    if (++r->done % PAUSE != 0) {
+    if (++r->done % BETWEEN == 0) {
+        let_others_write(r);
+    }
+    if (r->done % PAUSE != 0) {
         return 0;
     }
     YZ_ENSURE(!r->o->cancel || !atomic_load(r->o->cancel), YZ_ECANCELLED);
@@ -75,7 +91,6 @@ static int take(struct rotator *r, yz_bytes key, yz_bytes stored)
     /* the sorter gives back as a place whatever it was given as one */
     const struct scan_place at = {.line = row.sequence, .record = row.ordinal};
     YZ_TRY(pause(r));
-    r->records++;
     return r->sorter ? yzi_row_sorter_add(r->sorter, &at, r->record.values)
                      : write_record(r, &at, r->record.values);
 }
@@ -109,15 +124,18 @@ static int merge(struct rotator *r)
 
 /* -- what is not in the records -- */
 
-/* Ordinals are given once, also those of records that are gone. */
-static int copy_ordinal(struct rotator *r)
+/* The sequence is that of the last change, which may have been a deletion; ordinals are given once,
+ * also those of records that are gone. */
+static int copy_counters(struct rotator *r)
 {
-    uint64_t ordinal;
+    uint64_t sequence, ordinal;
     YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
     YZ_TRY(yzi_db_begin_read(r->from->env, &t));
+    YZ_TRY(yzi_store_meta_get(t, r->from->meta, META_SEQUENCE, &sequence));
     YZ_TRY(yzi_store_meta_get(t, r->from->meta, META_ORDINAL, &ordinal));
     yzi_db_abort(&t);
     YZ_TRY(yzi_db_begin_write(r->to->env, &t));
+    YZ_TRY(yzi_store_meta_put(t, r->to->meta, META_SEQUENCE, sequence));
     YZ_TRY(yzi_store_meta_put(t, r->to->meta, META_ORDINAL, ordinal));
     return yzi_db_commit(&t);
 }
@@ -143,13 +161,118 @@ static int keep_index_states(struct rotator *r)
     return yzi_db_commit(&t);
 }
 
+/* -- what was written meanwhile -- */
+
+/* The next record of the journal: the values of its key, in r->record.values; none else is set. */
+static int next_noted(struct rotator *r, yz_reader *journal)
+{
+    const struct dataset *d = r->from->layout.dataset;
+    for (size_t i = 0; i < d->key_n; i++) {
+        uint32_t n;
+        struct query_value *v = &r->record.values[d->key[i]];
+        YZ_ENSURE(yzi_read_u32(journal, &n) == 0, YZ_EINTERNAL);
+        v->null = false;
+        YZ_ENSURE(yzi_read_bytes(journal, n, &v->v) == 0, YZ_EINTERNAL);
+    }
+    return 0;
+}
+
+/* Records here and there change a page each: not too many in one transaction. */
+static int next_transaction(struct rotator *r, unsigned *n)
+{
+    uint64_t sequence;
+    if (++*n % CHANGES_AT_ONCE != 0) {
+        return 0;
+    }
+    YZ_TRY(yzi_writer_commit(r->w, &sequence));
+    yzi_writer_end(&r->w);
+    return yzi_writer_begin_in(r->to, &r->w);
+}
+
+/* First all that changed goes, so that no unique index meets a value of before beside one of now.
+ */
+static int take_out(struct rotator *r)
+{
+    unsigned n = 0;
+    for (yz_reader journal = yzi_reader(yzi_bytes_buf(&r->journal)); journal.left;) {
+        YZ_TRY(next_noted(r, &journal));
+        YZ_TRY(yzi_writer_seek(r->w, r->record.values));
+        YZ_TRY(yzi_writer_target(r->w)->found ? yzi_writer_delete(r->w) : 0);
+        YZ_TRY(next_transaction(r, &n));
+    }
+    return 0;
+}
+
+/* What the old generation has under the key last read from the journal; YZ_ENOTFOUND. */
+static int read_old(struct rotator *r, struct db_txn *t, yz_buf *key, struct stored_row *row)
+{
+    const struct row_layout *l = &r->from->layout;
+    yz_bytes parts[DATASET_KEY_MAX], stored;
+    for (size_t i = 0; i < l->dataset->key_n; i++) {
+        parts[i] = r->record.values[l->dataset->key[i]].v;
+    }
+    YZ_TRY(yzi_key_encode(l->dataset, l->keys, parts, key));
+    YZ_TRY(yzi_db_get(t, r->from->records, yzi_bytes_buf(key), &stored));
+    return yzi_row_decode(stored, row);
+}
+
+/* A record that changed twice is noted twice, and there the second time. */
+static int put_back_one(struct rotator *r, struct db_txn *t, yz_buf *key)
+{
+    struct stored_row row;
+    int rc = read_old(r, t, key, &row);
+    YZ_ENSURE(rc != YZ_ENOTFOUND, 0);
+    YZ_TRY(rc);
+    YZ_TRY(yzi_plain_read(&r->from->layout, yzi_bytes_buf(key), &row, &r->record));
+    const struct scan_place at = {.line = row.sequence, .record = row.ordinal};
+    YZ_TRY(yzi_writer_seek(r->w, r->record.values));
+    return yzi_writer_target(r->w)->found ? 0 : write_record(r, &at, r->record.values);
+}
+
+static int put_back(struct rotator *r)
+{
+    YZ_AUTO(yzi_db_abort) struct db_txn *t = NULL;
+    YZ_AUTO(yzi_buf_fini) yz_buf key = {0};
+    unsigned n = 0;
+    yzi_buf_init(&key, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
+    YZ_TRY(yzi_db_begin_read(r->from->env, &t));
+    for (yz_reader journal = yzi_reader(yzi_bytes_buf(&r->journal)); journal.left;) {
+        YZ_TRY(next_noted(r, &journal));
+        YZ_TRY(put_back_one(r, t, &key));
+        YZ_TRY(next_transaction(r, &n));
+    }
+    return 0;
+}
+
+static int follow_journal(struct rotator *r)
+{
+    uint64_t sequence;
+    YZ_ENSURE(!r->from->store->journal_lost, YZ_ENOMEM);
+    if (r->journal.n > 0) {
+        YZ_TRY(yzi_writer_begin_in(r->to, &r->w));
+        YZ_TRY(take_out(r));
+        YZ_TRY(put_back(r));
+        YZ_TRY(yzi_writer_commit(r->w, &sequence));
+        yzi_writer_end(&r->w);
+    }
+    return copy_counters(r);
+}
+
+static int put_deferred(struct rotator *r)
+{
+    int rc;
+    while ((rc = yzi_generation_put_deferred(r->to)) == 0) {
+        let_others_write(r);
+    }
+    return rc == YZ_ENOTFOUND ? 0 : rc;
+}
+
 /* -- the rotation -- */
 
 static int load(struct rotator *r)
 {
     uint64_t sequence;
     YZ_TRY(yzi_generation_defer_indexes(r->to));
-    YZ_TRY(copy_ordinal(r));
     YZ_TRY(keep_index_states(r));
     if (order_changes(r->from->layout.dataset)) {
         YZ_TRY(yzi_row_sorter_new(&r->to->layout, r->to->dir, &r->sorter));
@@ -159,13 +282,14 @@ static int load(struct rotator *r)
     YZ_TRY(r->sorter ? merge(r) : 0);
     YZ_TRY(yzi_writer_commit(r->w, &sequence));
     yzi_writer_end(&r->w);
-    return 0;
+    YZ_TRY(put_deferred(r));
+    return follow_journal(r);
 }
 
 static void describe(const struct rotator *r, struct rotation_report *out)
 {
     const struct key_set *now = r->to->keys, *before = r->from->keys;
-    *out = (struct rotation_report){.records = r->records, .since = now->since};
+    *out = (struct rotation_report){.since = now->since};
     memcpy(out->key_id, now->id, sizeof out->key_id);
     memcpy(out->former_id, before->id, sizeof out->former_id);
 }
@@ -178,7 +302,11 @@ static int rotate(struct store *s, struct rotator *r, struct rotation_report *ou
     YZ_TRY(yzi_generation_publish(&r->to, err));
     bool adapters = out->former_id[0] == '\0';
     out->destroyed = yzi_generation_tidy_keys(s) == 0 && !adapters;
-    return yzi_store_sequence(s, &out->sequence);
+    struct store_state state;
+    YZ_TRY(yzi_store_state(s, &state));
+    out->records = state.records;
+    out->sequence = state.sequence;
+    return 0;
 }
 
 static int in_words(const struct store *s, int rc, yz_error *err)
@@ -207,11 +335,16 @@ int yzi_store_rotate(struct store *s, const struct rotation *o, struct rotation_
     r->o = o;
     r->from = yzi_generation_pin(s);
     yzi_plain_init(&r->record);
+    yzi_buf_init(&r->journal, JOURNAL_MAX);
+    s->journal = &r->journal;
+    s->journal_lost = false;
     int rc = rotate(s, r, out, err);
+    s->journal = NULL;
     yzi_row_sorter_free(r->sorter);
     yzi_writer_end(&r->w);
     yzi_generation_drop(&r->to);
     yzi_generation_unpin(&r->from);
     yzi_plain_fini(&r->record);
+    yzi_buf_wipe(&r->journal);
     return in_words(s, rc, err);
 }

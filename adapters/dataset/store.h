@@ -160,6 +160,9 @@ YZ_MUST_USE int yzi_dataset_check(const struct dataset *d, const struct import_s
 /* -- keys -- */
 struct rotation {
     void (*progress)(void *ctx, uint64_t records, uint64_t done, uint64_t total); /* may be NULL */
+    /* Called again and again: a chance to write (yzi_store_write, not an import) to this store and
+     * others. What is written goes to both generations. May be NULL. */
+    void (*between)(void *ctx);
     void *ctx;
     const _Atomic bool *cancel; /* looked at now and then; or NULL */
 };

@@ -214,6 +214,9 @@ YZ_MUST_USE int yzi_generation_begin(struct store *s, enum generation_start star
  * in by order when it is published, which writes each page once. Records that are there can neither
  * be changed nor deleted then. YZ_EINVAL (there are records), YZ_EIO, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_generation_defer_indexes(struct generation *g);
+/* Put in a piece of what was gathered; YZ_ENOTFOUND when there is no more, and records can be
+ * changed. Publishing does what is left. YZ_EIO, YZ_EDISKFULL, YZ_ENOMEM. */
+YZ_MUST_USE int yzi_generation_put_deferred(struct generation *g);
 /* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
 YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
 /* After a switch that failed without it being known which generation the disk names: name the one
@@ -292,9 +295,13 @@ struct store {
                        generation. Writer thread only */
     const struct dataset *pending; /* a change to this definition failed when it was perhaps done; a
                                       reference, or NULL. Writer thread only */
-    unsigned removed, unfinished;  /* see struct store_state */
-    unsigned keys_destroyed;       /* since it was opened; writer thread only */
-    unsigned keys_found;           /* of these, those at the start */
+    /* While a rotation lets others write: the keys of what they changed (record_write.c), NULL:
+     * nobody asks. Lost: one could not be noted. Writer thread only. */
+    yz_buf *journal;
+    bool journal_lost;
+    unsigned removed, unfinished; /* see struct store_state */
+    unsigned keys_destroyed;      /* since it was opened; writer thread only */
+    unsigned keys_found;          /* of these, those at the start */
     _Atomic bool key_left;
 };
 

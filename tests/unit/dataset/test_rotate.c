@@ -13,6 +13,7 @@
 
 #include "adapters/dataset/export.h"
 #include "adapters/dataset/match.h"
+#include "adapters/dataset/write.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "keys/keyfile.h"
@@ -428,6 +429,172 @@ static void test_keys__strays_of_a_crash_go_and_other_files_stay(void **unused)
     end_world(&w);
 }
 
+/* -- while others write -- */
+
+#define MORE 1500u
+
+static void write_rows(struct store *s, enum query_operation operation, const char *const *cells,
+                       size_t rows)
+{
+    static const unsigned columns[] = {0, 1, 2};
+    struct store_written written;
+    const char *reason = NULL;
+    YZ_AUTO(yzi_buf_fini) yz_buf b;
+    yzi_buf_init(&b, 1u << 16);
+    for (size_t i = 0; i < 3 * rows; i++) {
+        assert_int_equal(yzi_row_put(&b, &(struct query_value){.v = yzi_bytes_str(cells[i])}), 0);
+    }
+    const struct store_write w = {.operation = operation,
+                                  .columns = columns,
+                                  .columns_n = 3,
+                                  .rows = yzi_bytes_buf(&b),
+                                  .rows_n = (uint32_t)rows};
+    if (yzi_store_write(s, &w, &written, &reason) < 0) {
+        fail_msg("%s", reason ? reason : "?");
+    }
+}
+
+static void delete_row(struct store *s, const char *id)
+{
+    struct query_value part = {.v = yzi_bytes_str(id)};
+    const struct query_key key = {&part, 1};
+    const struct store_write w = {.operation = QUERY_DELETE, .keys = &key, .keys_n = 1};
+    struct store_written written;
+    const char *reason = NULL;
+    assert_int_equal(yzi_store_write(s, &w, &written, &reason), 0);
+}
+
+/* The i-th thing that somebody does: a record changed twice, one that is new and one that goes, one
+ * that goes and comes again, and two whose unique values change places through a third. */
+static void change(struct store *s, unsigned i)
+{
+    char id[5][16], n[5][24];
+    for (unsigned k = 0; k < 5; k++) {
+        snprintf(id[k], sizeof id[k], "id%04u", 5 * i + k);
+        snprintf(n[k], sizeof n[k], "secret%u", 5 * i + k);
+    }
+    write_rows(s, QUERY_PUT, (const char *const[]){id[0], "between", "once"}, 1);
+    write_rows(s, QUERY_PUT, (const char *const[]){id[0], n[0], "twice"}, 1);
+    delete_row(s, id[1]);
+    delete_row(s, id[2]);
+    write_rows(s, QUERY_INSERT, (const char *const[]){id[2], n[2], "again"}, 1);
+    write_rows(s, QUERY_PUT, (const char *const[]){id[3], "between", "moved"}, 1);
+    write_rows(s, QUERY_PUT, (const char *const[]){id[4], n[3], "moved"}, 1);
+    write_rows(s, QUERY_PUT, (const char *const[]){id[3], n[4], "moved"}, 1);
+    char new_id[24], new_n[24];
+    snprintf(new_id, sizeof new_id, "new%u", i);
+    snprintf(new_n, sizeof new_n, "newer%u", i);
+    write_rows(s, QUERY_INSERT, (const char *const[]){new_id, new_n, "x", "gone", "y", "z"},
+               i % 2 ? 1 : 2);
+    if (i % 2 == 0) {
+        delete_row(s, "gone");
+    }
+}
+
+struct writing {
+    struct store *s;
+    unsigned calls;
+};
+
+static void on_between(void *ctx)
+{
+    struct writing *w = ctx;
+    change(w->s, w->calls++);
+}
+
+static void import_more(struct store *s)
+{
+    struct import_report r;
+    YZ_AUTO(yzi_buf_fini) yz_buf b;
+    yzi_buf_init(&b, 1u << 20);
+    assert_int_equal(yzi_buf_put_str(&b, "id,n,open\n"), 0);
+    for (unsigned i = 0; i < MORE; i++) {
+        assert_int_equal(yzi_buf_printf(&b, "id%04u,secret%u,open%u\n", i, i, i % 7), 0);
+    }
+    assert_int_equal(fixture_import_bytes(s, yzi_bytes_buf(&b), &r, NULL), 0);
+}
+
+static void read_all(struct store *s, yz_buf *out)
+{
+    uint64_t rows;
+    int fd = fixture_file(yzi_bytes("", 0));
+    const struct export_options o = {.fd = fd, .format = FORMAT_CSV, .sensitive = true};
+    assert_int_equal(yzi_store_export(s, &o, &rows, NULL), 0);
+    yzi_buf_init(out, 1u << 22);
+    assert_int_equal(yzi_file_read_fd(fd, "export", out, NULL), 0);
+    close(fd);
+}
+
+/* Every line of the one stands in the other, as often as they have lines alike: each has one. */
+static void expect_same(struct store *a, struct store *b)
+{
+    yz_buf of_a, of_b;
+    read_all(a, &of_a);
+    read_all(b, &of_b);
+    assert_int_equal(of_a.n, of_b.n);
+    assert_int_equal(yzi_buf_put_u8(&of_b, '\0'), 0);
+    const uint8_t *line = of_a.p, *end = of_a.p + of_a.n;
+    while (line < end) {
+        const uint8_t *stop = memchr(line, '\n', (size_t)(end - line));
+        assert_non_null(stop);
+        assert_non_null(memmem(of_b.p, of_b.n, line, (size_t)(stop - line) + 1));
+        line = stop + 1;
+    }
+    yzi_buf_fini(&of_a);
+    yzi_buf_fini(&of_b);
+}
+
+static void rotate_while_written(const char *definition, unsigned calls_min)
+{
+    struct world w, plain;
+    struct rotation_report r;
+    yz_error err = {0};
+    make_world(&w, definition);
+    make_world(&plain, definition);
+    import_more(w.s);
+    import_more(plain.s);
+    struct writing writing = {.s = w.s};
+    const struct rotation o = {.between = on_between, .ctx = &writing};
+    if (yzi_store_rotate(w.s, &o, &r, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(writing.calls >= calls_min);
+    for (unsigned i = 0; i < writing.calls; i++) {
+        change(plain.s, i);
+    }
+    assert_int_equal(state_of(&w).sequence, state_of(&plain).sequence);
+    assert_int_equal(r.records, state_of(&plain).records);
+    expect_same(w.s, plain.s);
+    expect_one_of_each(&w);
+    rotate(&w); /* reads each record by all there is of it */
+    change(w.s, writing.calls);
+    change(plain.s, writing.calls);
+    reopen(&w);
+    expect_same(w.s, plain.s);
+    assert_int_equal(state_of(&w).sequence, state_of(&plain).sequence);
+    end_world(&w);
+    end_world(&plain);
+}
+
+static void test_rotate__what_is_written_meanwhile_is_not_lost(void **unused)
+{
+    (void)unused;
+    rotate_while_written(yaml, 2 * MORE / 256);
+}
+
+static void test_rotate__what_is_written_meanwhile_where_the_order_stays(void **unused)
+{
+    (void)unused;
+    static const char public_key[] =
+        HEAD "key: [id]\nfields:\n"
+             "  - {name: id, type: text, classification: public, max_length: 40}\n"
+             "  - {name: n, type: text, classification: secret, max_length: 40}\n"
+             "  - {name: open, type: text, classification: public}\n"
+             "indexes:\n"
+             "  - {name: by_n, fields: [n], unique: true}\n";
+    rotate_while_written(public_key, MORE / 256);
+}
+
 /* -- a backup -- */
 
 static void test_backup__holds_no_key_and_opens_with_it(void **unused)
@@ -602,6 +769,8 @@ int main(void)
         cmocka_unit_test(test_keys__another_key_under_the_name_is_refused),
         cmocka_unit_test(test_keys__a_key_that_waits_for_its_data_is_kept),
         cmocka_unit_test(test_keys__strays_of_a_crash_go_and_other_files_stay),
+        cmocka_unit_test(test_rotate__what_is_written_meanwhile_is_not_lost),
+        cmocka_unit_test(test_rotate__what_is_written_meanwhile_where_the_order_stays),
         cmocka_unit_test(test_backup__holds_no_key_and_opens_with_it),
         cmocka_unit_test(test_rotate__no_answer_fails_meanwhile),
     };
