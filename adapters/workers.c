@@ -12,6 +12,7 @@
 
 #define IMPORTS_WAITING 16u
 #define PROGRESS_WAITING 256u
+#define ASIDE_MAX (IMPORTS_WAITING + 1u) /* imports, a reload */
 #define OTHERS_AT_ONCE 8u /* times as many as are executed at once, while a rotation goes on */
 
 struct worker {
@@ -26,9 +27,9 @@ struct workers {
     unsigned started;
     pthread_t writer;
     bool writer_started;
-    struct executing executing;              /* the writer's */
-    struct builds builds;                    /* the writer's */
-    struct finished *aside[IMPORTS_WAITING]; /* the writer's: imports that came during a rotation */
+    struct executing executing;        /* the writer's */
+    struct builds builds;              /* the writer's */
+    struct finished *aside[ASIDE_MAX]; /* the writer's: what came during a rotation and waits */
     size_t aside_n;
     _Atomic unsigned imports_waiting;
     _Atomic bool stopping;
@@ -155,10 +156,11 @@ static void tidy(struct workers *w, struct finished *f)
 
 /* -- while a long job lets others write -- */
 
-/* Imports are not among those: they wait, in their order. There is room for all that may. */
+/* Imports and changed definitions are not among those: they wait, in their order. There is room for
+ * all that may. */
 static void put_aside(struct workers *w, struct finished *f)
 {
-    YZ_ASSERT(w->aside_n < IMPORTS_WAITING);
+    YZ_ASSERT(w->aside_n < ASIDE_MAX);
     w->aside[w->aside_n++] = f;
 }
 
@@ -184,16 +186,16 @@ static void write_others(void *ctx)
         }
         if (f->kind == FINISHED_ANSWER) {
             next = execute(w, f);
-        } else if (f->kind == FINISHED_IMPORT) {
-            put_aside(w, f);
-        } else {
+        } else if (f->kind == FINISHED_TIDYING) {
             tidy(w, f);
+        } else {
+            put_aside(w, f);
         }
     }
-    if (next && next->kind == FINISHED_IMPORT) {
-        put_aside(w, next);
-    } else if (next) {
+    if (next && next->kind == FINISHED_TIDYING) {
         tidy(w, next);
+    } else if (next) { /* execute leaves no answer */
+        put_aside(w, next);
     }
 }
 

@@ -12,10 +12,13 @@
 // clang-format on
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <yizhan/client.h>
 
@@ -150,6 +153,27 @@ static void await_answers(struct caller *callers)
     pthread_mutex_unlock(&lock);
 }
 
+/* Somebody imports while the key is rotated: the one waits for the other. */
+static pid_t import_beside(void)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct output *o =
+            RUN_YZ("data", "import", "--admin", in_sandbox(&sandbox, "civil/admin.sock"),
+                   "marriages", in_sandbox(&sandbox, "some.csv"));
+        _exit(o->code);
+    }
+    return pid;
+}
+
+static void await_success(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void test_rotation__under_load_fails_no_exchange(void **state)
 {
     (void)state;
@@ -163,9 +187,12 @@ static void test_rotation__under_load_fails_no_exchange(void **state)
         assert_int_equal(pthread_create(&c->thread, NULL, i == WRITER ? write_on : ask_on, c), 0);
     }
     for (unsigned i = 0; i < ROTATIONS; i++) {
+        pid_t importing = import_beside();
+        kill(adapter_pid(&sandbox, "civil"), SIGHUP); /* the definition is read again, too */
         assert_says(EXPECT_YZ(0, "data", "rotate-key", "--admin",
                               in_sandbox(&sandbox, "civil/admin.sock"), "marriages"),
                     "is destroyed");
+        await_success(importing);
         await_answers(callers);
     }
     atomic_store(&stop, true);
@@ -197,18 +224,24 @@ static void test_rotation__between_imports(void **state)
 }
 
 /* So many that a rotation lets others write some times. */
-static void add_records(void)
+static const char *file(const char *name, unsigned from, unsigned to)
 {
-    const char *path = in_sandbox(&sandbox, "many.csv");
+    const char *path = in_sandbox(&sandbox, "%s", name);
     FILE *f = fopen(path, "we");
     assert_non_null(f);
     fputs("person_id,name,status,spouse_id,status_since,certificate_no,updated_at\n", f);
-    for (unsigned i = 0; i < MANY; i++) {
+    for (unsigned i = from; i < to; i++) {
         fprintf(f, "11010119000101%04u,n,single,,,,2026-03-05T17:30:00+08:00\n", i);
     }
     assert_int_equal(fclose(f), 0);
+    return path;
+}
+
+static void add_records(void)
+{
     EXPECT_YZ(0, "data", "import", "--admin", in_sandbox(&sandbox, "civil/admin.sock"), "marriages",
-              path);
+              file("many.csv", 0, MANY));
+    (void)file("some.csv", MANY - 100, MANY + 100);
 }
 
 static void offer_register(void)
