@@ -454,16 +454,17 @@ static double run(const char *phase, double seconds, unsigned in_flight, double 
     uint64_t own = bench_cpu_ns(getpid());
     drive(from, to, in_flight, rate);
     double ended = now_s(), took = ended - from;
-    *out = since(before);
+    struct spent in_time = since(before);
     double window = (ended < to ? ended : to) - from - WARM_UP_S;
     uint64_t sent = tally.sent;
-    emit(phase, "broker_cpu", out->broker / took, "processors");
-    emit(phase, "front_cpu", out->front / took, "processors");
+    emit(phase, "broker_cpu", in_time.broker / took, "processors");
+    emit(phase, "front_cpu", in_time.front / took, "processors");
     emit(phase, "senders_cpu", (double)(bench_cpu_ns(getpid()) - own) / NS / took, "processors");
     double good = window > 0 ? (double)tally.good / window : 0;
     for (double end = ended + DRAIN_S; tally.ended < sent && now_s() < end;) {
         look(true);
     }
+    *out = since(before); /* now that all of it has arrived */
     emit(phase, "sent", (double)sent / took, "requests/s");
     emit(phase, "unanswered", (double)(sent - tally.ended), "requests");
     emit(phase, "sample_right", judge_sample(), "of the sample, verified and opened");
