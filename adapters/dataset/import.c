@@ -135,11 +135,13 @@ static int refuse_duplicate(struct importer *im, const struct scan_place *at,
     return YZ_EDATA;
 }
 
-/* The other record's key cannot be told: its values are not to be repeated. */
-static int refuse_second(const struct write_conflict *c, char reason[SCAN_REASON_MAX])
+/* The other record's key cannot be told: its values are not to be repeated. Where a record is to
+ * change, the other may be one that the file changes further on: a way is told. */
+static int refuse_second(const struct write_conflict *c, bool changes, char reason[SCAN_REASON_MAX])
 {
     snprintf(reason, SCAN_REASON_MAX,
-             "has the same values as another record in the unique index '%s'", c->index->name);
+             "has the same values as another record in the unique index '%s'%s", c->index->name,
+             changes ? "; records that exchange them need mode replace" : "");
     return YZ_EDATA;
 }
 
@@ -276,7 +278,7 @@ static int upsert(struct importer *im, const struct scan_place *at,
     YZ_TRY(count_change(im, !found));
     int rc = yzi_writer_put(im->w, values, &effect, &conflict);
     if (rc == YZ_EEXIST) {
-        return refuse_second(&conflict, reason);
+        return refuse_second(&conflict, found, reason);
     }
     YZ_TRY(rc);
     im->report.inserted += effect == WRITE_INSERTED;
@@ -320,7 +322,7 @@ static int load(struct importer *im, const struct query_value *values, uint64_t 
     struct write_conflict conflict;
     YZ_TRY(count_change(im, true));
     int rc = yzi_writer_put_as(im->w, values, sequence, ordinal, &conflict);
-    return rc == YZ_EEXIST ? refuse_second(&conflict, reason) : rc;
+    return rc == YZ_EEXIST ? refuse_second(&conflict, false, reason) : rc;
 }
 
 static int load_changed(struct importer *im, const struct query_value *values,

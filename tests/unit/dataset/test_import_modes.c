@@ -439,6 +439,24 @@ static void test_import__unordered_with_faults_tells_them_in_order(void **state)
     expect_all(w, HEADER "3,c,,\n5,e,,\n9,i,,same\n");
 }
 
+static void test_import__records_exchange_unique_values_by_replacing(void **state)
+{
+    struct world *w = *state;
+    static const char before[] = "1,a,,x\n2,b,,y\n3,c,,\n", after[] = "1,a,,y\n2,b,,x\n3,c,,\n";
+    assert_int_equal(import(w, IMPORT_UPSERT, before), 0);
+    assert_int_equal(import(w, IMPORT_UPSERT, "1,a,,y\n2,b,,x\n"), YZ_EDATA);
+    assert_string_equal(w->err.text,
+                        "f:2: has the same values as another record in the unique index 'by_mail'; "
+                        "records that exchange them need mode replace");
+    expect_all(w, HEADER "1,a,,x\n2,b,,y\n3,c,,\n");
+    assert_int_equal(import(w, IMPORT_REPLACE, after), 0);
+    expect_all(w, HEADER "1,a,,y\n2,b,,x\n3,c,,\n");
+    /* in two steps */
+    assert_int_equal(import(w, IMPORT_UPSERT, "1,a,,\n"), 0);
+    assert_int_equal(import(w, IMPORT_UPSERT, "2,b,,y\n1,a,,x\n"), 0);
+    expect_all(w, HEADER "1,a,,x\n2,b,,y\n3,c,,\n");
+}
+
 static void test_import__cancelled_leaves_what_was(void **state)
 {
     struct world *w = *state;
@@ -524,6 +542,7 @@ int main(void)
         CASE(test_import__large_ones_keep_memory_bounded),
         CASE(test_import__large_with_faults_changes_nothing),
         CASE(test_import__unordered_with_faults_tells_them_in_order),
+        CASE(test_import__records_exchange_unique_values_by_replacing),
         CASE(test_import__cancelled_leaves_what_was),
         CASE(test_export__formats),
         CASE(test_show__refuses),

@@ -228,6 +228,15 @@ static void test_scan__json_path(void **unused)
     expect(with(json_yaml_tail), FORMAT_JSON, "{\"data\":{\"items\":{}}}", "",
            "f:1: column 18: here no array of records begins (say where it stands: `json: {path: "
            "…}`; or is every line a record: `format: lines`)\n");
+    /* beside the way, nothing is looked at */
+    expect(
+        with(json_yaml_tail), FORMAT_JSON,
+        "{\"x\":1,\"x\":{\"y\":1,\"y\":2},\"data\":{\"z\":[],\"z\":2,\"items\":[{\"id\":\"1\"}]},"
+        "\"x\":\"\"}",
+        "1/1:1|~|~|~|~|~\n", "");
+    expect(with(json_yaml_tail), FORMAT_JSON,
+           "{\"data\":{\"items\":[{\"id\":\"1\",\"n\":{\"a\":1,\"a\":2}}]}}", "",
+           "f:1: record 1: has a member twice\n");
 }
 
 static void test_scan__json_is_bounded(void **unused)
