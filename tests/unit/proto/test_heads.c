@@ -676,6 +676,9 @@ static void test_answer_head__holds_its_invariants(void **state)
         {7, NULL, 0, 0, 0},             /* counted, and there were none */
         {7, NULL, 0, UINT64_MAX, 0},
         {8, "G", 1, 0, YZ_EMALFORMED},
+        {12, "purpose", 7, 0, 0},
+        {12, "Purpose", 7, 0, YZ_EMALFORMED},
+        {12, "", 0, 0, YZ_EMALFORMED},
         {9, "\1\3", 2, 0, 0},
         {9, "\0", 1, 0, YZ_EMALFORMED},
         {9, "\4", 1, 0, YZ_EMALFORMED},
