@@ -267,15 +267,29 @@ static unsigned who(const struct wire *w, const uint8_t key[32])
     return 0;
 }
 
+/* Who said hello last is where the peer is. What comes behind that from a connection it gave up is
+ * not heard: who answered there would talk to nobody. */
+static bool is_current(struct wire *w, const struct connection_id *from, unsigned peer,
+                       const struct frame *f)
+{
+    struct connection_id *at = peer == TOWN_PAIR ? &w->client : &w->adapter[peer];
+    bool *has = peer == TOWN_PAIR ? &w->has_client : &w->has_adapter[peer];
+    if (f->kind == FRAME_HELLO) {
+        *at = *from;
+        *has = true;
+    }
+    bool current = yzi_bytes_eq(yzi_connection_bytes(at), yzi_connection_bytes(from));
+    if (current && f->kind == FRAME_BYE) {
+        *has = false;
+    }
+    return current;
+}
+
 static void receive(struct wire *w, const struct connection_id *from, unsigned peer,
                     const struct frame *f)
 {
-    if (peer == TOWN_PAIR) {
-        w->client = *from;
-        w->has_client = f->kind != FRAME_BYE;
-    } else {
-        w->adapter[peer] = *from;
-        w->has_adapter[peer] = f->kind != FRAME_BYE;
+    if (!is_current(w, from, peer, f)) {
+        return;
     }
     switch ((int)f->kind) {
     case FRAME_HELLO:
