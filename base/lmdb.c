@@ -528,7 +528,9 @@ static int open_dbi(struct db_txn *t, const char *name, unsigned flags, db_handl
     YZ_TRY(map_txn(t, mdb_dbi_flags(t->txn, dbi, &found)));
     YZ_ENSURE(found == wanted, YZ_EINVAL);
     YZ_ENSURE(dbi < t->env->databases + 2, YZ_EINTERNAL);
-    t->env->flags[dbi] = flags;
+    if (t->env->flags[dbi] != flags) { /* one that is known is being read from */
+        t->env->flags[dbi] = flags;
+    }
     out->v = dbi;
     return YZ_OK;
 }
