@@ -7,6 +7,7 @@
 #include "adapters/dataset/query_impl.h"
 
 #define CANONICAL_MAX ((size_t)DATASET_KEY_MAX * YZ_VALUE_MAX)
+#define ARENA_MAX (2u * YZ_MESSAGE_MAX) /* the values of all conditions, and their list */
 
 struct naming {
     const struct dataset *d; /* may be NULL */
@@ -97,39 +98,101 @@ static int name_rows(struct naming *n, const struct query *q, yz_bytes body)
 
 /* -- conditions that give the key -- */
 
-static const struct query_condition *fixing(const struct query *q, const char *field)
+/* The values that a field of the key may have, each once. */
+struct choice {
+    struct query_value *values;
+    size_t n;
+    bool there; /* some condition says them */
+};
+
+static bool is_chosen(const struct choice *c, yz_bytes v)
 {
-    for (size_t i = 0; i < q->filter_n; i++) {
-        if ((q->filter[i].op == OP_EQ || q->filter[i].op == OP_IN) &&
-            yzi_bytes_eq_str(q->filter[i].field, field)) {
-            return &q->filter[i];
+    for (size_t i = 0; i < c->n; i++) {
+        if (!c->values[i].null && yzi_bytes_eq(c->values[i].v, v)) {
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
-/* Each combination of the values once; the last field's change fastest. */
-static int name_conditions(struct naming *n, const struct query *q)
+/* In canonical form, in the arena; false: it is no value of the field and stands as it is. */
+static int canonical_value(struct naming *n, const struct dataset_field *f, struct arena *arena,
+                           struct query_value *v, bool *is)
 {
-    const struct query_condition *of[DATASET_KEY_MAX];
-    size_t all = 1;
-    for (size_t k = 0; n->d && k < n->d->key_n; k++) {
-        of[k] = fixing(q, n->d->fields[n->d->key[k]].name);
-        all *= of[k] ? of[k]->values_n : 0;
-        if (all == 0 || all > YZ_QUERY_KEYS_MAX) {
-            return YZ_OK;
+    const char *why = NULL;
+    yzi_buf_clear(&n->canonical);
+    int rc = v->null ? YZ_EDATA : yzi_field_check_raw(f, v->v, &n->canonical, &why);
+    *is = rc == YZ_OK;
+    YZ_ENSURE(rc != YZ_EDATA, YZ_OK);
+    YZ_TRY(rc);
+    return yzi_arena_dup(arena, yzi_bytes_buf(&n->canonical), &v->v);
+}
+
+/* Repeated, or spelt in several ways, a value is one: else many of them would be more combinations
+ * than are named, and hide whom they are about. */
+static int choose(struct naming *n, const struct dataset_field *f, const struct query_condition *c,
+                  struct arena *arena, struct choice *out)
+{
+    *out = (struct choice){.there = true};
+    YZ_TRY(yzi_arena_new(arena, c->values_n, sizeof *out->values, &out->values));
+    for (size_t i = 0; i < c->values_n; i++) {
+        struct query_value v = c->values[i];
+        bool is;
+        YZ_TRY(canonical_value(n, f, arena, &v, &is));
+        if (!is || !is_chosen(out, v.v)) {
+            out->values[out->n++] = v;
         }
     }
-    for (size_t i = 0; n->d && i < all; i++) {
+    return YZ_OK;
+}
+
+/* Of several conditions on the field the one with the fewest values: what is asked for meets all.
+ */
+static int choose_least(struct naming *n, const struct query *q, const struct dataset_field *f,
+                        struct arena *arena, struct choice *out)
+{
+    *out = (struct choice){0};
+    for (size_t i = 0; i < q->filter_n; i++) {
+        const struct query_condition *c = &q->filter[i];
+        struct choice one;
+        if ((c->op != OP_EQ && c->op != OP_IN) || !yzi_bytes_eq_str(c->field, f->name)) {
+            continue;
+        }
+        YZ_TRY(choose(n, f, c, arena, &one));
+        *out = !out->there || one.n < out->n ? one : *out;
+    }
+    return YZ_OK;
+}
+
+/* Each combination once; the last field's values change fastest. */
+static int name_combinations(struct naming *n, const struct choice of[DATASET_KEY_MAX], size_t all)
+{
+    for (size_t i = 0; i < all; i++) {
         struct query_value key[DATASET_KEY_MAX];
         size_t rest = i;
         for (size_t k = n->d->key_n; k-- > 0;) {
-            key[k] = of[k]->values[rest % of[k]->values_n];
-            rest /= of[k]->values_n;
+            key[k] = of[k].values[rest % of[k].n];
+            rest /= of[k].n;
         }
         YZ_TRY(name(n, key, n->d->key_n));
     }
     return YZ_OK;
+}
+
+static int name_conditions(struct naming *n, const struct query *q)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    struct choice of[DATASET_KEY_MAX];
+    size_t all = 1;
+    yzi_arena_init(&arena, ARENA_MAX);
+    for (size_t k = 0; n->d && k < n->d->key_n; k++) {
+        YZ_TRY(choose_least(n, q, &n->d->fields[n->d->key[k]], &arena, &of[k]));
+        all *= of[k].n;
+        if (all == 0 || all > YZ_QUERY_KEYS_MAX) {
+            return YZ_OK;
+        }
+    }
+    return n->d ? name_combinations(n, of, all) : YZ_OK;
 }
 
 static int name_all(struct naming *n, const struct query *q, yz_bytes body)

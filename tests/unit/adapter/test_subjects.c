@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "adapters/dataset/subjects.h"
 #include "base/file.h"
 #include "evidence/kept.h"
 #include "tests/unit/adapter/fixture.h"
@@ -236,6 +237,63 @@ static void test_subjects__of_a_write_are_changed_when_it_was_executed(void **st
     expect(s, "asked p2, changed p2");
 }
 
+/* A key of two parts, and conditions on both: how often a value stands there, in whatever spelling,
+ * hides nobody, and neither does a longer list beside a shorter one. */
+static const char two_parts[] = "dataset: shares\n"
+                                "title: {en: S}\n"
+                                "owner: o\n"
+                                "sharing: conditional\n"
+                                "key: [house, part]\n"
+                                "fields:\n"
+                                "  - {name: house, type: text, classification: internal}\n"
+                                "  - {name: part, type: decimal, classification: internal}\n";
+#define MANY 40u
+
+static void expect_named(const struct dataset *d, const struct query_condition *filter, size_t n,
+                         const char *text)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    struct query q = {
+        .operation = QUERY_COUNT, .filter = (struct query_condition *)filter, .filter_n = n};
+    struct subject s;
+    char said[256] = "";
+    size_t at = 0;
+    yzi_buf_init(&out, SUBJECTS_MAX);
+    OK(yzi_subjects_of_query(d, &q, yzi_bytes_str(""), SUBJECT_ASKED, &out));
+    for (yz_reader list = yzi_reader(yzi_bytes_buf(&out)); list.left && at < sizeof said;) {
+        OK(yzi_subject_next(&list, &s));
+        assert_int_equal(s.parts_n, 2);
+        at += (size_t)snprintf(said + at, sizeof said - at, "%s%.*s/%.*s", at ? " " : "",
+                               (int)s.parts[0].v.n, (const char *)s.parts[0].v.p,
+                               (int)s.parts[1].v.n, (const char *)s.parts[1].v.p);
+    }
+    assert_string_equal(said, text);
+}
+
+static void test_subjects__are_not_hidden_among_repetitions(void **state)
+{
+    struct dataset *d = NULL;
+    struct query_value houses[MANY], parts[MANY], others[MANY];
+    char spelt[MANY][MANY + 8], names[MANY][8];
+    (void)state;
+    OK(yzi_dataset_parse(yzi_bytes_str(two_parts), "t.yaml", &d, NULL));
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(spelt[i], sizeof spelt[i], "1.5%0*u", (int)i + 1, 0u);
+        snprintf(names[i], sizeof names[i], "h%u", i);
+        houses[i] = (struct query_value){.v = yzi_bytes_str("h1")};
+        others[i] = (struct query_value){.v = yzi_bytes_str(names[i])};
+        parts[i] = (struct query_value){.v = yzi_bytes_str(spelt[i])};
+    }
+    const yz_bytes house = yzi_bytes_str("house"), part = yzi_bytes_str("part");
+    const struct query_condition repeated[] = {{house, OP_IN, houses, MANY},
+                                               {part, OP_IN, parts, MANY}};
+    expect_named(d, repeated, 2, "h1/1.5");
+    const struct query_condition longer_first[] = {
+        {house, OP_IN, others, MANY}, {house, OP_EQ, houses, 1}, {part, OP_EQ, parts, 1}};
+    expect_named(d, longer_first, 3, "h1/1.5");
+    yzi_dataset_unref(d);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -245,6 +303,7 @@ int main(void)
         TEST(test_subjects__are_given_although_the_answer_has_no_key),
         TEST(test_subjects__of_conditions_that_give_the_key_are_asked),
         TEST(test_subjects__refused_were_asked_for),
+        TEST(test_subjects__are_not_hidden_among_repetitions),
         TEST(test_subjects__of_a_small_count_are_named_and_of_a_larger_one_not),
         TEST(test_subjects__of_a_write_are_changed_when_it_was_executed),
     };
