@@ -70,11 +70,14 @@ static bool has_predicate_on(const struct fine_grant *g, yz_bytes field)
 
 /* -- masks -- */
 
+/* Also writing is asking: whether a value is there already (not-unique, nothing changed), and which
+ * pseudonym one has that was written to be read again. */
 static bool check_use(const struct fine_grant *g, const struct grant_field *f,
                       struct rule_fault *fault)
 {
     const char *use = is_listed(&g->filterable, f->name) ? "select by it"
                       : is_listed(&g->sortable, f->name) ? "order by it"
+                      : is_listed(&g->writable, f->name) ? "write it"
                       : has_predicate_on(g, f->name)     ? "ask a predicate of it"
                                                          : NULL;
     return !use || broken(fault, "mask", f->name,

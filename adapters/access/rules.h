@@ -20,7 +20,7 @@ struct rule_fault {
  * for the values of a row filter (only when `values`), the whole definition are looked at.
  *
  * - A mask fits the type of its field, and a hash needs `pseudonyms` (a key in the terms).
- * - A masked field is not filterable, not sortable, and no predicate is about it.
+ * - A masked field is not filterable, not sortable, not writable, and no predicate is about it.
  * - A sortable field is readable as it is.
  * - Under `get` no key field is masked: whoever may ask by key has no need to guess it.
  * - A predicate is one that predicate.h knows, its constants (only when `values`) are of its

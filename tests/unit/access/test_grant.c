@@ -303,6 +303,11 @@ CHANGE(may_put, bring(w, QUERY_PUT, "id", "status");)
 CHANGE(deletes, bring(w, QUERY_DELETE, NULL, NULL);)
 CHANGE(writes_without_reading, may_put(w); w->fine[0].readable_n = 0; w->fine[0].sortable.n = 0;)
 CHANGE(deletes_without_reading, deletes(w); w->fine[0].readable_n = 0; w->fine[0].sortable.n = 0;)
+CHANGE(masked_and_writable, masked(w); bring(w, QUERY_PUT, "id", "name");
+       w->writable[1] = yzi_bytes_str("name");)
+CHANGE(masked_and_writable_read, masked_and_writable(w); w->query.operation = QUERY_GET;
+       w->query.rows = 0; ask_for(w, "name", NULL);)
+CHANGE(masked_and_other_writable, masked(w); bring(w, QUERY_PUT, "id", "status");)
 CHANGE(insert_of_readable, bring(w, QUERY_INSERT, "id", "name");)
 CHANGE(put_of_readable, bring(w, QUERY_PUT, "name", "id");)
 CHANGE(put_of_unknown, bring(w, QUERY_PUT, "id", "nix");)
@@ -409,6 +414,10 @@ static const struct grant_case cases[] = {
     {"a delete", deletes, NULL, NULL, NULL, false},
     {"writing needs no readable field", writes_without_reading, NULL, NULL, NULL, false},
     {"deleting neither", deletes_without_reading, NULL, NULL, NULL, false},
+    {"a put of a masked field", masked_and_writable, "unenforceable", "name", NULL, false},
+    {"a get of what is masked and writable", masked_and_writable_read, "unenforceable", "name",
+     NULL, false},
+    {"a put beside a masked field", masked_and_other_writable, NULL, NULL, NULL, false},
     {"an insert of a field only readable", insert_of_readable, "field", "name", NULL, false},
     {"a put of a field only readable", put_of_readable, "field", "name", NULL, false},
     {"a put of a field nobody knows", put_of_unknown, "unknown-field", "nix", NULL, true},

@@ -195,7 +195,7 @@ static void test_grant__row_filter_that_does_not_fit_is_refused(void **state)
     yz_cli_said("either a prefix or a range");
 }
 
-static void test_grant__to_write_has_no_row_filter(void **state)
+static void test_grant__to_write_has_no_row_filter_and_no_mask(void **state)
 {
     (void)state;
     yz_cli_world();
@@ -206,6 +206,10 @@ static void test_grant__to_write_has_no_row_filter(void **state)
     REFUSES("mca", EXIT_USAGE, ADD, "--operation", "put", "--write", "id", "--where",
             "district=east");
     yz_cli_said("no row filter");
+    REFUSES("mca", EXIT_USAGE, ADD, "--operation", "put", "--operation", "get", "--write", "id",
+            "--write", "name", "--mask", "name=hash");
+    yz_cli_said("name is masked, so nobody may write it");
+    EXPECT(0, ADD, "--operation", "put", "--operation", "get", "--write", "id", "--write", "name");
 }
 
 /* -- quota -- */
@@ -441,7 +445,7 @@ int main(void)
         TEST(test_grant__pseudonyms_have_one_key_for_ever),
         TEST(test_grant__row_filter_stands_in_canonical_form),
         TEST(test_grant__row_filter_that_does_not_fit_is_refused),
-        TEST(test_grant__to_write_has_no_row_filter),
+        TEST(test_grant__to_write_has_no_row_filter_and_no_mask),
         TEST(test_grant__quota_is_at_least_one_for_each_adapter),
         TEST(test_grant__predicates_stand_in_the_terms),
         TEST(test_grant__predicates_are_shown),
