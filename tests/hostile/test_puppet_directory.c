@@ -144,8 +144,7 @@ static void expect_adopted(struct trials *s)
     town_begin(s->t);
     while (version_of_client(s) < s->t->w->version ||
            yzi_directory_version(s->t->adapters[0]->directory) < s->t->w->version) {
-        town_wait(s->t);
-        yzi_manual_clock_advance(&s->t->w->clock, 250);
+        town_tick(s->t, 250);
     }
     expect_right(s);
 }
@@ -311,8 +310,7 @@ static void expect_unable(struct trials *s)
     unsigned before = w->answers;
     town_begin(s->t);
     while (!s->t->adapters[0]->upstreams[0].up) {
-        town_wait(s->t);
-        yzi_manual_clock_advance(&s->t->w->clock, 250);
+        town_tick(s->t, 250);
     }
     OK(yzi_frame_parse(yzi_bytes_buf(&w->request), YZ_MESSAGE_MAX, &f));
     wire_forward(w, 0, &f);
@@ -330,8 +328,7 @@ static void await_client(struct trials *s)
 {
     town_begin(s->t);
     while (!town_client_is_up(s->t)) {
-        town_wait(s->t);
-        yzi_manual_clock_advance(&s->t->w->clock, 250);
+        town_tick(s->t, 250);
     }
 }
 
@@ -353,8 +350,7 @@ static void trial_frozen(struct trials *s)
            yzi_trust_state(s->t->adapters[0]->trust, NULL) == TRUST_EXPIRED) {
         /* in steps that an attempt to connect gets done in */
         bool up = town_client_is_up(s->t) && s->t->adapters[0]->upstreams[0].up;
-        town_wait(s->t);
-        yzi_manual_clock_advance(&s->t->w->clock, up ? 10000 : 250);
+        town_tick(s->t, up ? 10000 : 250);
     }
     let_time_pass(s, 100); /* ten seconds are silence, too: who gives the broker up does it now */
     town_wait_ready(s->t);
@@ -371,8 +367,7 @@ static void await_put(struct trials *s, const yz_buf *held, yz_bytes was)
     OK(yzi_buf_put(&before, was));
     town_begin(s->t);
     while (yzi_bytes_eq(yzi_bytes_buf(held), yzi_bytes_buf(&before))) {
-        town_wait(s->t);
-        yzi_manual_clock_advance(&s->t->w->clock, 250);
+        town_tick(s->t, 250);
     }
 }
 

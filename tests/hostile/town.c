@@ -17,6 +17,7 @@
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define REAL_WAIT_MS 60000u
+#define TICK_REAL_MS 3u
 #define QUIET_ROUNDS 3u
 #define AHEAD_MS (UINT64_C(7) * 24 * 3600 * 1000)
 
@@ -403,12 +404,30 @@ void town_begin(struct town *t)
     t->real_until = yzi_mono_ms(&yzi_clock_system) + REAL_WAIT_MS;
 }
 
+static const char *upstream_text(const struct town *t, unsigned i)
+{
+    const struct adapter *a = t->adapters[i];
+    return !a ? "not there" : a->upstreams[0].up ? "up" : "down";
+}
+
 void town_wait(struct town *t)
 {
     if (yzi_mono_ms(&yzi_clock_system) > t->real_until) {
-        fail_msg("what was waited for did not come");
+        fail_msg(
+            "what was waited for did not come: the client is %s, the adapters %s and %s, at %llu",
+            town_client_is_up(t) ? "up" : "down", upstream_text(t, 0), upstream_text(t, 1),
+            (unsigned long long)yzi_mono_ms(&t->w->clock.clock));
     }
     (void)turn(t, 5);
+}
+
+void town_tick(struct town *t, uint64_t ms)
+{
+    uint64_t until = yzi_mono_ms(&yzi_clock_system) + TICK_REAL_MS;
+    do {
+        town_wait(t);
+    } while (yzi_mono_ms(&yzi_clock_system) < until);
+    yzi_manual_clock_advance(&t->w->clock, ms);
 }
 
 void town_settle(struct town *t)

@@ -97,6 +97,9 @@ void town_new_policy(struct town *t);
 
 void town_step(struct town *t);
 void town_wait(struct town *t); /* until something may have come, a little while */
+/* The same, and then the town's clock goes on by `ms`; some real time passes in between, so that
+ * what the libraries' threads do (a handshake) gets done within the town's time limits. */
+void town_tick(struct town *t, uint64_t ms);
 /* Begin to wait for something: then town_wait fails the test after sixty real seconds. */
 void town_begin(struct town *t);
 void town_advance(struct town *t, uint64_t ms); /* and let everybody act */
