@@ -142,8 +142,9 @@ static int write_show(struct store *s, const struct admin_request *q, struct jso
     yz_bytes key[DATASET_KEY_MAX];
     size_t n = 0;
     for (size_t i = 0; i < q->args_n; i++) {
-        if (yzi_bytes_eq_str(q->args[i].key, "key")) {
-            YZ_ENSURE(n < DATASET_KEY_MAX, YZ_EINVAL);
+        static const char *const names[] = {"key",  "key2", "key3", "key4",
+                                            "key5", "key6", "key7", "key8"};
+        if (n < DATASET_KEY_MAX && yzi_bytes_eq_str(q->args[i].key, names[n])) {
             key[n++] = q->args[i].value;
         }
     }

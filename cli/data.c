@@ -207,9 +207,13 @@ static int run_show(struct cli *c)
     struct admin_arg args[2 + DATASET_KEY_MAX] = {
         {yzi_bytes_str("dataset"), yzi_bytes_str(yzi_cli_arg(c, 0))},
         {yzi_bytes_str("sensitive"), yzi_bytes_str(yzi_cli_flag(c, "sensitive") ? "1" : "0")}};
+    /* no two arguments of a request have one name */
+    static const char *const keys[DATASET_KEY_MAX] = {"key",  "key2", "key3", "key4",
+                                                      "key5", "key6", "key7", "key8"};
     size_t n = 2;
     for (unsigned i = 1; i < yzi_cli_args(c); i++) {
-        args[n++] = (struct admin_arg){yzi_bytes_str("key"), yzi_bytes_str(yzi_cli_arg(c, i))};
+        args[n++] =
+            (struct admin_arg){yzi_bytes_str(keys[i - 1]), yzi_bytes_str(yzi_cli_arg(c, i))};
     }
     return ask_and_print(c, "data.show", args, n, n > 2 ? NULL : show_definition);
 }

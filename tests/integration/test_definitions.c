@@ -310,8 +310,9 @@ static void test_reload__data_sets_come_and_go(void **state)
     const char *line = "  - definition: areas.yaml\n", *at = strstr(config, line);
     assert_non_null(at);
     write_file(in_sandbox(&sandbox, "statistics/things.yaml"),
-               "dataset: things\ntitle: {en: T}\nowner: o\nsharing: conditional\nkey: [id]\n"
-               "fields:\n  - {name: id, type: text, classification: secret}\n");
+               "dataset: things\ntitle: {en: T}\nowner: o\nsharing: conditional\nkey: [id, part]\n"
+               "fields:\n  - {name: id, type: text, classification: secret}\n"
+               "  - {name: part, type: integer, classification: public}\n");
     snprintf(other, sizeof other, "%.*s  - definition: things.yaml\n%s", (int)(at - config), config,
              at + strlen(line));
     write_file(path, other);
@@ -321,8 +322,12 @@ static void test_reload__data_sets_come_and_go(void **state)
     assert_says(EXPECT_YZ(1, "query", "--config", sandbox.client, "--where", "city=0007", AREAS),
                 "no-data-set");
     const char *rows = in_sandbox(&sandbox, "things.csv");
-    write_file(rows, "id\na\nb\n");
+    write_file(rows, "id,part\na,1\nb,2\n");
     EXPECT_YZ(0, "data", "import", "--admin", socket_path(), "things", rows);
+    assert_says(EXPECT_YZ(0, "data", "show", "--admin", socket_path(), "things", "b", "2"),
+                "\"part\": 2");
+    EXPECT_YZ(1, "data", "show", "--admin", socket_path(), "things", "2", "b");
+    EXPECT_YZ(1, "data", "show", "--admin", socket_path(), "things", "b");
     write_file(path, config);
     reload(original, "event=adapter.reloaded");
     EXPECT_YZ(1, "data", "count", "--admin", socket_path(), "things");
