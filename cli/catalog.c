@@ -104,8 +104,10 @@ static int run_choice(struct cli *c, const struct choice *w,
     YZ_TRY(yzi_catalog_open(c, &k));
     YZ_TRY(choose(&k, w, &items, &n));
     if (n == 0 && w->subsystem.v.n) {
-        return yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND, "the catalogue of %s has no %s",
-                        k.all->broker, yzi_cli_arg(c, 0));
+        bool named = yzi_cli_args(c) > 1;
+        return yzi_fail(yzi_cli_error(c), YZ_ENOTFOUND, "the catalogue of %s has no %s%s%s",
+                        k.all->broker, yzi_cli_arg(c, 0), named ? " with the data set " : "",
+                        named ? yzi_cli_arg(c, 1) : "");
     }
     return yzi_cli_json(c) ? yzi_catalog_json(&k, items, n) : print(&k, items, n);
 }

@@ -29,7 +29,8 @@ struct search {
     uint64_t from, until; /* until itself is not of it */
     struct listed *list;
     size_t n, cap, bytes;
-    uint64_t older; /* exchanges that do not say whom they were about */
+    uint64_t older;                        /* exchanges that do not say whom they were about */
+    bool of_provider, of_consumer, of_set; /* whose exchanges are kept here; of the set asked for */
     struct kept_summary sum;
     struct kept_span span;
     unsigned damaged; /* contents that are not what was signed */
@@ -248,7 +249,13 @@ static int visit(void *ctx, const struct kept_record *r)
     struct search *s = ctx;
     const struct kept_exchange *x = &r->exchange;
     struct access a = {0};
-    if (r->is_receipt || x->role != KEPT_PROVIDER || x->at < s->from || x->at >= s->until) {
+    if (r->is_receipt) {
+        return YZ_OK;
+    }
+    s->of_provider |= x->role == KEPT_PROVIDER;
+    s->of_consumer |= x->role == KEPT_CONSUMER;
+    s->of_set |= x->data_set.n && yzi_bytes_eq(s->set, x->data_set);
+    if (x->role != KEPT_PROVIDER || x->at < s->from || x->at >= s->until) {
         return YZ_OK;
     }
     if (x->has_subjects) {
@@ -318,6 +325,16 @@ static void say_since(const struct search *s)
     }
 }
 
+/* Of a client's home "nobody looked" would be a wrong answer. */
+static void say_whose(const struct search *s)
+{
+    if (s->of_consumer && !s->of_provider) {
+        fputs("yz: kept here is only what was asked from here, and nothing that was answered; name "
+              "the home of the adapter that answers\n",
+              stderr);
+    }
+}
+
 static void say_damage(const struct search *s)
 {
     unsigned places = s->sum.damaged + s->damaged;
@@ -344,6 +361,9 @@ static int print_text(struct search *s)
     yzi_cli_say(c, "Accesses to the record %s%s%.*s: %zu\n", yzi_cli_option(c, "subject"),
                 s->set.n ? " of the data set " : "", CLI_V(s->set), s->n);
     say_since(s);
+    if (s->set.n && !s->of_set) {
+        yzi_cli_say(c, "Nothing that was read is about a data set of this name.\n");
+    }
     yzi_columns_begin(&t, c, head);
     for (size_t i = 0; i < s->n; i++) {
         const struct listed *l = &s->list[i];
@@ -394,8 +414,7 @@ static int print_json(struct search *s)
     while (out.n && (out.p[out.n - 1] == '\n' || out.p[out.n - 1] == '}')) {
         out.n--; /* the list goes into the object's end */
     }
-    yzi_cli_write(s->c, yzi_bytes_buf(&out));
-    yzi_cli_say(s->c, ",\n  \"accesses\": [");
+    yzi_cli_say(s->c, "%.*s,\n  \"accesses\": [", CLI_V(yzi_bytes_buf(&out)));
     for (size_t i = 0; i < s->n; i++) {
         yzi_cli_say(s->c, "%s\n    %s", i ? "," : "", s->list[i].text);
     }
@@ -414,6 +433,7 @@ static int run(struct search *s)
     }
     YZ_TRY(yzi_cli_json(s->c) ? print_json(s) : print_text(s));
     say_damage(s);
+    say_whose(s);
     return YZ_OK;
 }
 

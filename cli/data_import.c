@@ -310,6 +310,9 @@ int yzi_data_export(struct cli *c)
     if (yzi_cli_option(c, "format") || path) {
         YZ_TRY(yzi_data_format(c, path, &w.format));
     }
+    if (w.format == FORMAT_XML) {
+        return yzi_cli_usage(c, "records are exported as csv, json or jsonl, not as xml");
+    }
     YZ_TRY(open_output(c, path, &out));
     YZ_TRY(call(&w, "data.export", path ? path : "the export", out, NULL));
     if (!path) {

@@ -287,18 +287,36 @@ static int from_kept(struct cli *c, const char *exchange, struct asked *out)
     return at ? yzi_cli_time(c, "at", at, &out->question.now) : YZ_OK;
 }
 
-int yzi_described_given(struct cli *c, struct asked *out)
+static int refuse_beside(struct cli *c, const char *source, const char *const *options)
 {
-    static const char *const own[] = {"service", "consumer", "operation", "field",  "key",
-                                      "where",   "order",    "predicate", "purpose"};
-    const char *file = yzi_cli_option(c, "request"), *exchange = yzi_cli_option(c, "exchange");
-    bool kept = yzi_cli_flag(c, "kept");
-    for (size_t i = 0; (file || kept) && i < sizeof own / sizeof own[0]; i++) {
-        if (yzi_cli_flag(c, own[i])) {
-            return yzi_cli_usage(c, "--%s does not go with --%s, which has the request", own[i],
-                                 file ? "request" : "kept");
+    for (; *options; options++) {
+        if (yzi_cli_flag(c, *options)) {
+            return yzi_cli_usage(c, "--%s does not go with --%s, which has the request", *options,
+                                 source);
         }
     }
+    return YZ_OK;
+}
+
+int yzi_described_by(struct cli *c, const char *source)
+{
+    static const char *const own[] = {"service", "consumer", "operation", "field",   "key",
+                                      "where",   "order",    "predicate", "purpose", NULL};
+    static const char *const when[] = {"at", "unevidenced", NULL};
+    static const char *const sources[] = {"request", "kept", "exchange", NULL};
+    YZ_TRY(refuse_beside(c, source, own));
+    if (strcmp(source, "kept") == 0) { /* which may be asked about as of another time */
+        return YZ_OK;
+    }
+    YZ_TRY(refuse_beside(c, source, when));
+    return strcmp(source, "cases") == 0 ? refuse_beside(c, source, sources) : YZ_OK;
+}
+
+int yzi_described_given(struct cli *c, struct asked *out)
+{
+    const char *file = yzi_cli_option(c, "request"), *exchange = yzi_cli_option(c, "exchange");
+    bool kept = yzi_cli_flag(c, "kept");
+    YZ_TRY(file || kept ? yzi_described_by(c, file ? "request" : "kept") : YZ_OK);
     if ((file && kept) || (exchange && !kept)) {
         return yzi_cli_usage(c, exchange && !kept ? "--exchange goes with --kept"
                                                   : "one of --request and --kept");

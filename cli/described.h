@@ -91,6 +91,9 @@ struct asked {
  * words, YZ_ECONFIG with "file:line:col: sentence". */
 YZ_MUST_USE int yzi_described_read(struct cli *c, const struct described *d, const char *file,
                                    struct asked *out);
+/* YZ_EINVAL with usage words: an option beside --`source` (request, kept, cases) would be ignored.
+ */
+YZ_MUST_USE int yzi_described_by(struct cli *c, const char *source);
 /* Of --request, --kept with --exchange, or the other options. */
 YZ_MUST_USE int yzi_described_given(struct cli *c, struct asked *out);
 

@@ -113,6 +113,9 @@ static int doubt_fields(struct doubting *x)
                                         "or gone"
                                       : "no field may be read: get and find are denied"));
     }
+    if (f->readable_n && f->operations == 1u << QUERY_MATCH) {
+        YZ_TRY(doubt(x, "fields may be read, but match alone is allowed, which reads none"));
+    }
     for (size_t i = 0; i < f->predicates_n; i++) {
         YZ_TRY(is_known(x, f->predicates[i].field)
                    ? YZ_OK

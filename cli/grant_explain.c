@@ -113,7 +113,7 @@ static void say_fields(const struct explained *e)
     bool brings = yzi_operation_brings_rows(e->asked.query.operation);
     for (size_t i = 0; i < d->projection_n; i++) {
         const char *name = e->of.dataset->fields[d->projection[i]].name;
-        yzi_cli_say(e->c, "%s%s", i ? ", " : brings ? "\nbrought: " : "\nread: ", name);
+        yzi_cli_say(e->c, "%s%s", i ? ", " : brings ? "brought: " : "read: ", name);
         if (d->masks[i] != MASK_NONE) {
             yzi_cli_say(e->c, " (masked: %s)", yzi_mask_name(d->masks[i]));
         }
@@ -168,6 +168,7 @@ static void say_what_happens(struct explained *e)
     if (!e->decision.allowed) {
         return;
     }
+    yzi_cli_say(e->c, "\n");
     say_fields(e);
     say_rows(e);
     say_counted(e);

@@ -49,7 +49,7 @@ static int tell_lists(struct listing *l, const struct fine_grant *fine)
         put_words(&purposes, fine->purposes.items[i], &rc);
     }
     yzi_columns_add(&l->table, purposes.n ? yzi_bytes_buf(&purposes) : yzi_bytes_str("any"));
-    yzi_columns_add(&l->table, yzi_bytes_buf(&fields));
+    yzi_columns_add(&l->table, fields.n ? yzi_bytes_buf(&fields) : yzi_bytes_str("-"));
     return rc;
 }
 
@@ -362,14 +362,14 @@ static void show_fields(struct showing *s)
     yzi_cli_say(s->l.c, f->readable_n ? "\n" : " none\n");
 }
 
-/* "field >= value", "field in a, b": as conditions are written. */
-static int show_condition(struct showing *s, const char *name, yz_bytes field, enum query_op op,
+/* " field >= value", " field in a, b": as conditions are written. */
+static int show_condition(struct showing *s, yz_bytes field, enum query_op op,
                           const struct name_list *values)
 {
     static const char *const written[] = {
         [OP_EQ] = "=", [OP_IN] = "in", [OP_PREFIX] = "^=", [OP_GE] = ">=",
         [OP_GT] = ">", [OP_LE] = "<=", [OP_LT] = "<"};
-    yzi_cli_say(s->l.c, "%-11s %.*s %s", name, CLI_V(field), written[op]);
+    yzi_cli_say(s->l.c, " %.*s %s", CLI_V(field), written[op]);
     for (size_t i = 0; i < values->n; i++) {
         yzi_buf_clear(&s->line);
         YZ_TRY(text_of(values->items[i], &s->line));
@@ -382,7 +382,8 @@ static int show_rows(struct showing *s)
 {
     for (size_t i = 0; i < s->fine->row_filter_n; i++) {
         const struct row_condition *r = &s->fine->row_filter[i];
-        YZ_TRY(show_condition(s, i ? "" : "where", r->field, r->op, &r->values));
+        yzi_cli_say(s->l.c, "%-11s", i ? "" : "where");
+        YZ_TRY(show_condition(s, r->field, r->op, &r->values));
         yzi_cli_say(s->l.c, "\n");
     }
     if (s->fine->row_filter_n == 0) {
@@ -396,16 +397,17 @@ static int show_predicates(struct showing *s)
     for (size_t i = 0; i < s->fine->predicates_n; i++) {
         const struct grant_predicate *p = &s->fine->predicates[i];
         yzi_cli_say(s->l.c, "%-11s %.*s:", i ? "" : "predicates", CLI_V(p->name));
-        YZ_TRY(show_condition(s, "", p->field, p->op, &p->constants));
+        YZ_TRY(show_condition(s, p->field, p->op, &p->constants));
         yzi_cli_say(s->l.c, "%s", p->constants.n ? "" : " a value of the question");
         if (p->step.n) {
             yzi_cli_say(s->l.c, ", in steps of %.*s", CLI_V(p->step));
         }
         if (p->budget) {
-            yzi_cli_say(s->l.c, ", %u questions for each subject", p->budget);
+            yzi_cli_say(s->l.c, ", %u question%s for each subject", p->budget,
+                        p->budget == 1 ? "" : "s");
         }
         if (p->budget_days) {
-            yzi_cli_say(s->l.c, " in %u days", p->budget_days);
+            yzi_cli_say(s->l.c, " in %u day%s", p->budget_days, p->budget_days == 1 ? "" : "s");
         }
         yzi_cli_say(s->l.c, "\n");
     }

@@ -267,6 +267,7 @@ int yzi_grant_test(struct cli *c)
     if (!t.path) {
         return yzi_grant_test_one(c);
     }
+    YZ_TRY(yzi_described_by(c, "cases"));
     int rc = test_cases(&t);
     yzi_policy_close(&t.policy);
     return rc;

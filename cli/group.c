@@ -242,8 +242,8 @@ static int put_version(struct cli *c, struct change *a, struct consumer_group g)
 static int sign(struct cli *c, struct change *a, const struct consumer_group *g)
 {
     YZ_TRY(yzi_home_offer_sign(c, &a->offer));
-    yzi_cli_say(c, "%.*s version %llu: %zu members; offer version %llu\n", CLI_V(g->code),
-                (unsigned long long)g->version, g->members.n,
+    yzi_cli_say(c, "%.*s version %llu: %zu member%s; offer version %llu\n", CLI_V(g->code),
+                (unsigned long long)g->version, g->members.n, g->members.n == 1 ? "" : "s",
                 (unsigned long long)a->offer.offer.version);
     return yzi_home_offer_push(c, &a->offer);
 }
@@ -253,6 +253,9 @@ static int run_add(struct cli *c)
     struct change a = {0};
     YZ_TRY(open_change(c, &a));
     const struct consumer_group *old = yzi_home_group(&a.offer, a.code);
+    if (old && a.named.n == 0) {
+        return yzi_cli_usage(c, "nobody is named: who joins? (--member, --file)");
+    }
     struct consumer_group g = {.code = a.code, .version = old ? old->version + 1 : 1};
     size_t before = old ? old->members.n : 0;
     YZ_TRY(yzi_arena_new(yzi_cli_arena(c), before + a.named.n, sizeof *g.members.items,

@@ -52,6 +52,7 @@ static const struct config_field list_fields[] = {
     {.key = "purposes",
      .type = CONFIG_MAPS,
      .offset = offsetof(struct raw_list, purposes),
+     .required = true, /* what was truncated must not forbid every purpose */
      .max = YZ_PURPOSE_LIST_MAX,
      .fields = purpose_fields,
      .item_size = sizeof(struct raw_purpose),
@@ -144,7 +145,8 @@ static int run_set(struct cli *c)
                         YZ_RECORD_MAX, yz_err_name(rc));
     }
     YZ_TRY(yzi_operator_keep_body(c, &h, RECORD_PURPOSES, l.instance, yzi_bytes_buf(&body)));
-    yzi_cli_say(c, "%zu purposes; they count from the next yz directory publish\n", l.purposes_n);
+    yzi_cli_say(c, "%zu purpose%s; the list counts from the next yz directory publish\n",
+                l.purposes_n, l.purposes_n == 1 ? "" : "s");
     return YZ_OK;
 }
 

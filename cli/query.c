@@ -109,7 +109,7 @@ static const struct cli_option query_options[] = {
     {"user", "TEXT", "The official who asks (only the provider sees it)", false, false},
     {"issue", "TEXT", "The case (only the provider sees it)", false, false},
     {"consent", "TEXT", "The citizen's consent (only the provider sees it)", false, false},
-    {"timeout", "TIME", "How long the call may take: 5s, 2m", false, false},
+    {"timeout", "DURATION", "How long the call may take: 5s, 2m", false, false},
     {0}};
 
 const struct cli_verb yzi_cli_query[] = {

@@ -538,7 +538,8 @@ static int run_down(struct cli *c)
     json_error_t fault;
     json_t *root = json_load_file(path_of(s, "sandbox.json"), JSON_REJECT_DUPLICATES, &fault);
     if (!root) {
-        return yzi_fail(yzi_cli_error(c), YZ_EMALFORMED, "%s/sandbox.json: %s", s->dir, fault.text);
+        return yzi_fail(yzi_cli_error(c), YZ_EMALFORMED, "%s is no sandbox: %s", s->dir,
+                        fault.text);
     }
     int rc = stop_all(s, root);
     json_decref(root);

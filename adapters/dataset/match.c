@@ -55,7 +55,8 @@ static int read_key(struct match *m, struct query_fault *fault)
     const struct dataset *d = m->question->dataset;
     const struct query_key *k = m->question->key;
     if (k->parts_n != d->key_n) {
-        return yzi_query_refuse(fault, "bad-key", "the key has %zu parts", d->key_n);
+        return yzi_query_refuse(fault, "bad-key", "the key has %zu part%s", d->key_n,
+                                d->key_n == 1 ? "" : "s");
     }
     for (size_t i = 0; i < k->parts_n; i++) {
         const struct dataset_field *f = &d->fields[d->key[i]];

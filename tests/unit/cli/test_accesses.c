@@ -189,6 +189,8 @@ static void test_accesses__say_what_was_asked_and_told(void **state)
     prints("asked yes/no questions about this record");
     prints("It was answered: owes 10000: no; clear: unknown.\n");
     ACCESSES(0, "+7", "--json");
+    prints("\"damaged\": [],\n  \"accesses\": [\n    {");
+    prints("}\n  ]\n}\n");
     prints("{\"predicate\":\"owes\",\"values\":[\"10000\"],\"verdict\":\"no\"}");
 }
 
@@ -200,6 +202,7 @@ static void test_accesses__are_not_what_a_consumer_kept(void **state)
     keep(&x);
     ACCESSES(0, "+7", "--set", "people");
     prints("people: 0\n");
+    yz_cli_said("kept here is only what was asked from here");
 }
 
 static void test_accesses__name_a_content_that_was_not_signed(void **state)

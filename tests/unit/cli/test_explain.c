@@ -162,6 +162,12 @@ static void test_explain__as_json_and_from_a_file(void **state)
     yz_cli_write("request.yaml", yzi_bytes_str("service: " AREAS "\n"));
     TEST_ONE(2, "--request", "request.yaml");
     yz_cli_said("request.yaml:1:10: the consumer is needed");
+    TEST_ONE(2, "--request", "request.yaml", "--at", "2090-02-01");
+    yz_cli_said("--at does not go with --request");
+    TEST_ONE(2, "--cases", "cases.yaml", "--key", "110101");
+    yz_cli_said("--key does not go with --cases");
+    TEST_ONE(2, "--cases", "cases.yaml", "--request", "request.yaml");
+    yz_cli_said("--request does not go with --cases");
 }
 
 static void test_explain__knows_the_purposes_that_were_fetched(void **state)

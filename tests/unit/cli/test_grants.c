@@ -273,13 +273,23 @@ static void test_grant__predicates_are_shown(void **state)
            "has-more children gt", "--step", "has-more=2", "--budget", "has-more=3/365d");
     printed_id(id);
     EXPECT(0, "grant", "show", "--home", "mca", id);
-    shows("of-age:");
-    shows("born <= 2008-01-01\n");
+    shows("predicates  of-age: born <= 2008-01-01\n            has-more: children > ");
     shows("children > a value of the question, in steps of 2, 3 questions for each subject in 365 "
           "days\n");
     assert_null(strstr(yz_cli_out(), "warning"));
     EXPECT(0, "grant", "show", "--home", "mca", id, "--json");
     shows("\"budget_days\": 365");
+}
+
+static void test_grant__fields_that_match_alone_never_reads_are_doubtful(void **state)
+{
+    (void)state;
+    char id[32];
+    begin();
+    EXPECT(0, ADD, MATCH, "--predicate", "of-age born le 2008-01-01", "--field", "name");
+    printed_id(id);
+    EXPECT(0, "grant", "show", "--home", "mca", id);
+    shows("warning: fields may be read, but match alone is allowed");
 }
 
 static void test_grant__that_would_give_a_value_away_is_refused(void **state)
@@ -449,6 +459,7 @@ int main(void)
         TEST(test_grant__quota_is_at_least_one_for_each_adapter),
         TEST(test_grant__predicates_stand_in_the_terms),
         TEST(test_grant__predicates_are_shown),
+        TEST(test_grant__fields_that_match_alone_never_reads_are_doubtful),
         TEST(test_grant__that_would_give_a_value_away_is_refused),
         TEST(test_grant__predicates_that_make_no_sense_are_refused),
         TEST(test_grant__budget_is_at_least_one_for_each_adapter),

@@ -103,6 +103,9 @@ static void test_group__that_makes_no_sense_is_refused(void **state)
     REFUSES("mca", EXIT_USAGE, GROUP("add"), "--file", "bad", "cities");
     yz_cli_said("nonsense");
     EXPECT(0, GROUP("add"), "--member", BJ, "cities");
+    assert_non_null(strstr(yz_cli_out(), "1 member;"));
+    REFUSES("mca", EXIT_USAGE, GROUP("add"), "cities");
+    yz_cli_said("nobody is named");
     REFUSES("mca", EXIT_FAILED, GROUP("add"), "--member", BJ, "cities");
     yz_cli_said("all of these are in it");
     REFUSES("mca", EXIT_FAILED, GROUP("remove"), "--member", SH, "cities");

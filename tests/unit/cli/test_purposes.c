@@ -60,6 +60,7 @@ static void test_purposes__that_are_wrong_are_told_with_their_line(void **state)
         {"purposes:\n  - {code: a, title: {en_US: x}}\n", "purposes.yaml:2:"},
         {"purposes:\n  - {code: a, title: {en: x}}\n  - {code: a, title: {en: y}}\n", "twice"},
         {"purpose: []\n", "purpose"},
+        {"", "'purposes' is missing"}, /* a file cut short must not forbid every purpose */
     };
     yz_cli_world();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
