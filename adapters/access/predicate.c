@@ -112,11 +112,18 @@ static bool is_listed(const struct name_list *names, yz_bytes name)
 static bool check_budget(const struct fine_grant *g, const struct grant_predicate *p,
                          struct rule_fault *fault)
 {
-    bool passed_by =
-        p->budget && is_listed(&g->filterable, p->field) && yzi_access_readable(g, p->field) < 0;
-    return !passed_by ||
-           broken(fault, p, "has a budget, and find and count may select by %.*s without one",
-                  V(p->field));
+    bool counts = p->budget && yzi_access_readable(g, p->field) < 0;
+    if (counts && is_listed(&g->filterable, p->field)) {
+        return broken(fault, p, "has a budget, and find and count may select by %.*s without one",
+                      V(p->field));
+    }
+    if (counts && is_listed(&g->writable, p->field)) {
+        return broken(
+            fault, p,
+            "has a budget, and whoever may write %.*s learns without one what stood there",
+            V(p->field));
+    }
+    return true;
 }
 
 bool yzi_predicate_rules(const struct fine_grant *g, const struct dataset *d, bool values,

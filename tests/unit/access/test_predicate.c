@@ -137,6 +137,10 @@ static void test_rules__a_counted_field_is_not_found_by_without_counting(void **
     struct rule_fault fault;
     make(&o, "status", OP_EQ, (const char *const[]){NULL}, "", 3);
     o.filterable = yzi_bytes_str("status");
+    o.g.writable = (struct name_list){&o.filterable, 1};
+    assert_false(yzi_access_rules(&o.g, d, false, true, &fault));
+    assert_non_null(strstr(fault.text, "whoever may write status learns"));
+    o.g.writable.n = 0;
     o.g.filterable = (struct name_list){&o.filterable, 1};
     assert_false(yzi_access_rules(&o.g, d, false, true, &fault));
     assert_non_null(strstr(fault.text, "find and count may select by status without one"));
