@@ -562,7 +562,7 @@ struct demo {
 #define DEMO(name) YZ_TEST_DATA "/demo/" name ".yaml", YZ_TEST_DATA "/demo/" name ".csv"
 static const struct demo demos[] = {
     {DEMO("housing/titles"), "云(2021)驿站区不动产权第0001001号",
-     "云(2021)驿站区不动产权第0001001号|990101199109086437|王建国|990101197911200381|"
+     "云(2021)驿站区不动产权第0001001号|990101199109086437|王建国|990101197911200381|驿站区|"
      "云桥市驿站区桂花巷35号|13.42|车位|2021-09-17|false\n",
      30},
     {DEMO("tax/clearances"), "990101199109086437",
