@@ -66,7 +66,7 @@ static void write_bill(const struct answering *a, const struct job *j,
         if (c->granted->budget == 0) {
             continue;
         }
-        item->limit = yzi_access_part(offer, d->coarse->service, a->node, c->granted->budget);
+        item->limit = yzi_access_budget_part(offer, a->node, c->granted->budget);
         item->until = yzi_predicate_budget_until(c->granted, now);
         yzi_predicate_budget_key(a->budget_key, j->request.header.consumer, ds, c, subject,
                                  item->key);

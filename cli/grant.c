@@ -265,7 +265,7 @@ static int run_add(struct cli *c)
     YZ_TRY(check_writing(c, &a));
     YZ_TRY(yzi_cli_grant_masks(c, &a.fine));
     YZ_TRY(yzi_cli_grant_rows(c, a.dataset, &a.fine));
-    YZ_TRY(yzi_cli_grant_predicates(c, a.dataset, a.offered, &a.fine));
+    YZ_TRY(yzi_cli_grant_predicates(c, a.dataset, &a.offer.offer, &a.fine));
     YZ_TRY(yzi_cli_grant_quota(c, a.offered, &a.fine));
     YZ_TRY(yzi_cli_grant_check(c, a.dataset, &a.offer.terms, &a.fine));
     YZ_TRY(append(c, &a));

@@ -33,7 +33,7 @@ YZ_MUST_USE int yzi_cli_grant_check(struct cli *c, const struct dataset *d, stru
 
 /* -- grant_predicate.c: likewise -- */
 YZ_MUST_USE int yzi_cli_grant_predicates(struct cli *c, const struct dataset *d,
-                                         const struct offered_service *s, struct fine_grant *fine);
+                                         const struct offer *offer, struct fine_grant *fine);
 
 /* -- grant_show.c -- */
 YZ_MUST_USE int yzi_cli_grant_list(struct cli *c);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "adapters/access/quota.h"
 #include "adapters/access/rules.h"
 #include "cli/grant.h"
 
@@ -67,11 +68,12 @@ static int doubt_service(struct doubting *x)
                      "of them answer anything",
                      n, x->fine->quota_per_day, x->fine->quota_per_day);
     }
+    n = yzi_access_adapters(&x->o->offer);
     for (size_t i = 0; i < x->fine->predicates_n; i++) {
         const struct grant_predicate *p = &x->fine->predicates[i];
         if (p->budget && p->budget < n) {
             YZ_TRY(doubt(x,
-                         "the service has %zu adapters now and the budget of %.*s is %u: only the "
+                         "the offer has %zu adapters now and the budget of %.*s is %u: only the "
                          "first %u of them answer it",
                          n, CLI_V(p->name), p->budget, p->budget));
         }

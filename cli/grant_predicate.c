@@ -8,6 +8,7 @@
  * adapter could not know, such as how many of them share a budget.
  */
 #include "adapters/access/predicate.h"
+#include "adapters/access/quota.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/grant.h"
@@ -161,7 +162,7 @@ static bool parse_budget(const char *text, uint32_t *budget, uint32_t *days)
     return true;
 }
 
-static int read_budget(struct cli *c, const char *text, const struct offered_service *s,
+static int read_budget(struct cli *c, const char *text, const struct offer *offer,
                        const struct fine_grant *fine)
 {
     struct grant_predicate *p;
@@ -173,11 +174,12 @@ static int read_budget(struct cli *c, const char *text, const struct offered_ser
                              "anew after so many days; once for each predicate",
                              text);
     }
-    if (p->budget < s->adapters.n) {
+    size_t adapters = yzi_access_adapters(offer);
+    if (p->budget < adapters) {
         return yzi_cli_usage(c,
-                             "--budget %s: the service has %zu adapters and each of them counts "
+                             "--budget %s: the offer has %zu adapters and each of them counts "
                              "its own part, so it must be at least %zu",
-                             text, s->adapters.n, s->adapters.n);
+                             text, adapters, adapters);
     }
     return YZ_OK;
 }
@@ -194,8 +196,8 @@ static int check_use(struct cli *c, const struct fine_grant *fine)
                                   : "--predicate is for --operation match");
 }
 
-int yzi_cli_grant_predicates(struct cli *c, const struct dataset *d,
-                             const struct offered_service *s, struct fine_grant *fine)
+int yzi_cli_grant_predicates(struct cli *c, const struct dataset *d, const struct offer *offer,
+                             struct fine_grant *fine)
 {
     size_t n, steps_n, budgets_n;
     const char *const *given = yzi_cli_options(c, "predicate", &n);
@@ -213,7 +215,7 @@ int yzi_cli_grant_predicates(struct cli *c, const struct dataset *d,
         YZ_TRY(read_step(c, steps[i], fine));
     }
     for (size_t i = 0; i < budgets_n; i++) {
-        YZ_TRY(read_budget(c, budgets[i], s, fine));
+        YZ_TRY(read_budget(c, budgets[i], offer, fine));
     }
     return check_use(c, fine);
 }

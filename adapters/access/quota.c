@@ -31,6 +31,47 @@ uint32_t yzi_access_part(const struct offer *offer, yz_bytes service, yz_node_id
     return 0;
 }
 
+/* Whether adapter k of service i was named before: by another service, too. */
+static bool is_named_before(const struct offer *offer, size_t i, size_t k)
+{
+    yz_bytes adapter = offer->services[i].adapters.items[k];
+    for (size_t s = 0; s < i; s++) {
+        const struct name_list *named = &offer->services[s].adapters;
+        for (size_t a = 0; a < named->n; a++) {
+            if (yzi_bytes_eq(named->items[a], adapter)) {
+                return true;
+            }
+        }
+    }
+    return false; /* within a service each is named once */
+}
+
+size_t yzi_access_adapters(const struct offer *offer)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < offer->services_n; i++) {
+        for (size_t k = 0; k < offer->services[i].adapters.n; k++) {
+            n += !is_named_before(offer, i, k);
+        }
+    }
+    return n;
+}
+
+uint32_t yzi_access_budget_part(const struct offer *offer, yz_node_id node, uint32_t limit)
+{
+    uint32_t n = (uint32_t)yzi_access_adapters(offer), place = 0;
+    for (size_t i = 0; i < offer->services_n; i++) {
+        const struct name_list *adapters = &offer->services[i].adapters;
+        for (size_t k = 0; k < adapters->n; k++) {
+            if (yzi_bytes_eq(adapters->items[k], node.v)) {
+                return limit / n + (place < limit % n);
+            }
+            place += !is_named_before(offer, i, k);
+        }
+    }
+    return 0;
+}
+
 static void put(crypto_generichash_state *h, yz_bytes v)
 {
     uint8_t length[2] = {(uint8_t)(v.n >> 8), (uint8_t)v.n}; /* ids are short */

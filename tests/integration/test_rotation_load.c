@@ -45,7 +45,7 @@ struct caller {
     _Atomic bool *stop;
     unsigned answered; /* under the lock */
     bool failed;       /* the same, until it was joined */
-    char why[300];
+    char why[600];
 };
 
 static void fault(struct caller *c, const char *what, const char *detail)

@@ -50,6 +50,34 @@ static void test_part__of_all_adapters_are_the_limit(void **state)
     assert_int_equal(part(3, 2, "marriage/v1", 5), 1);
 }
 
+/* One count is kept whatever service a question comes through, so parts by service would add up to
+ * more. */
+static void test_part__of_a_budget_is_of_all_adapters_of_the_offer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        nodes[i] = yzi_bytes_str(names[i]);
+    }
+    struct offered_service services[] = {
+        {.code = yzi_bytes_str("a"), .version = yzi_bytes_str("v1"), .adapters = {nodes + 1, 1}},
+        {.code = yzi_bytes_str("b"), .version = yzi_bytes_str("v1"), .adapters = {nodes, 3}},
+        {.code = yzi_bytes_str("c"), .version = yzi_bytes_str("v1"), .adapters = {nodes + 1, 3}}};
+    struct offer offer = {.services = services, .services_n = 3};
+    assert_int_equal(yzi_access_adapters(&offer), 4);
+    for (uint32_t limit = 0; limit < 30; limit++) {
+        uint32_t all = 0;
+        for (size_t k = 0; k < 5; k++) {
+            yz_node_id node = {nodes[k]};
+            uint32_t own = yzi_access_budget_part(&offer, node, limit);
+            assert_true(k < 4 ? own == limit / 4 || own == limit / 4 + 1 : own == 0);
+            all += own;
+        }
+        assert_int_equal(all, limit);
+    }
+    assert_int_equal(yzi_access_budget_part(&offer, (yz_node_id){nodes[1]}, 1), 1); /* the first */
+    assert_int_equal(yzi_access_budget_part(&(struct offer){0}, (yz_node_id){nodes[0]}, 9), 0);
+}
+
 static void test_part__is_nothing_for_who_does_not_host_it(void **state)
 {
     (void)state;
@@ -92,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_part__of_all_adapters_are_the_limit),
+        cmocka_unit_test(test_part__of_a_budget_is_of_all_adapters_of_the_offer),
         cmocka_unit_test(test_part__is_nothing_for_who_does_not_host_it),
         cmocka_unit_test(test_quota__is_counted_by_subsystem_grant_and_consumer),
         cmocka_unit_test(test_day__ends_at_midnight_utc),

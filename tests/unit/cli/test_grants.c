@@ -369,7 +369,7 @@ static void test_grant__budget_is_at_least_one_for_each_adapter(void **state)
     yz_cli_said("so it must be at least 2");
     EXPECT(0, ADD, MATCH, "--predicate", "p name eq", "--budget", "p=2");
     EXPECT(0, "grant", "show", "--home", "mca", id);
-    shows("the service has 2 adapters now and the budget of p is 1: only the first 1 of them");
+    shows("the offer has 2 adapters now and the budget of p is 1: only the first 1 of them");
 }
 
 /* -- show -- */
