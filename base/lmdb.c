@@ -20,8 +20,6 @@
  * - A full disk shows as EIO (the library meets a short write): the free space tells them apart.
  *   Worse, the library maps its lock file sparse and writes to it, which on a full disk is a
  * SIGBUS: its blocks are allocated first.
- *
- * Over 800 lines, because the library has one caller.
  */
 #include "base/lmdb.h"
 

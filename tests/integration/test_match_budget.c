@@ -21,7 +21,7 @@
 #include <yizhan/client.h>
 
 #include "tests/integration/harness.h"
-#include "tests/integration/second_broker.h"
+#include "tests/integration/second_adapter.h"
 
 #define CLEARANCES "CN/GOV/TAX/clearance/clearances/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
@@ -218,44 +218,12 @@ static void test_budget__never_comes_back_through_a_kill(void **state)
 
 /* -- two adapters -- */
 
-static void copy(const char *from, const char *to)
-{
-    static char content[262144];
-    FILE *f = fopen(from, "re");
-    assert_non_null(f);
-    size_t n = fread(content, 1, sizeof content, f);
-    fclose(f);
-    assert_in_range(n, 1, sizeof content - 1);
-    f = fopen(to, "we");
-    assert_non_null(f);
-    assert_int_equal(fwrite(content, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void write_config(void)
-{
-    char key[64], config[1024];
-    public_key(HERE("broker/keys/transport.key"), key);
-    snprintf(config, sizeof config,
-             "node: CN/GOV/TAX/@a2\nhome: .\nanchor: anchor.yzr\nlock_secrets: false\nbrokers:\n"
-             "  - {node: CN/@b1, endpoint: \"%s\", key: \"%s\"}\n"
-             "datasets:\n  - definition: clearances.yaml\n",
-             sandbox.endpoint, key);
-    write_file(HERE("tax2/adapter.yaml"), config);
-}
-
 /* CN/GOV/TAX/@a2 serves the same from the folder "tax2"; each of the two has half of the budget. */
 static void add_adapter(void)
 {
-    EXPECT_YZ(0, "node", "request", "--home", HERE("tax2"), "--node", "CN/GOV/TAX/@a2", "--role",
-              "adapter", "--subsystem", "clearance");
-    EXPECT_YZ(0, "node", "admit", "--home", HERE("tax/member"), "--admin",
-              HERE("broker/admin.sock"), HERE("tax2/request.yzr"));
-    copy(HERE("operator/anchor.yzr"), HERE("tax2/anchor.yzr"));
-    copy(HERE("tax/clearances.yaml"), HERE("tax2/clearances.yaml"));
-    write_config();
-    write_file(HERE("tax2/stderr"), "");
-    second_adapter = start_again(&sandbox, "tax2");
+    second_adapter =
+        second_adapter_up(&sandbox, &(struct second_adapter){"tax", "CN/GOV/TAX/@a2", "clearance",
+                                                             "clearances.yaml"});
     EXPECT_YZ(0, "data", "import", "--admin", HERE("tax2/admin.sock"), "clearances",
               YZ_TEST_DATA "/demo/tax/clearances.csv");
     EXPECT_YZ(0, "service", "publish", "--home", HERE("tax/member"), "--subsystem", "clearance",

@@ -21,7 +21,7 @@
 #include <yizhan/client.h>
 
 #include "tests/integration/harness.h"
-#include "tests/integration/second_broker.h"
+#include "tests/integration/second_adapter.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
@@ -181,43 +181,11 @@ static void test_replace__ten_thousand_queries_meanwhile(void **state)
 
 /* -- two adapters -- */
 
-static void copy(const char *from, const char *to)
-{
-    static char content[262144];
-    FILE *f = fopen(from, "re");
-    assert_non_null(f);
-    size_t n = fread(content, 1, sizeof content, f);
-    fclose(f);
-    assert_in_range(n, 1, sizeof content - 1);
-    f = fopen(to, "we");
-    assert_non_null(f);
-    assert_int_equal(fwrite(content, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void write_config(void)
-{
-    char key[64], config[1024];
-    public_key(HERE("broker/keys/transport.key"), key);
-    snprintf(config, sizeof config,
-             "node: CN/GOV/STATS/@a2\nhome: .\nanchor: anchor.yzr\nlock_secrets: false\nbrokers:\n"
-             "  - {node: CN/@b1, endpoint: \"%s\", key: \"%s\"}\n"
-             "datasets:\n  - definition: areas.yaml\n",
-             sandbox.endpoint, key);
-    write_file(HERE("statistics2/adapter.yaml"), config);
-}
-
 static void add_adapter(void)
 {
-    EXPECT_YZ(0, "node", "request", "--home", HERE("statistics2"), "--node", "CN/GOV/STATS/@a2",
-              "--role", "adapter", "--subsystem", "divisions");
-    EXPECT_YZ(0, "node", "admit", "--home", HERE("statistics/member"), "--admin",
-              HERE("broker/admin.sock"), HERE("statistics2/request.yzr"));
-    copy(HERE("operator/anchor.yzr"), HERE("statistics2/anchor.yzr"));
-    copy(HERE("statistics/areas.yaml"), HERE("statistics2/areas.yaml"));
-    write_config();
-    write_file(HERE("statistics2/stderr"), "");
-    adapters[1] = start_again(&sandbox, "statistics2");
+    adapters[1] =
+        second_adapter_up(&sandbox, &(struct second_adapter){"statistics", "CN/GOV/STATS/@a2",
+                                                             "divisions", "areas.yaml"});
     import_state("statistics", 1);
     import_state("statistics2", 2);
     EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
