@@ -23,6 +23,8 @@ static const struct config_field limit_fields[] = {
      .help = "Exchanges of one service under way; more get `busy`."},
     {"in_flight_per_peer", CONFIG_U64, AT(in_flight_per_peer), false, "1024", 1, 1000000,
      .help = "Exchanges of one consumer node under way; more get `busy`."},
+    {"in_flight", CONFIG_U64, AT(in_flight), false, "65536", 1, 1000000,
+     .help = "Exchanges of all services and nodes under way; more get `busy`."},
     {"in_flight_bytes", CONFIG_SIZE, AT(in_flight_bytes), false, "256MiB", 65536, 1ull << 40,
      .help = "Bytes of all requests under way; more get `busy`."},
     {"in_flight_bytes_per_service", CONFIG_SIZE, AT(in_flight_bytes_per_service), false, "128MiB",

@@ -11,6 +11,7 @@
 struct broker_limits {
     uint64_t peers, connections_per_peer, message, in_flight_per_service, in_flight_per_peer,
         in_flight_bytes;
+    uint64_t in_flight; /* in all */
     uint64_t in_flight_bytes_per_service, in_flight_bytes_per_peer;
     uint64_t faults_per_peer, nonsense_per_peer; /* a second; 0: no limit */
     uint64_t queue_bytes, queue_bytes_per_peer;  /* held by sockets, each way */

@@ -87,6 +87,8 @@ int yzi_exchanges_may_track(const struct exchanges *e, yz_bytes service, size_t 
     const char *limit = NULL;
     if (load->in_flight >= e->per_service_max) {
         limit = "in-flight-per-service";
+    } else if (e->max && yzi_exchanges_count(e) >= e->max) {
+        limit = "in-flight";
     } else if (!fits(e->bytes, n, e->bytes_max)) {
         limit = "in-flight-bytes";
     } else if (e->bytes_per_service_max && !fits(load->bytes, n, e->bytes_per_service_max)) {

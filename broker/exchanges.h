@@ -52,6 +52,8 @@ struct exchanges {
     struct deadlines timers;
     size_t bytes, bytes_max, per_service_max;
     size_t
+        max; /* of all services, each with what an exchange takes beside its bytes; 0: no limit */
+    size_t
         held_bytes; /* of answers held; at most bytes_max too, so that requests leave them room */
     size_t bytes_per_service_max, bytes_per_peer_max; /* 0: no limit */
 };

@@ -182,6 +182,19 @@ static int start(struct broker *b, yz_error *err)
     return YZ_OK;
 }
 
+/* At the start (all else of both is zero, which is empty) and when they change. */
+static void set_limits(struct broker *b)
+{
+    const struct broker_limits *l = &b->config->limits;
+    b->connections.max = l->peers;
+    b->connections.max_per_node = l->connections_per_peer;
+    b->exchanges.max = l->in_flight;
+    b->exchanges.per_service_max = l->in_flight_per_service;
+    b->exchanges.bytes_max = l->in_flight_bytes;
+    b->exchanges.bytes_per_service_max = l->in_flight_bytes_per_service;
+    b->exchanges.bytes_per_peer_max = l->in_flight_bytes_per_peer;
+}
+
 int yzi_broker_new(const struct broker_config *config, const struct clock *clock, int ready_fd,
                    struct broker **out, yz_error *err)
 {
@@ -191,12 +204,7 @@ int yzi_broker_new(const struct broker_config *config, const struct clock *clock
     b->clock = clock;
     b->ready_fd = ready_fd;
     yzi_buf_init(&b->out, YZ_MESSAGE_MAX + YZ_HOP_MAX);
-    yzi_connections_init(&b->connections, config->limits.peers,
-                         config->limits.connections_per_peer);
-    yzi_exchanges_init(&b->exchanges, config->limits.in_flight_bytes,
-                       config->limits.in_flight_per_service);
-    b->exchanges.bytes_per_service_max = config->limits.in_flight_bytes_per_service;
-    b->exchanges.bytes_per_peer_max = config->limits.in_flight_bytes_per_peer;
+    set_limits(b);
     b->mono = yzi_mono_ms(clock);
     b->wall = yzi_wall_ms(clock);
     int rc = yzi_node_id_parse(yzi_bytes_str(config->node), &b->node);
@@ -426,14 +434,9 @@ void yzi_broker_directory_changed(struct broker *b)
 
 void yzi_broker_limits_changed(struct broker *b)
 {
-    const struct broker_limits *l = &b->config->limits;
-    b->connections.max = l->peers;
-    b->connections.max_per_node = l->connections_per_peer;
-    b->exchanges.bytes_max = l->in_flight_bytes;
-    b->exchanges.per_service_max = l->in_flight_per_service;
-    b->exchanges.bytes_per_service_max = l->in_flight_bytes_per_service;
-    b->exchanges.bytes_per_peer_max = l->in_flight_bytes_per_peer;
-    yzi_server_set_queue_bytes(b->server, l->queue_bytes, l->queue_bytes_per_peer);
+    set_limits(b);
+    yzi_server_set_queue_bytes(b->server, b->config->limits.queue_bytes,
+                               b->config->limits.queue_bytes_per_peer);
 }
 
 /* -- receiving -- */

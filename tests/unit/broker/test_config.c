@@ -71,6 +71,7 @@ static void test_config__defaults_are_the_documented_ones(void **state)
     assert_int_equal(c.limits.message, 16u << 20);
     assert_int_equal(c.limits.in_flight_per_service, 1024);
     assert_int_equal(c.limits.in_flight_per_peer, 1024);
+    assert_int_equal(c.limits.in_flight, 65536);
     assert_int_equal(c.limits.in_flight_bytes, 256u << 20);
     assert_int_equal(c.limits.in_flight_bytes_per_service, 128u << 20);
     assert_int_equal(c.limits.in_flight_bytes_per_peer, 128u << 20);
@@ -96,7 +97,8 @@ static void test_config__takes_every_key(void **state)
         "node: CN/@b1\nhome: sub\nlisten: [\"tcp://127.0.0.1:7300\", \"tcp://[::1]:7300\"]\n"
         "admin: /run/b1.sock\nops: \"\"\nlog_level: warn\nlock_secrets: false\ndrain: 0ms\n"
         "limits:\n  peers: 5\n  connections_per_peer: 2\n  message: 1MiB\n"
-        "  in_flight_per_service: 3\n  in_flight_per_peer: 4\n  in_flight_bytes: 64KiB\n"
+        "  in_flight_per_service: 3\n  in_flight_per_peer: 4\n  in_flight: 5\n"
+        "  in_flight_bytes: 64KiB\n"
         "  in_flight_bytes_per_service: 65KiB\n  in_flight_bytes_per_peer: 66KiB\n"
         "  faults_per_peer: 7\n  nonsense_per_peer: 8\n"
         "  queue_bytes: 64MiB\n  queue_bytes_per_peer: 32MiB\n  rate_per_peer: 6\n  remembered: "
@@ -111,6 +113,7 @@ static void test_config__takes_every_key(void **state)
     assert_int_equal(c.limits.peers, 5);
     assert_int_equal(c.limits.connections_per_peer, 2);
     assert_int_equal(c.limits.rate_per_peer, 6);
+    assert_int_equal(c.limits.in_flight, 5);
     assert_int_equal(c.limits.in_flight_bytes, 65536);
     assert_int_equal(c.limits.in_flight_bytes_per_service, 65u << 10);
     assert_int_equal(c.limits.in_flight_bytes_per_peer, 66u << 10);

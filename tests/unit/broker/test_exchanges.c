@@ -143,6 +143,31 @@ static void test_exchange__limits_hold_per_service_and_in_bytes(void **state)
     yzi_exchanges_fini(&e);
 }
 
+static void test_exchange__limit_holds_over_all_services(void **state)
+{
+    (void)state;
+    struct exchanges e;
+    const char *limit;
+    yzi_exchanges_init(&e, 100 * BYTES, 2);
+    e.max = 3;
+    struct exchange *x[4];
+    for (uint64_t i = 0; i < 4; i++) {
+        x[i] = make(i, i % 2 ? "CN/A/B/c/s/v1" : "CN/A/B/c/s/v2", i);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(track(&e, x[i], &limit), 0);
+    }
+    assert_int_equal(track(&e, x[3], &limit), YZ_EBUSY);
+    assert_string_equal(limit, "in-flight");
+    yzi_exchange_end(&e, x[0]);
+    assert_int_equal(track(&e, x[3], &limit), 0);
+    for (unsigned i = 1; i < 4; i++) {
+        yzi_exchange_end(&e, x[i]);
+    }
+    empty(&e);
+    yzi_exchanges_fini(&e);
+}
+
 static void test_exchange__limits_hold_in_bytes_per_service_and_node(void **state)
 {
     (void)state;
@@ -243,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_exchange__counts_from_tracking_to_its_end),
         cmocka_unit_test(test_exchange__counts_the_answer_it_holds),
         cmocka_unit_test(test_exchange__limits_hold_per_service_and_in_bytes),
+        cmocka_unit_test(test_exchange__limit_holds_over_all_services),
         cmocka_unit_test(test_exchange__limits_hold_in_bytes_per_service_and_node),
         cmocka_unit_test(test_exchange__of_the_same_request_is_not_tracked_twice),
         cmocka_unit_test(test_exchanges__end_with_those_under_way),

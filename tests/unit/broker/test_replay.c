@@ -75,6 +75,7 @@ static void test_replay__tells_when_it_is_too_often(void **state)
     (void)state;
     struct replay *r = make(100);
     assert_int_equal(check(r, 1, 1, 1000, 0), REPLAY_NEW);
+    assert_int_equal(REPLAY_RETRIES_MAX, 8); /* what the documents say */
     for (unsigned i = 0; i < REPLAY_RETRIES_MAX; i++) {
         assert_int_equal(check(r, 1, 1, 1000, 0), REPLAY_AGAIN);
     }

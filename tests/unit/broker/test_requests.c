@@ -372,6 +372,8 @@ static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void
     }
     refused(r, client, &(struct world_request){0}, OUTCOME_BUSY, "limit");
     refused(r, second, &(struct world_request){0}, OUTCOME_BUSY, "limit");
+    refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_BUSY,
+            "limit");     /* before it is judged */
     puppet_close(client); /* a new connection brings no new share */
     struct puppet *third = rig_join(r, "CN/GOV/HB/@w1");
     refused(r, third, &(struct world_request){0}, OUTCOME_BUSY, "limit");
@@ -433,6 +435,77 @@ static void test_requests__under_way_are_limited_per_node_service_and_bytes(void
     puppet_expect_response(second, &b);
     assert_int_equal(r->b->exchanges.bytes, 0);
     assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
+}
+
+static void puts_under_way(struct rig *r, struct puppet *p, struct puppet *adapter,
+                           struct world_message *out)
+{
+    *out = make_request(r, &(struct world_request){.client = p->node});
+    puppet_send(p, yzi_bytes_buf(&out->raw));
+    puppet_expect_request(adapter, out);
+}
+
+static void test_requests__under_way_are_limited_in_all(void **state)
+{
+    struct rig *r = *state;
+    r->config.limits.in_flight = 2;
+    rig_stop(r);
+    rig_start(r); /* that they hold from the start, others see that they may change */
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    MESSAGE(one) = {0};
+    MESSAGE(two) = {0};
+    MESSAGE(three) = {0};
+    puts_under_way(r, client, adapter, &one);
+    puts_under_way(r, other, adapter, &two);
+    expect_limit(r, client, "in-flight");
+    expect_limit(r, other, "in-flight");
+    MESSAGE(a);
+    puppet_answer(adapter, &one, &a);
+    puppet_expect_response(client, &a);
+    puts_under_way(r, other, adapter, &three); /* one ended: one more passes */
+    expect_limit(r, client, "in-flight");
+    assert_int_equal(yzi_replay_count(r->b->replay), 3);
+}
+
+/* To the byte; who has used up its own share leaves others theirs. */
+static void test_requests__bytes_under_way_are_limited_to_the_byte(void **state)
+{
+    struct rig *r = *state;
+    struct broker_limits *limits = &r->config.limits;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
+    static struct world_message q[5];
+    puts_under_way(r, client, adapter, &q[0]);
+    size_t n = r->b->exchanges.bytes;
+    assert_int_equal(n, q[0].raw.n);
+    limits->in_flight_bytes_per_peer = 2 * n - 1;
+    yzi_broker_limits_changed(r->b);
+    expect_limit(r, client, "in-flight-bytes-per-peer");
+    puts_under_way(r, other, adapter, &q[1]);
+    limits->in_flight_bytes_per_peer = 2 * n;
+    yzi_broker_limits_changed(r->b);
+    puts_under_way(r, client, adapter, &q[2]);
+    limits->in_flight_bytes_per_service = 4 * n - 1;
+    yzi_broker_limits_changed(r->b);
+    expect_limit(r, other, "in-flight-bytes-per-service");
+    limits->in_flight_bytes_per_service = 1024 * n;
+    limits->in_flight_bytes = 4 * n - 1;
+    yzi_broker_limits_changed(r->b);
+    expect_limit(r, other, "in-flight-bytes");
+    limits->in_flight_bytes = limits->in_flight_bytes_per_service = 4 * n;
+    yzi_broker_limits_changed(r->b);
+    puts_under_way(r, other, adapter, &q[3]);
+    assert_int_equal(r->b->exchanges.bytes, 4 * n);
+    for (unsigned i = 0; i < 4; i++) {
+        MESSAGE(a);
+        puppet_answer(adapter, &q[i], &a);
+        puppet_expect_response(i % 2 ? other : client, &a);
+        yz_world_message_fini(&q[i]);
+    }
+    assert_int_equal(r->b->exchanges.bytes, 0);
 }
 
 /* Where there is no room nothing else is looked at, whatever else is wrong: no fault is counted and
@@ -548,6 +621,58 @@ static void test_requests__are_parked_in_bounds(void **state)
     assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
 }
 
+static void test_requests__are_parked_up_to_a_quarter_of_the_bytes(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    uint64_t next = 99;
+    struct world_request claims = {.spoil = claim_version, .ctx = &next};
+    static struct world_message q[3];
+    for (unsigned i = 0; i < 3; i++) {
+        q[i] = make_request(r, &claims);
+    }
+    r->config.limits.in_flight_bytes = 4 * (q[0].raw.n + q[1].raw.n);
+    yzi_broker_limits_changed(r->b);
+    for (unsigned i = 0; i < 3; i++) {
+        puppet_send(client, yzi_bytes_buf(&q[i].raw));
+    }
+    puppet_expect_request(adapter, &q[2]);
+    assert_int_equal(r->b->parked_n, 2);
+    assert_int_equal(r->b->parked_bytes, q[0].raw.n + q[1].raw.n);
+    for (unsigned i = 0; i < 3; i++) {
+        yz_world_message_fini(&q[i]);
+    }
+}
+
+static void test_requests__of_many_nodes_are_parked_in_bounds(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    (void)ready(r, &adapter);
+    enum { NODES = BROKER_PARKED_MAX / BROKER_PARKED_PER_PEER + 1 };
+    uint64_t next = 99;
+    char id[NODES][24], code[8];
+    for (unsigned i = 0; i < NODES; i++) {
+        snprintf(code, sizeof code, "p%u", i);
+        snprintf(id[i], sizeof id[i], "CN/GOV/HB/@p%u", i);
+        yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), code, ROLE_CLIENT, "window");
+    }
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    for (unsigned i = 0; i < NODES; i++) {
+        struct puppet *p = rig_join(r, id[i]);
+        struct world_request claims = {.client = p->node, .spoil = claim_version, .ctx = &next};
+        for (unsigned k = 0; k < BROKER_PARKED_PER_PEER; k++) {
+            MESSAGE(q) = make_request(r, &claims);
+            puppet_send(p, yzi_bytes_buf(&q.raw));
+        }
+        assert_true(puppet_is_heard(p));
+    }
+    assert_int_equal(r->b->parked_n, BROKER_PARKED_MAX);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), BROKER_PARKED_PER_PEER);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -571,10 +696,14 @@ int main(void)
         TEST(test_requests__denied_are_told_the_rule),
         TEST(test_requests__beyond_the_rate_are_busy_whatever_the_connection),
         TEST(test_requests__under_way_are_limited_per_node_service_and_bytes),
+        TEST(test_requests__under_way_are_limited_in_all),
+        TEST(test_requests__bytes_under_way_are_limited_to_the_byte),
         TEST(test_requests__without_room_are_refused_before_anything_is_judged),
         TEST(test_requests__are_busy_when_no_more_ids_can_be_remembered),
         TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
         TEST(test_requests__are_parked_in_bounds),
+        TEST(test_requests__are_parked_up_to_a_quarter_of_the_bytes),
+        TEST(test_requests__of_many_nodes_are_parked_in_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,13 +186,17 @@ struct server_counters counters(struct fixture *f)
 
 struct bare bare_dealer(struct fixture *f, struct key_pair *keys, const char *routing_id)
 {
+    return bare_dealer_with_id(f, keys, yzi_bytes_str(routing_id ? routing_id : ""));
+}
+
+struct bare bare_dealer_with_id(struct fixture *f, struct key_pair *keys, yz_bytes id)
+{
     struct bare b = {.context = zmq_ctx_new()};
     b.socket = zmq_socket(b.context, ZMQ_DEALER);
     assert_non_null(b.socket);
     assert_int_equal(yzi_zmq_set_int(b.socket, ZMQ_LINGER, 0), 0);
-    if (routing_id) {
-        assert_int_equal(zmq_setsockopt(b.socket, ZMQ_ROUTING_ID, routing_id, strlen(routing_id)),
-                         0);
+    if (id.n) {
+        assert_int_equal(zmq_setsockopt(b.socket, ZMQ_ROUTING_ID, id.p, id.n), 0);
     }
     if (keys) {
         assert_int_equal(zmq_setsockopt(b.socket, ZMQ_CURVE_SERVERKEY, f->broker.public_key, 32),

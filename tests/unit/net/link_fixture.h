@@ -57,6 +57,7 @@ struct bare {
 };
 /* Bare libzmq with a good key. */
 struct bare bare_dealer(struct fixture *f, struct key_pair *keys, const char *routing_id);
+struct bare bare_dealer_with_id(struct fixture *f, struct key_pair *keys, yz_bytes id);
 void end_bare(struct bare *b);
 /* A bare TCP connection. */
 int tcp_connect(const char *endpoint);

@@ -135,6 +135,56 @@ static void test_server__does_not_hear_who_names_himself(void **state)
     end_bare(&again);
 }
 
+/* Whoever guesses an id that libzmq gave is not heard under it, and gets nothing that is for its
+ * owner. */
+static void test_server__gives_no_connection_to_who_claims_its_id(void **state)
+{
+    struct fixture *f = *state;
+    char got[16];
+    open_server(f);
+    connect_link(f, 0);
+    talk(f, 0, "mine");
+    struct connection_id mine = f->from;
+    struct key_pair *k = &f->ours[1];
+    assert_int_equal(yzi_key_pair_generate(KEY_TRANSPORT, k), 0);
+    admit(f, k->public_key);
+    struct bare thief = bare_dealer_with_id(f, k, yzi_bytes(mine.id, mine.n));
+    assert_int_equal(zmq_send(thief.socket, "thief", 5, 0), 5);
+    UNTIL(f, counters(f).admitted == 2);
+    unsigned heard = f->received;
+    for (size_t i = 2; i < 6; i++) { /* who comes later is through by then */
+        connect_link(f, i);
+        talk(f, i, "others");
+    }
+    assert_int_equal(f->received, heard + 4);
+    assert_int_equal(yzi_server_send(f->server, &mine, yzi_bytes_str("yours")), YZ_OK);
+    UNTIL(f, link_takes(f, 0, "yours"));
+    talk(f, 0, "still mine");
+    assert_int_equal(zmq_recv(thief.socket, got, sizeof got, ZMQ_DONTWAIT), -1);
+    end_bare(&thief);
+}
+
+/* libzmq takes its first routing id from rand(), which begins the same in every process. */
+static void test_server__does_not_begin_its_ids_where_all_do(void **state)
+{
+    struct fixture *f = *state;
+    int usual[64];
+    srand(1);
+    for (unsigned i = 0; i < 64; i++) {
+        usual[i] = rand();
+    }
+    for (unsigned round = 0; round < 3; round++) {
+        srand(1);
+        open_server(f);
+        int next = rand();
+        for (unsigned i = 0; i < 64; i++) {
+            assert_int_not_equal(next, usual[i]);
+        }
+        yzi_server_close(f->server);
+        f->server = NULL;
+    }
+}
+
 static void test_server__throws_out_only_who_sends_too_much(void **state)
 {
     struct fixture *f = *state;
@@ -330,6 +380,8 @@ int main(void)
         TEST(test_server__hears_nobody_without_curve),
         TEST(test_server__drops_messages_of_several_parts),
         TEST(test_server__does_not_hear_who_names_himself),
+        TEST(test_server__gives_no_connection_to_who_claims_its_id),
+        TEST(test_server__does_not_begin_its_ids_where_all_do),
         TEST(test_server__throws_out_only_who_sends_too_much),
         TEST(test_server__shrugs_off_strangers),
         TEST(test_server__knows_a_connection_that_is_gone),
