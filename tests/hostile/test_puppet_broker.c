@@ -349,6 +349,7 @@ static void trial_delayed(struct trials *s)
         a = answer_to(s, &q);
     }
     town_advance(s->t, delay);
+    town_settle(s->t); /* what was asked meanwhile, for receipts, is answered */
     if (of_request) {
         struct request_header h;
         unsigned before = wire_of(s)->answers;

@@ -17,7 +17,6 @@
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define REAL_WAIT_MS 60000u
-#define TICK_REAL_MS 3u
 #define QUIET_ROUNDS 3u
 #define AHEAD_MS (UINT64_C(7) * 24 * 3600 * 1000)
 
@@ -410,31 +409,149 @@ static const char *upstream_text(const struct town *t, unsigned i)
     return !a ? "not there" : a->upstreams[0].up ? "up" : "down";
 }
 
-void town_wait(struct town *t)
+/* What was logged last: often why. */
+static void read_last_line(struct town *t, char out[512])
 {
-    if (yzi_mono_ms(&yzi_clock_system) > t->real_until) {
+    off_t size = lseek(t->log, 0, SEEK_END), from = size > 511 ? size - 511 : 0;
+    ssize_t n = pread(t->log, out, 511, from);
+    out[n > 0 ? n : 0] = '\0';
+    char *end = strrchr(out, '\n');
+    *(end ? end : out) = '\0';
+    char *line = strrchr(out, '\n');
+    memmove(out, line ? line + 1 : out, strlen(line ? line + 1 : out) + 1);
+}
+
+/* Fails the test after `until`. */
+static void be_patient(struct town *t, uint64_t until)
+{
+    char line[512];
+    if (yzi_mono_ms(&yzi_clock_system) > until) {
+        read_last_line(t, line);
         fail_msg(
-            "what was waited for did not come: the client is %s, the adapters %s and %s, at %llu",
-            town_client_is_up(t) ? "up" : "down", upstream_text(t, 0), upstream_text(t, 1),
-            (unsigned long long)yzi_mono_ms(&t->w->clock.clock));
+            "what was waited for did not come: the client is %s, the adapters %s and %s, at %llu; "
+            "logged last: %s",
+            t->engine && town_client_is_up(t) ? "up" : "down", upstream_text(t, 0),
+            upstream_text(t, 1), (unsigned long long)yzi_mono_ms(&t->w->clock.clock), line);
     }
+}
+
+static void wait_until(struct town *t, uint64_t until)
+{
+    be_patient(t, until);
     (void)turn(t, 5);
 }
 
-void town_tick(struct town *t, uint64_t ms)
+void town_wait(struct town *t)
 {
-    uint64_t until = yzi_mono_ms(&yzi_clock_system) + TICK_REAL_MS;
-    do {
-        town_wait(t);
-    } while (yzi_mono_ms(&yzi_clock_system) < until);
-    yzi_manual_clock_advance(&t->w->clock, ms);
+    wait_until(t, t->real_until);
 }
 
-void town_settle(struct town *t)
+/* -- settling -- */
+
+/* The puppet that a session is with; NULL: a real broker. */
+static struct wire *wire_of(const struct town *t, const struct session *s)
+{
+    for (unsigned i = 0; i < TOWN_PAIR; i++) {
+        if (t->wires[i] && yzi_bytes_eq(t->wires[i]->broker->node.v, yzi_session_broker(s).v)) {
+            return t->wires[i];
+        }
+    }
+    return NULL;
+}
+
+/* Has it a connection, or is about to, and was not welcomed yet? Not while it backs off. */
+static bool is_connecting(struct session *s)
+{
+    struct poll_entry entries[LINK_POLL_ENTRIES];
+    yzi_session_poll_entries(s, entries);
+    return !yzi_session_is_up(s) && entries[1].socket; /* the monitor of what is under way */
+}
+
+/* All sessions, each with the number its puppet knows it by. */
+static void each_session(struct town *t,
+                         void (*f)(struct town *t, struct session *s, unsigned peer, void *ctx),
+                         void *ctx)
+{
+    for (unsigned i = 0; t->engine && i < t->engine->peers_n; i++) {
+        if (t->engine->peers[i].session) {
+            f(t, t->engine->peers[i].session, TOWN_PAIR, ctx);
+        }
+    }
+    for (unsigned i = 0; i < TOWN_PAIR; i++) {
+        const struct adapter *a = t->adapters[i];
+        for (unsigned k = 0; a && k < a->upstreams_n; k++) {
+            f(t, a->upstreams[k].session, i, ctx);
+        }
+    }
+}
+
+static void ask(struct town *t, struct session *s, unsigned peer, void *ctx)
+{
+    struct wire *w = wire_of(t, s);
+    (void)ctx;
+    if (w && yzi_session_is_up(s)) {
+        wire_ask(w, peer);
+    }
+}
+
+static void look_busy(struct town *t, struct session *s, unsigned peer, void *busy)
+{
+    const struct wire *w = wire_of(t, s);
+    if (w && (is_connecting(s) || (yzi_session_is_up(s) && w->asked[peer]))) {
+        *(bool *)busy = true;
+    }
+}
+
+static bool is_busy(struct town *t)
+{
+    bool busy = false;
+    each_session(t, look_busy, &busy);
+    for (unsigned i = 0; i < TOWN_PAIR; i++) {
+        busy = busy || (t->adapters[i] && t->adapters[i]->jobs_out > 0);
+    }
+    return busy;
+}
+
+static unsigned heard(const struct town *t)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < TOWN_PAIR; i++) {
+        n += t->wires[i] ? t->wires[i]->heard : 0;
+    }
+    return n;
+}
+
+static void settle_real_brokers(struct town *t)
 {
     for (unsigned quiet = 0; quiet < QUIET_ROUNDS;) {
         quiet = turn(t, 1) ? 0 : quiet + 1;
     }
+}
+
+/* A puppet hears nothing but answers to its questions between two of them: then nobody had anything
+ * else to say, and will not before time goes on. */
+void town_settle(struct town *t)
+{
+    uint64_t until = yzi_mono_ms(&yzi_clock_system) + REAL_WAIT_MS;
+    unsigned before;
+    do {
+        before = heard(t);
+        each_session(t, ask, NULL);
+        town_step(t);
+        while (is_busy(t)) {
+            wait_until(t, until);
+        }
+    } while (heard(t) != before);
+    if (t->brokers[0] || t->brokers[1]) {
+        settle_real_brokers(t);
+    }
+}
+
+void town_tick(struct town *t, uint64_t ms)
+{
+    be_patient(t, t->real_until);
+    town_settle(t);
+    yzi_manual_clock_advance(&t->w->clock, ms);
 }
 
 void town_advance(struct town *t, uint64_t ms)
@@ -500,7 +617,7 @@ void town_wait_ready(struct town *t)
     }
     while (!town_is_ready(t) || (t->engine && !probe.ended)) {
         town_wait(t);
-        yzi_manual_clock_advance(&t->w->clock, 50);
+        town_tick(t, 50);
     }
     if (probe.ended && probe.rc < 0) {
         fail_msg("the client is not ready: %s", probe.err.text);

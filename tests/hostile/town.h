@@ -53,6 +53,10 @@ struct wire {
     bool (*on_fetch)(struct wire *w, const struct fetch *f, yz_buf *payload);
     uint64_t claims; /* the directory version it claims; 0: the world's */
     void *ctx;
+    unsigned every_ms; /* it looks at what came only so often, in real time; 0: always */
+    uint64_t next_ms;
+    unsigned heard;                            /* frames, but for those that answer wire_ask */
+    uint32_t last_token, asked[TOWN_PAIR + 1]; /* by wire_ask; 0: nothing, or answered */
 };
 
 struct town {
@@ -97,13 +101,15 @@ void town_new_policy(struct town *t);
 
 void town_step(struct town *t);
 void town_wait(struct town *t); /* until something may have come, a little while */
-/* The same, and then the town's clock goes on by `ms`; some real time passes in between, so that
- * what the libraries' threads do (a handshake) gets done within the town's time limits. */
+/* Settle, and then the town's clock goes on by `ms`: however slow the machine is, nobody who is
+ * still shaking hands or waiting for an answer finds that its time is over. */
 void town_tick(struct town *t, uint64_t ms);
 /* Begin to wait for something: then town_wait fails the test after sixty real seconds. */
 void town_begin(struct town *t);
 void town_advance(struct town *t, uint64_t ms); /* and let everybody act */
-/* Until nothing comes any more. */
+/* Until nothing comes any more: who connects to a puppet is there or has failed, and everybody has
+ * read all that it said and said all that follows from it. With a real broker, until nothing came
+ * for a moment. */
 void town_settle(struct town *t);
 /* Log lines of this event so far ("event=NAME "); all lines of at least this level. */
 unsigned town_logged(struct town *t, const char *event);
@@ -143,5 +149,8 @@ void wire_show_receipt(struct wire *w, const struct frame *f, const struct recei
 void wire_prove(struct wire *w, const struct frame *f);
 /* Say to everybody which directory version there is. */
 void wire_heartbeat(struct wire *w);
+/* Ask an adapter, or the client (TOWN_PAIR), for something it has: when the answer is here, it has
+ * read all that it was sent before, and all that it had to say to that has come. */
+void wire_ask(struct wire *w, unsigned peer);
 
 #endif

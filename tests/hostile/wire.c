@@ -110,6 +110,43 @@ void wire_prove(struct wire *w, const struct frame *f)
     wire_show_receipt(w, f, &r);
 }
 
+static const struct connection_id *place_of(const struct wire *w, unsigned peer)
+{
+    return peer == TOWN_PAIR ? &w->client : &w->adapter[peer];
+}
+
+static bool is_here(const struct wire *w, unsigned peer)
+{
+    return peer == TOWN_PAIR ? w->has_client : w->has_adapter[peer];
+}
+
+void wire_ask(struct wire *w, unsigned peer)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    if (!is_here(w, peer)) {
+        return;
+    }
+    w->asked[peer] = ++w->last_token;
+    struct fetch f = {.token = w->asked[peer], .what = FETCH_FRESHNESS};
+    OK(yzi_fetch_write(&f, &out));
+    send(w, place_of(w, peer), yzi_bytes_buf(&out));
+}
+
+/* Is this what it was asked for? */
+static bool is_answer(struct wire *w, unsigned peer, const struct frame *f)
+{
+    struct object o;
+    if (f->kind != FRAME_OBJECT) {
+        return false;
+    }
+    OK(yzi_object_parse(f->header, &o));
+    if (o.token == w->asked[peer]) {
+        w->asked[peer] = 0;
+    }
+    return true;
+}
+
 static uint64_t version_of(const struct wire *w)
 {
     return w->claims ? w->claims : w->town->w->version;
@@ -277,6 +314,7 @@ static bool is_current(struct wire *w, const struct connection_id *from, unsigne
     if (f->kind == FRAME_HELLO) {
         *at = *from;
         *has = true;
+        w->asked[peer] = 0; /* on the connection before */
     }
     bool current = yzi_bytes_eq(yzi_connection_bytes(at), yzi_connection_bytes(from));
     if (current && f->kind == FRAME_BYE) {
@@ -288,9 +326,10 @@ static bool is_current(struct wire *w, const struct connection_id *from, unsigne
 static void receive(struct wire *w, const struct connection_id *from, unsigned peer,
                     const struct frame *f)
 {
-    if (!is_current(w, from, peer, f)) {
+    if (!is_current(w, from, peer, f) || is_answer(w, peer, f)) {
         return;
     }
+    w->heard++;
     switch ((int)f->kind) {
     case FRAME_HELLO:
         welcome(w, from);
@@ -313,8 +352,21 @@ static void receive(struct wire *w, const struct connection_id *from, unsigned p
     }
 }
 
+static bool is_asleep(struct wire *w)
+{
+    uint64_t now = yzi_mono_ms(&yzi_clock_system);
+    if (now < w->next_ms) {
+        return true;
+    }
+    w->next_ms = now + w->every_ms;
+    return false;
+}
+
 void wire_step(struct wire *w)
 {
+    if (w->every_ms && is_asleep(w)) {
+        return;
+    }
     yzi_server_step(w->server);
     for (;;) {
         struct connection_id from;
