@@ -7,6 +7,7 @@
 #include "proto/id.h"
 
 #define ARENA_MAX (256u * 1024u)
+#define OFFERS_MIN (8ull << 20)         /* the largest, opened */
 #define QUEUE_MIN (2u * YZ_MESSAGE_MAX) /* one coming in and one that is read */
 #define MESSAGE_MIN (1024u * 1024u)     /* a chunk of the directory fits, and any record */
 
@@ -44,6 +45,10 @@ static const struct config_field limit_fields[] = {
      .help = "Requests a second from one consumer node; 0: no limit."},
     {"remembered", CONFIG_U64, AT(remembered), false, "1000000", 1000, 100000000,
      .help = "Message ids remembered against replays; when full, `busy`."},
+    {"offer_bytes", CONFIG_SIZE, AT(offer_bytes), false, "256MiB", OFFERS_MIN, 1ull << 40,
+     .help = "Memory that all offers take; more are refused."},
+    {"offer_bytes_per_member", CONFIG_SIZE, AT(offer_bytes_per_member), false, "32MiB", OFFERS_MIN,
+     1ull << 40, .help = "The same for those of one member."},
     {"skew", CONFIG_DURATION, AT(skew), false, "30s", 0, 300000,
      .help = "How far clocks of honest nodes may differ."},
     {0}};

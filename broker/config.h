@@ -17,7 +17,8 @@ struct broker_limits {
     uint64_t queue_bytes, queue_bytes_per_peer;  /* held by sockets, each way */
     uint64_t rate_per_peer;                      /* requests a second; 0: none */
     uint64_t remembered;                         /* message ids */
-    uint64_t skew;                               /* ms */
+    uint64_t offer_bytes, offer_bytes_per_member;
+    uint64_t skew; /* ms */
 };
 struct broker_config {
     const char *node, *home;

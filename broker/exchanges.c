@@ -28,7 +28,6 @@ static void free_exchange(void *value)
     if (x->offer) {
         yzi_offer_unref(x->offer);
     }
-    yzi_directory_unref(x->directory);
     free(x);
 }
 

@@ -22,8 +22,7 @@ struct service_load {
 
 struct exchange {
     struct message message;                /* the request's bytes */
-    struct verified_request request;       /* views into message and directory */
-    const struct directory *directory;     /* reference: what it was judged by */
+    struct verified_request request;       /* views into message; of its node none once admitted */
     const struct held_offer *offer;        /* reference */
     const struct offered_service *service; /* in offer */
     struct service_load *load;

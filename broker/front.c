@@ -168,6 +168,8 @@ static int start(struct broker *b, yz_error *err)
     YZ_TRY(load_keys(b, err));
     YZ_TRY(open_trust(b, err));
     YZ_TRY(yzi_offers_new(&b->offers));
+    yzi_offers_set_limits(b->offers, b->config->limits.offer_bytes,
+                          b->config->limits.offer_bytes_per_member);
     yzi_kept_load(b);
     YZ_TRY(open_replay(b, err));
     YZ_TRY(yzi_net_new(1, &b->net));
@@ -435,6 +437,8 @@ void yzi_broker_directory_changed(struct broker *b)
 void yzi_broker_limits_changed(struct broker *b)
 {
     set_limits(b);
+    yzi_offers_set_limits(b->offers, b->config->limits.offer_bytes,
+                          b->config->limits.offer_bytes_per_member);
     yzi_server_set_queue_bytes(b->server, b->config->limits.queue_bytes,
                                b->config->limits.queue_bytes_per_peer);
 }
@@ -664,6 +668,7 @@ static void update_gauges(struct broker *b)
     yzi_metric_set(&m->held_bytes, b->exchanges.held_bytes);
     yzi_metric_set(&m->remembered, yzi_replay_count(b->replay));
     yzi_metric_set(&m->offers, yzi_offers_count(b->offers));
+    yzi_metric_set(&m->offer_bytes, yzi_offers_bytes(b->offers));
     yzi_metric_set(&m->directory_version, b->directory ? yzi_directory_version(b->directory) : 0);
 }
 

@@ -51,6 +51,7 @@
     X(held_bytes, "held_bytes", "Bytes of answers and refusals held until the log has them.")      \
     X(remembered, "remembered_ids", "Message ids remembered against replays.")                     \
     X(offers, "offers", "Offers held.")                                                            \
+    X(offer_bytes, "offer_bytes", "Memory that offers take, replaced ones still in use too.")      \
     X(directory_version, "directory_version", "Directory version in force; 0: none.")              \
     X(freshness_age_ms, "freshness_age_milliseconds", "Age of the directory's freshness.")         \
     X(ready, "ready", "1 when exchanges are admitted.")                                            \

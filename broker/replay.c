@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Entries live in one growing pool, chained by index from a table of heads, so that a million ids
- * cost 64 MiB and no allocation each. Every check also sweeps a few chains for expired entries, so
+ * Entries live in one pool, chained by index from a table of heads, so that a million ids cost
+ * 65 MiB and no allocation each. It grows by doubling and does not shrink: what has run out leaves
+ * room for the next. Every check also sweeps a few chains for expired entries, so
  * the work of forgetting is spread evenly and needs no timer.
  */
 #include "broker/replay.h"
@@ -28,6 +29,8 @@ struct entry {
     uint32_t retries;
     struct share *share;
 };
+
+_Static_assert(sizeof(struct entry) == 64, "what docs/operations.md reckons with");
 
 struct replay {
     struct entry *pool;

@@ -379,6 +379,9 @@ static bool passes_second_step(struct broker *b, struct connection *k, struct ex
     struct judge judge = yzi_broker_judge(b);
     uint64_t hits = k->roots.hits;
     struct verdict v = yzi_request_verify(&judge, &k->roots, &x->request);
+    /* It points into the directory, which may be replaced while the exchange is under way. To keep
+     * that one would let whoever publishes often have us keep as many as there are exchanges. */
+    x->request.consumer_node = (struct directory_node){0};
     yzi_metric_add(&b->metrics.root_hits, k->roots.hits - hits);
     if (v.status == 0) {
         yzi_broker_verified(k);
@@ -450,8 +453,6 @@ void yzi_broker_on_request(struct broker *b, struct connection *k, struct messag
         return;
     }
     x->consumer = k->id;
-    x->directory = b->directory;
-    yzi_directory_ref(b->directory);
     if (passes_first_step(b, k, x, parked_before) && passes_replay(b, k, x) &&
         passes_share(b, k, x) && passes_second_step(b, k, x) && passes_grant(b, k, x) &&
         passes_limits(b, k, x) && keeps_id(b, k, x) && passes_log(b, k, x) && !x->waits_for_log) {

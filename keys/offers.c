@@ -14,10 +14,20 @@
 #define OFFER_ARENA_FACTOR 24u
 #define OFFER_ARENA_FIXED (1u << 20)
 
+/* What opened offers take of memory, those of a member or of all: also of one that was replaced, as
+ * long as somebody refers to it. */
+struct account {
+    atomic_uint refs;
+    atomic_size_t bytes;
+    struct account *all; /* of a member's: a reference; of that of all: NULL */
+};
+
 /* What a held_offer is inside. */
 struct opened {
     struct held_offer held; /* first */
     atomic_uint refs;
+    struct account *account; /* a reference, or NULL: counted nowhere */
+    size_t bytes;
     struct arena arena;
     yz_bytes body;
     uint8_t (*signers)[32]; /* owner keys, of which one counted when it was opened */
@@ -29,7 +39,10 @@ struct opened {
 
 struct offers {
     struct table by_subsystem; /* struct opened */
-    struct opened **sorted;    /* the same, by subsystem */
+    struct table by_member;    /* struct account, references; kept: members are the operator's */
+    struct account *all;
+    size_t bytes_max, bytes_per_member_max; /* 0: no limit */
+    struct opened **sorted;                 /* as by_subsystem, by subsystem */
     size_t sorted_n, sorted_cap;
 };
 
@@ -43,12 +56,61 @@ void yzi_offer_ref(const struct held_offer *o)
     atomic_fetch_add_explicit(&opened_of(o)->refs, 1, memory_order_relaxed);
 }
 
+/* -- what they take -- */
+
+static int account_new(struct account *all, struct account **out)
+{
+    struct account *a;
+    YZ_TRY(yzi_alloc(1, sizeof *a, &a));
+    atomic_init(&a->refs, 1);
+    atomic_init(&a->bytes, 0);
+    a->all = all;
+    if (all) {
+        atomic_fetch_add(&all->refs, 1);
+    }
+    *out = a;
+    return 0;
+}
+
+static void account_unref(void *p)
+{
+    struct account *a = p;
+    if (a && atomic_fetch_sub(&a->refs, 1) == 1) {
+        account_unref(a->all);
+        free(a);
+    }
+}
+
+static void count(struct account *a, struct opened *o)
+{
+    atomic_fetch_add(&a->refs, 1);
+    o->account = a;
+    for (; a; a = a->all) {
+        atomic_fetch_add(&a->bytes, o->bytes);
+    }
+}
+
+static void count_no_more(struct opened *o)
+{
+    for (struct account *a = o->account; a; a = a->all) {
+        atomic_fetch_sub(&a->bytes, o->bytes);
+    }
+    account_unref(o->account);
+}
+
+static bool has_room(struct account *a, size_t more, size_t max)
+{
+    size_t held = atomic_load(&a->bytes);
+    return max == 0 || (held <= max && more <= max - held);
+}
+
 void yzi_offer_unref(const struct held_offer *ho)
 {
     struct opened *o = opened_of(ho);
     if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    count_no_more(o);
     yzi_arena_fini(&o->arena);
     free(o);
 }
@@ -179,6 +241,7 @@ static int offer_open(yz_bytes record, const struct directory *d, uint64_t now, 
     yzi_arena_init(&o->arena, OFFER_ARENA_FIXED + OFFER_ARENA_FACTOR * record.n);
     YZ_TRY(yzi_arena_dup(&o->arena, record, &o->held.raw));
     YZ_TRY(open_copy(o, d, now, err));
+    o->bytes = sizeof *o + o->arena.used;
     *out = YZ_TAKE(o);
     return 0;
 }
@@ -237,7 +300,26 @@ int yzi_offer_may_follow(const struct held_offer *fresh, const struct held_offer
 
 int yzi_offers_new(struct offers **out)
 {
-    return yzi_alloc(1, sizeof **out, out);
+    struct offers *o;
+    YZ_TRY(yzi_alloc(1, sizeof *o, &o));
+    int rc = account_new(NULL, &o->all);
+    if (rc < 0) {
+        free(o);
+        return rc;
+    }
+    *out = o;
+    return 0;
+}
+
+void yzi_offers_set_limits(struct offers *o, size_t bytes, size_t bytes_per_member)
+{
+    o->bytes_max = bytes;
+    o->bytes_per_member_max = bytes_per_member;
+}
+
+size_t yzi_offers_bytes(const struct offers *o)
+{
+    return atomic_load(&o->all->bytes);
 }
 
 static void drop_opened(void *o)
@@ -249,6 +331,8 @@ void yzi_offers_free(struct offers *o)
 {
     if (o) {
         yzi_table_fini(&o->by_subsystem, drop_opened);
+        yzi_table_fini(&o->by_member, account_unref);
+        account_unref(o->all);
         free(o->sorted);
         free(o);
     }
@@ -293,6 +377,38 @@ static void put_sorted(struct offers *o, struct opened *fresh, bool replaces)
     o->sorted[i] = fresh;
 }
 
+static int account_of(struct offers *o, yz_member_id member, struct account **out)
+{
+    struct account *a = yzi_table_get(&o->by_member, member.v);
+    if (!a) {
+        YZ_TRY(account_new(o->all, &a));
+        int rc = yzi_table_put(&o->by_member, member.v, a);
+        if (rc < 0) {
+            account_unref(a);
+            return rc;
+        }
+    }
+    *out = a;
+    return 0;
+}
+
+/* What a replaced one takes is given back when nobody refers to it any more, not before. */
+static int admit(struct offers *o, struct opened *fresh, yz_error *err)
+{
+    struct account *a;
+    yz_member_id member = yzi_subsystem_member(fresh->held.offer.subsystem);
+    YZ_TRY(account_of(o, member, &a));
+    if (!has_room(a, fresh->bytes, o->bytes_per_member_max)) {
+        return yzi_fail(err, YZ_ELIMIT, "the offers of %.*s take more than one member's may",
+                        (int)member.v.n, (const char *)member.v.p);
+    }
+    if (!has_room(o->all, fresh->bytes, o->bytes_max)) {
+        return yzi_fail(err, YZ_ELIMIT, "all offers together take more than they may");
+    }
+    count(a, fresh);
+    return 0;
+}
+
 int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d, uint64_t now,
                    yz_error *err)
 {
@@ -302,6 +418,7 @@ int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
     const struct opened *held = yzi_table_get(&o->by_subsystem, id);
     YZ_TRY(yzi_offer_may_follow(&opened->held, held ? &held->held : NULL, d, now, err));
     void *old;
+    YZ_TRY(admit(o, opened, err));
     YZ_TRY(make_room(o));
     YZ_TRY(yzi_table_set(&o->by_subsystem, id, opened, &old));
     put_sorted(o, YZ_TAKE(opened), old != NULL);

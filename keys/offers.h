@@ -36,8 +36,12 @@ YZ_MUST_USE int yzi_offer_may_follow(const struct held_offer *fresh, const struc
 struct offers;
 YZ_MUST_USE int yzi_offers_new(struct offers **out);
 void yzi_offers_free(struct offers *o);
-/* Verify and keep. YZ_EEXIST (the same bytes are held), YZ_EROLLBACK (older, or the same version
- * with other bytes: then err says so, an alarm), and yzi_offer_open's. */
+/* What offers may take of memory in all, and those of one member; 0: no limit. One that was
+ * replaced counts until nobody refers to it. */
+void yzi_offers_set_limits(struct offers *o, size_t bytes, size_t bytes_per_member);
+size_t yzi_offers_bytes(const struct offers *o);
+/* Verify and keep. YZ_ELIMIT (no room), YZ_EEXIST (the same bytes are held), YZ_EROLLBACK (older,
+ * or the same version with other bytes: then err says so, an alarm), and yzi_offer_open's. */
 YZ_MUST_USE int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
                                uint64_t now, yz_error *err);
 /* Borrowed until the book changes; NULL when there is none. */

@@ -113,6 +113,29 @@ static void test_forward__goes_only_to_adapters_the_owner_named_and_the_request_
     assert_int_equal(puppet_count(a3, FRAME_REQUEST), 0);
 }
 
+/* The owner's offer names both still; their member took the subsystem from one and made the other
+ * a client. */
+static void test_forward__goes_to_no_node_that_may_not_serve_the_subsystem(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    struct world_member *mca = yz_world_member(r->w, "CN/GOV/MCA");
+    MESSAGE(one) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    MESSAGE(two) = make_request(r, &(struct world_request){.slots = {c.a2->node}});
+    yz_world_add_subsystem(mca, "archive");
+    c.a1->node->codes[0] = "archive";
+    c.a2->node->role = ROLE_CLIENT;
+    yz_world_change(mca);
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    puppet_send(c.client, yzi_bytes_buf(&one.raw));
+    puppet_expect_outcome(c.client, &one, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    puppet_send(c.client, yzi_bytes_buf(&two.raw));
+    puppet_expect_outcome(c.client, &two, OUTCOME_UNAVAILABLE, "no-live-adapter");
+    assert_int_equal(puppet_count(c.a1, FRAME_REQUEST) + puppet_count(c.a2, FRAME_REQUEST), 0);
+    nothing_is_left(r);
+}
+
 static void test_forward__without_a_live_adapter_is_unavailable(void **state)
 {
     struct rig *r = *state;
@@ -486,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_forward__goes_to_the_least_outstanding),
         TEST(test_forward__goes_only_to_adapters_the_owner_named_and_the_request_lists),
+        TEST(test_forward__goes_to_no_node_that_may_not_serve_the_subsystem),
         TEST(test_forward__without_a_live_adapter_is_unavailable),
         TEST(test_timeout__is_told_and_a_late_answer_is_not),
         TEST(test_timeout__has_no_second_adapter_begin_too_late),

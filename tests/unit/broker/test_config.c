@@ -81,6 +81,8 @@ static void test_config__defaults_are_the_documented_ones(void **state)
     assert_int_equal(c.limits.queue_bytes_per_peer, 64u << 20);
     assert_int_equal(c.limits.rate_per_peer, 0);
     assert_int_equal(c.limits.remembered, 1000000);
+    assert_int_equal(c.limits.offer_bytes, 256u << 20);
+    assert_int_equal(c.limits.offer_bytes_per_member, 32u << 20);
     assert_int_equal(c.limits.skew, 30000);
     assert_int_equal(c.directory.warn, 600000);
     assert_int_equal(c.directory.stop, 86400000);

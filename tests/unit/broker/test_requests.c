@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -645,6 +646,36 @@ static void test_requests__are_parked_up_to_a_quarter_of_the_bytes(void **state)
     }
 }
 
+/* Whoever may publish sets of its nodes again and again could otherwise have the broker keep each,
+ * as long as a request lives. */
+static void test_requests__under_way_keep_no_directory(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    enum { REQUESTS = 40, NODES = 50, LIMIT_BYTES = 1024 * 1024 };
+    static struct world_message q[REQUESTS];
+    char code[8];
+    for (unsigned i = 0; i < NODES; i++) {
+        snprintf(code, sizeof code, "p%u", i);
+        yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), code, ROLE_CLIENT, "window");
+    }
+    size_t before = 0;
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        yz_world_publish(r->w);
+        rig_give_directory(r);
+        puts_under_way(r, client, adapter, &q[i]);
+        before = before ? before : mallinfo2().uordblks; /* 0 under a sanitizer */
+    }
+    assert_in_range(mallinfo2().uordblks, 0, before + LIMIT_BYTES);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        MESSAGE(a);
+        puppet_answer(adapter, &q[i], &a);
+        puppet_expect_response(client, &a);
+        yz_world_message_fini(&q[i]);
+    }
+}
+
 static void test_requests__of_many_nodes_are_parked_in_bounds(void **state)
 {
     struct rig *r = *state;
@@ -703,6 +734,7 @@ int main(void)
         TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
         TEST(test_requests__are_parked_in_bounds),
         TEST(test_requests__are_parked_up_to_a_quarter_of_the_bytes),
+        TEST(test_requests__under_way_keep_no_directory),
         TEST(test_requests__of_many_nodes_are_parked_in_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,6 +349,46 @@ static void test_book__is_handed_out_in_pages_in_the_order_of_subsystems(void **
     assert_string_equal(names, "civil");
 }
 
+static void test_book__takes_only_so_much_of_a_member_and_in_all(void **state)
+{
+    (void)state;
+    YZ_AUTO(yzi_buf_fini) yz_buf others;
+    yz_world_buf(&others);
+    yz_world_add_node(yz_world_member(w, "CN/GOV/HB"), "a1", ROLE_ADAPTER, "window");
+    yz_world_publish(w);
+    assert_int_equal(put(WORLD_CONSUMER, 1), 0);
+    size_t one = yzi_offers_bytes(book);
+    assert_true(one > 0);
+    yzi_offers_set_limits(book, 0, 2 * one - 1); /* until it is replaced the former one is there */
+    assert_int_equal(put(WORLD_CONSUMER, 2), YZ_ELIMIT);
+    assert_says("more than one member's may");
+    assert_int_equal(yzi_offers_bytes(book), one);
+    yzi_offers_set_limits(book, 0, 2 * one);
+    assert_int_equal(put(WORLD_CONSUMER, 2), 0);
+    assert_int_equal(yzi_offers_bytes(book), one);
+    /* versions that somebody still refers to count */
+    const struct held_offer *held = yzi_offers_get(book, subsystem(CIVIL));
+    yzi_offer_ref(held);
+    assert_int_equal(put(WORLD_CONSUMER, 3), 0);
+    assert_int_equal(yzi_offers_bytes(book), 2 * one);
+    assert_int_equal(put(WORLD_CONSUMER, 4), YZ_ELIMIT);
+    yz_world_simple_offer(w, "CN/GOV/HB/window/x/v1", CIVIL, 1, NULL, &others, NULL);
+    assert_int_equal(put_record(&others, NOW), 0); /* another member's are its own affair */
+    yzi_offer_unref(held);
+    assert_int_equal(put(WORLD_CONSUMER, 4), 0);
+    yzi_offers_set_limits(book, yzi_offers_bytes(book) + one - 1, 0);
+    assert_int_equal(put(WORLD_CONSUMER, 5), YZ_ELIMIT);
+    assert_says("all offers together");
+    yzi_offers_set_limits(book, yzi_offers_bytes(book) + one, 0);
+    assert_int_equal(put(WORLD_CONSUMER, 5), 0);
+    held = yzi_offers_get(book, subsystem(CIVIL));
+    yzi_offer_ref(held); /* it may outlive the book */
+    yzi_offers_free(book);
+    book = NULL;
+    yzi_offer_unref(held);
+    assert_int_equal(yzi_offers_new(&book), 0);
+}
+
 static int put_two(void *ctx)
 {
     const yz_buf *records = ctx;
@@ -570,6 +610,7 @@ int main(void)
         T(test_book__an_expired_offer_still_has_to_be_surpassed),
         T(test_book__visits_all_until_stopped),
         T(test_book__is_handed_out_in_pages_in_the_order_of_subsystems),
+        T(test_book__takes_only_so_much_of_a_member_and_in_all),
         T(test_book__running_out_of_memory_is_an_error_everywhere),
         T(test_decision__is_no_by_default),
         T(test_decision__follows_the_time_of_grants),
