@@ -198,6 +198,41 @@ static void test_requests__are_known_again_after_a_restart(void **state)
     puppet_expect_response(client, &a);
 }
 
+/* The clocks of sender and broker may differ by the skew, so a request is accepted so much longer
+ * than it says: until then it is known. */
+static void test_requests__are_known_as_long_as_they_are_accepted(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = ready(r, &adapter);
+    uint64_t began = yz_world_now(r->w);
+    yz_uuid id = yzi_uuid_v7(began);
+    struct world_request request = {
+        .spoil = keep_id, .ctx = &id, .issued_at = began, .life_ms = 1000};
+    MESSAGE(q) = make_request(r, &request);
+    request.purpose = "tax";
+    MESSAGE(other) = make_request(r, &request);
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    MESSAGE(a);
+    puppet_answer(adapter, &q, &a);
+    puppet_expect_response(client, &a);
+    for (unsigned ms = 0; ms < YZ_SKEW_MS + 1000; ms += 1000) {
+        rig_advance(r, 1000);
+        assert_true(puppet_is_heard(adapter)); /* or it would be given up as silent */
+        assert_true(puppet_is_heard(client));
+    }
+    assert_int_equal(yz_world_now(r->w), began + 1000 + YZ_SKEW_MS);
+    puppet_send(client, yzi_bytes_buf(&other.raw));
+    puppet_expect_outcome(client, &other, OUTCOME_ID_CONFLICT, "other-bytes");
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(client));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.retries), 1);
+    rig_advance(r, 1);
+    puppet_send(client, yzi_bytes_buf(&other.raw));
+    puppet_expect_outcome(client, &other, OUTCOME_EXPIRED, "expired");
+}
+
 /* Nothing is accepted whose id could not be kept. */
 static void test_requests__are_refused_when_their_id_cannot_be_kept(void **state)
 {
@@ -717,6 +752,7 @@ int main(void)
         TEST(test_requests__are_refused_when_the_directory_is_too_old),
         TEST(test_requests__with_an_id_of_other_bytes_conflict),
         TEST(test_requests__are_known_again_after_a_restart),
+        TEST(test_requests__are_known_as_long_as_they_are_accepted),
         TEST(test_requests__are_refused_when_their_id_cannot_be_kept),
         TEST(test_requests__repeated_are_answered_where_the_sender_now_listens),
         TEST(test_requests__repeated_too_often_are_refused),

@@ -249,6 +249,48 @@ static void test_cancel__after_the_end_leaves_the_answer(void **state)
     yz_client_close(c);
 }
 
+/* What is to be taken back ends in the same moment: once, one way or the other. */
+static void test_cancel__races_with_the_answer(void **state)
+{
+    struct scene *sc = *state;
+    scene_start(sc);
+    yz_client *c = scene_open(sc);
+    enum { ROUNDS = 200, AT_ONCE = 8 };
+    unsigned cancelled = 0, answered = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        unsigned ended[AT_ONCE] = {0};
+        yz_ticket tickets[AT_ONCE];
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            tickets[k] = submit(c, &ended[k]);
+        }
+        for (unsigned k = 0; k < i % AT_ONCE; k++) { /* the first have their answers by then */
+            yz_completion done = take(c);
+            (*(unsigned *)done.ctx)++;
+            answered += done.error.code == YZ_OK;
+            cancelled += done.error.code == YZ_ECANCELLED;
+            yz_answer_free(done.answer);
+        }
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            int rc = yz_cancel(c, tickets[k]);
+            assert_true(rc == YZ_OK || rc == YZ_ENOTFOUND);
+        }
+        for (unsigned k = i % AT_ONCE; k < AT_ONCE; k++) {
+            yz_completion done = take(c);
+            (*(unsigned *)done.ctx)++;
+            answered += done.error.code == YZ_OK;
+            cancelled += done.error.code == YZ_ECANCELLED;
+            yz_answer_free(done.answer);
+        }
+        for (unsigned k = 0; k < AT_ONCE; k++) {
+            assert_int_equal(ended[k], 1);
+        }
+    }
+    assert_int_equal(answered + cancelled, ROUNDS * AT_ONCE);
+    assert_true(answered > 0 && cancelled > 0);
+    expect_none(c, YZ_ETIMEOUT);
+    yz_client_close(c);
+}
+
 /* -- bounds -- */
 
 static void test_submit__is_bounded_until_completions_are_taken(void **state)
@@ -464,6 +506,7 @@ int main(void)
         TEST(test_cancel__ends_a_sent_call_and_no_other),
         TEST(test_cancel__of_what_was_not_sent),
         TEST(test_cancel__after_the_end_leaves_the_answer),
+        TEST(test_cancel__races_with_the_answer),
         TEST(test_submit__is_bounded_until_completions_are_taken),
         TEST(test_submit__out_of_memory_is_no_call),
         TEST(test_close__frees_what_nobody_took),
