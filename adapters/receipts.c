@@ -11,17 +11,20 @@
 #define ASKED_PER_SECOND 256u
 #define ASKS 2u /* unanswered, before the alarm: after a pause of ours all seems late */
 #define NOES 2u /* until it is believed: the first may have been said before the commit */
+/* Fetches whose answer still counts: a broker may be slower than we ask, until the alarm. */
+#define TOKENS (RECEIPT_ALARM_MS / RECEIPT_ASK_MS)
 
 struct owed {
     yz_uuid message_id;
     yz_digest request;
     yz_digest responses[RECEIPT_ANSWERS_MAX]; /* oldest first */
     unsigned responses_n;
-    unsigned asks;  /* for the oldest, not answered */
-    unsigned noes;  /* about it */
-    bool doubted;   /* a receipt came by a key that is not known: perhaps not yet */
-    uint64_t since; /* the broker's time of being there */
-    uint32_t token; /* of the fetch under way; 0: none */
+    unsigned asks;           /* for the oldest, not answered */
+    unsigned noes;           /* about it */
+    bool doubted;            /* a receipt came by a key that is not known: perhaps not yet */
+    uint64_t since;          /* the broker's time of being there */
+    uint32_t tokens[TOKENS]; /* of fetches under way, in turn; 0: none */
+    unsigned next_token;
     struct deadline timer;
 };
 
@@ -42,21 +45,36 @@ static void alarm_about(const struct upstream *u, const struct log_event *event,
             (struct log_field[]){log_bytes("broker", u->broker.v), log_str("reason", why), {0}});
 }
 
-static void set_token(struct receipts *r, struct owed *o, uint32_t token)
+static void drop_token(struct receipts *r, uint32_t *token)
 {
-    if (o->token) {
-        yzi_table_remove(&r->asked, yzi_bytes(&o->token, sizeof o->token));
+    if (*token) {
+        yzi_table_remove(&r->asked, yzi_bytes(token, sizeof *token));
+        *token = 0;
     }
-    o->token = token;
-    if (token && yzi_table_put(&r->asked, yzi_bytes(&o->token, sizeof o->token), o) < 0) {
-        o->token = 0; /* the answer will not be known, and it is asked again */
+}
+
+/* Answers to what was asked so far count no longer. */
+static void drop_tokens(struct receipts *r, struct owed *o)
+{
+    for (unsigned i = 0; i < TOKENS; i++) {
+        drop_token(r, &o->tokens[i]);
+    }
+}
+
+static void add_token(struct receipts *r, struct owed *o, uint32_t token)
+{
+    uint32_t *place = &o->tokens[o->next_token++ % TOKENS];
+    drop_token(r, place);
+    *place = token;
+    if (yzi_table_put(&r->asked, yzi_bytes(place, sizeof *place), o) < 0) {
+        *place = 0; /* the answer will not be known, and it is asked again */
     }
 }
 
 static void forget(struct upstream *u, struct owed *o)
 {
     struct receipts *r = &u->receipts;
-    set_token(r, o, 0);
+    drop_tokens(r, o);
     yzi_deadlines_remove(&r->timers, &o->timer);
     yzi_table_remove(&r->owed, key_of(o));
     free(o);
@@ -72,7 +90,7 @@ static void forget(struct upstream *u, struct owed *o)
 static void settle(struct adapter *a, struct upstream *u, struct owed *o, unsigned i)
 {
     if (i == 0) { /* what is under way asks for that one */
-        set_token(&u->receipts, o, 0);
+        drop_tokens(&u->receipts, o);
         o->asks = o->noes = 0;
     }
     memmove(&o->responses[i], &o->responses[i + 1],
@@ -251,7 +269,8 @@ void yzi_receipts_on_object(struct adapter *a, struct upstream *u, const struct 
     if (!o) {
         return;
     }
-    set_token(&u->receipts, o, 0);
+    /* What else was asked before this was heard may have been looked at together with it. */
+    drop_tokens(&u->receipts, o);
     if (object->found) {
         take(a, u, o, receipt);
         return;
@@ -274,13 +293,12 @@ static void ask(struct upstream *u, struct owed *o)
     uint8_t name[sizeof o->message_id.b + sizeof o->responses[0].b];
     memcpy(name, o->message_id.b, sizeof o->message_id.b);
     memcpy(name + sizeof o->message_id.b, o->responses[0].b, sizeof o->responses[0].b);
-    uint32_t token = 0;
-    if (u->up &&
-        yzi_session_fetch(u->session, FETCH_RECEIPT, yzi_bytes(name, sizeof name), &token) < 0) {
-        token = 0; /* next time */
+    uint32_t token;
+    if (u->up && yzi_session_fetch(u->session, FETCH_RECEIPT, yzi_bytes(name, sizeof name),
+                                   &token) == YZ_OK) { /* else next time */
+        o->asks++;
+        add_token(&u->receipts, o, token);
     }
-    o->asks += token != 0;
-    set_token(&u->receipts, o, token);
 }
 
 static void check_overdue(struct adapter *a, struct upstream *u, const struct owed *o)
@@ -316,7 +334,7 @@ void yzi_receipts_up(struct adapter *a, struct upstream *u)
     r->up_since = a->mono;
     for (struct table_item *i = yzi_table_first(&r->owed); i; i = yzi_table_next(i)) {
         struct owed *o = yzi_table_value(i);
-        set_token(r, o, 0);
+        drop_tokens(r, o);
         yz_ignore(yzi_deadlines_set(&r->timers, &o->timer, a->mono, o), "moving needs no memory");
     }
     yzi_receipts_step(a, u);

@@ -265,6 +265,56 @@ static void test_receipt__of_what_never_became_an_entry(void **state)
     (void)exchange(s); /* served as before */
 }
 
+/* The answer to an earlier question; empty: there is none. */
+static void answer_late(struct scene *s, uint32_t token, yz_bytes receipt)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    struct object o = {.token = token, .what = FETCH_RECEIPT, .found = receipt.n > 0};
+    OK(yzi_object_write(&o, receipt, &out));
+    wire_to_adapter(s->w, 0, yzi_bytes_buf(&out));
+    town_settle(s->t);
+}
+
+/* A broker that is so slow that it is asked again before each answer. */
+static void test_receipt__comes_when_it_was_asked_for_again(void **state)
+{
+    struct scene *s = *state;
+    s->w->keeps_receipts = true;
+    const struct exchanged *x = exchange(s);
+    make(s, s->w->broker, x, &s->receipt);
+    await_asked(s, 1);
+    uint32_t first = s->w->receipt_token;
+    await_asked(s, 4);
+    answer_late(s, first, yzi_bytes_buf(&s->receipt));
+    await_owed(s, 0);
+    assert_int_equal(s->r->proved, 1);
+    assert_int_equal(alarms(s), 0);
+}
+
+/* It is believed that there is none once it says so to a question that was asked after it had said
+ * so before: it may look at several questions at one moment, and that before the commit. */
+static void test_receipt__of_what_never_became_an_entry_by_a_slow_broker(void **state)
+{
+    struct scene *s = *state;
+    s->w->keeps_receipts = true;
+    (void)exchange(s);
+    await_asked(s, 1);
+    uint32_t first = s->w->receipt_token;
+    await_asked(s, 2);
+    uint32_t second = s->w->receipt_token;
+    answer_late(s, first, (yz_bytes){0});
+    answer_late(s, second, (yz_bytes){0});
+    assert_int_equal(owed(s), 1);
+    await_asked(s, 3);
+    uint32_t third = s->w->receipt_token;
+    await_asked(s, 4);
+    answer_late(s, third, (yz_bytes){0});
+    await_owed(s, 0);
+    assert_int_equal(s->r->missed, 1);
+    assert_true(yzi_receipts_serve(s->r));
+}
+
 static void test_receipt__that_never_comes(void **state)
 {
     struct scene *s = *state;
@@ -463,6 +513,8 @@ int main(void)
         T(test_receipt__comes_and_is_kept),
         T(test_receipt__is_asked_for),
         T(test_receipt__of_what_never_became_an_entry),
+        T(test_receipt__comes_when_it_was_asked_for_again),
+        T(test_receipt__of_what_never_became_an_entry_by_a_slow_broker),
         T(test_receipt__that_never_comes),
         T(test_receipt__of_another_exchange),
         T(test_receipt__by_another_brokers_key),

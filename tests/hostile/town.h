@@ -45,6 +45,7 @@ struct wire {
     yz_buf request, answer; /* the last that came: the whole frames */
     unsigned requests, answers, fetches;
     unsigned receipts_asked; /* FETCH_RECEIPT */
+    uint32_t receipt_token;  /* of the last one */
     bool keeps_receipts;     /* says nothing when it is asked for one */
     /* What to do with what came; NULL: carry it. */
     void (*on_request)(struct wire *w, const struct frame *f);

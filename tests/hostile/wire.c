@@ -228,7 +228,10 @@ static void serve(struct wire *w, const struct connection_id *to, const struct f
     yz_world_buf(&payload);
     yz_world_buf(&out);
     OK(yzi_fetch_parse(f->header, &fetch));
-    w->receipts_asked += fetch.what == FETCH_RECEIPT;
+    if (fetch.what == FETCH_RECEIPT) {
+        w->receipts_asked++;
+        w->receipt_token = fetch.token;
+    }
     if (fetch.what == FETCH_RECEIPT && w->keeps_receipts) {
         return;
     }
