@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,6 +106,7 @@ static void become(struct program *p, const char *const *words, int out_fd)
     }
     dup2(out_fd, 1);
     dup2(out_fd, 2);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* whatever becomes of the test */
     setenv("YZ_SHORT_MEMORY", p->control, 1);
     execv(path, (char *const *)(uintptr_t)argv);
     _exit(127);
