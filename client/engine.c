@@ -68,6 +68,7 @@ static void drop_message(struct engine *e, struct call *c)
     }
     drop_parked(c);
     c->asked = 0;
+    c->another_at = 0;
 }
 
 static void free_call(struct call *c)
@@ -81,6 +82,8 @@ void yzi_call_finish(struct engine *e, struct call *c, int rc, yz_answer *answer
                      const yz_error *err)
 {
     uint64_t elapsed = yzi_engine_now(e) - c->submitted;
+    /* whoever has it yet may pass it on, whatever another broker said of it */
+    c->in_doubt = c->in_doubt || (c->ask.writes && c->asked);
     yzi_service_leave(c);
     drop_message(e, c);
     yzi_deadlines_remove(&e->timers, &c->timer);
@@ -164,6 +167,9 @@ void yzi_call_set_timer(struct engine *e, struct call *c)
     if (c->parked_until && c->parked_until < at) {
         at = c->parked_until;
     }
+    if (c->another_at && c->another_at < at) {
+        at = c->another_at;
+    }
     /* it is in the heap since it was submitted, so moving it cannot fail */
     yz_ignore(yzi_deadlines_set(&e->timers, &c->timer, at, c), "moved, not inserted");
 }
@@ -182,6 +188,15 @@ static uint32_t life_of(const struct engine *e, const struct call *c)
 static bool has_expired(const struct engine *e, const struct call *c)
 {
     return yzi_wall_ms(e->o.clock) > c->envelope.header.expires_at;
+}
+
+/* When there is another to ask. */
+static void set_another(struct engine *e, struct call *c)
+{
+    uint64_t share = (c->deadline - c->submitted) / SHARE_OF_TIME;
+    share = share < SHARE_MIN_MS ? SHARE_MIN_MS : share;
+    c->another_at = e->peers_n > 1 ? yzi_engine_now(e) + share : 0;
+    yzi_call_set_timer(e, c);
 }
 
 static bool send_to(struct engine *e, struct call *c, struct peer *p)
@@ -204,6 +219,8 @@ static bool send_to(struct engine *e, struct call *c, struct peer *p)
         return false;
     }
     c->asked |= 1u << p->index;
+    c->sent_at = yzi_engine_now(e);
+    set_another(e, c);
     e->counters.sent++;
     if (c->sends++ > 0) {
         e->counters.resent++;
@@ -226,6 +243,16 @@ bool yzi_call_send(struct engine *e, struct call *c)
         not_these |= 1u << p->index;
     }
     return false;
+}
+
+/* It may be that nobody else has it: the broker stands still, or drops what it is given, and its
+ * connection tells nothing. Or the adapter needs its time: it knows the bytes again. */
+static void ask_another(struct engine *e, struct call *c)
+{
+    yzi_peers_doubt(e, c->asked, c->sent_at);
+    if (!yzi_call_send(e, c)) {
+        set_another(e, c);
+    }
 }
 
 /* Nothing that is up takes it. Final when each that is up said so for good. */
@@ -440,6 +467,7 @@ static void on_up(void *ctx, struct session *session, const struct welcome *w)
     struct engine *e = p->engine;
     p->up = true;
     p->up_since = yzi_engine_now(e);
+    p->doubted_at = 0;
     p->message_max = w->message_max;
     e->dirty = true;
 }
@@ -539,7 +567,12 @@ static void run_timers(struct engine *e, uint64_t now)
         }
         /* taken out of the heap, so this inserts; there is room, for one was just taken */
         yz_ignore(yzi_deadlines_set(&e->timers, &c->timer, c->deadline, c), "room was made");
-        yzi_call_unpark(e, c, true);
+        if (c->another_at && now >= c->another_at) {
+            ask_another(e, c);
+        }
+        if (c->parked_until && now >= c->parked_until) {
+            yzi_call_unpark(e, c, true);
+        }
     }
 }
 

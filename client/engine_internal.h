@@ -21,6 +21,9 @@
 #define RENEW_MS 1000u  /* between attempts to open a session that could not be opened */
 #define SENDS_MAX 8u    /* of one message, to all brokers together */
 #define LIFE_MIN_MS 20u /* with less time left, nothing is sent any more */
+/* Not answered for this share of a call's time, the same bytes go to another broker, too. */
+#define SHARE_OF_TIME 4u
+#define SHARE_MIN_MS 500u
 
 struct peer {
     struct engine *engine;
@@ -32,6 +35,9 @@ struct peer {
     uint64_t retry_at;       /* monotonic ms: not opened before */
     bool up;
     uint64_t up_since; /* monotonic ms */
+    /* Monotonic ms: when a call had waited for it for long enough to be given to another, and
+     * nothing at all had come from it meanwhile. Others are preferred until something does. */
+    uint64_t doubted_at;
     uint32_t message_max;
     char why_down[200];
     char alarm[300]; /* the last one; "" */
@@ -62,7 +68,9 @@ struct call {
     bool in_doubt; /* it writes, and a broker that had it may have passed it on, with what end
                       nobody said: another's "unavailable" does not say that it was not executed */
     unsigned sends;
-    unsigned asked;  /* bit per peer that may still answer */
+    unsigned asked; /* bit per peer that may still answer */
+    uint64_t sent_at,
+        another_at;  /* monotonic ms: of the last send; when to ask another, 0: never */
     unsigned failed; /* bit per peer whose answer did not verify or was no use */
     struct message parked[YZ_BROKERS_MAX]; /* answers that wait for a newer directory */
     uint64_t parked_until;                 /* monotonic ms; 0: none parked */
@@ -155,6 +163,8 @@ void yzi_peers_renew(struct engine *e);
 void yzi_peer_give_up(struct peer *p, const char *reason);
 /* The first broker that is up and whose bit is not in `except`; NULL. */
 struct peer *yzi_peers_first(struct engine *e, unsigned except);
+/* These were asked, and whoever of them has said nothing since then is doubted. */
+void yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since);
 /* Why none is up, one clause per broker. */
 void yzi_peers_say_down(const struct engine *e, char *out, size_t n);
 

@@ -212,7 +212,7 @@ static void judge_outcome(struct engine *e, struct call *c, struct peer *p, cons
     c->asked &= ~(1u << p->index);
     c->failed |= 1u << p->index;
     c->in_doubt = c->in_doubt || (c->ask.writes && o.header.status == OUTCOME_TIMEOUT);
-    if (local && (c->asked || yzi_call_send(e, c))) {
+    if (c->asked || (local && yzi_call_send(e, c))) { /* another may do better */
         yz_answer_free(c->fallback);
         c->fallback = answer;
         return;

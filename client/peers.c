@@ -194,14 +194,35 @@ void yzi_peers_renew(struct engine *e)
 
 /* -- choosing -- */
 
+static bool is_doubted(const struct peer *p)
+{
+    return p->doubted_at && p->session && yzi_session_heard_at(p->session) <= p->doubted_at;
+}
+
 struct peer *yzi_peers_first(struct engine *e, unsigned except)
 {
+    struct peer *doubted = NULL;
     for (unsigned i = 0; i < e->peers_n; i++) {
-        if (e->peers[i].up && !(except & (1u << i))) {
-            return &e->peers[i];
+        struct peer *p = &e->peers[i];
+        if (!p->up || except & (1u << i)) {
+            continue;
+        }
+        if (!is_doubted(p)) {
+            return p;
+        }
+        doubted = doubted ? doubted : p;
+    }
+    return doubted;
+}
+
+void yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since)
+{
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        struct peer *p = &e->peers[i];
+        if (asked & (1u << i) && p->up && yzi_session_heard_at(p->session) <= since) {
+            p->doubted_at = yzi_engine_now(e);
         }
     }
-    return NULL;
 }
 
 void yzi_peers_say_down(const struct engine *e, char *out, size_t n)

@@ -565,6 +565,11 @@ yz_node_id yzi_session_broker(const struct session *s)
     return s->o.broker;
 }
 
+uint64_t yzi_session_heard_at(const struct session *s)
+{
+    return s->heard_at;
+}
+
 void yzi_session_poll_entries(struct session *s, struct poll_entry out[LINK_POLL_ENTRIES])
 {
     yzi_link_poll_entries(s->link, out);

@@ -38,44 +38,6 @@
 static struct sandbox sandbox;
 static yz_client *client;
 
-static long broker_rss_mib(void)
-{
-    char path[64], line[256];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)sandbox.broker);
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f) && sscanf(line, "VmRSS: %ld", &kib) != 1) {
-    }
-    fclose(f);
-    assert_true(kib > 0);
-    return kib / 1024;
-}
-
-/* A figure of the operations port. */
-static unsigned long metric(const char *name)
-{
-    static char text[1u << 17];
-    unsigned port;
-    size_t n = 0;
-    assert_int_equal(sscanf(sandbox.ops, "127.0.0.1:%u", &port), 1);
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
-    dprintf(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    for (ssize_t got; (got = read(fd, text + n, sizeof text - 1 - n)) > 0;) {
-        n += (size_t)got;
-    }
-    close(fd);
-    text[n] = 0;
-    char line[128];
-    snprintf(line, sizeof line, "\nyizhan_broker_%s ", name);
-    const char *at_line = strstr(text, line);
-    assert_non_null(at_line);
-    return strtoul(at_line + strlen(line), NULL, 10);
-}
-
 static int up(void **state)
 {
     (void)state;
@@ -174,8 +136,8 @@ static void test_deaf__a_peer_that_never_reads_costs_a_bounded_queue(void **stat
     struct zmtp z;
     load_keys(&keys);
     expect_honest_answer();
-    long before = broker_rss_mib(), most = before;
-    unsigned long dropped = metric("messages_dropped_total");
+    long before = daemon_rss_mib(sandbox.broker), most = before;
+    unsigned long dropped = metric(sandbox.ops, "messages_dropped_total");
     assert_true(zmtp_open(&z, sandbox.endpoint, &keys, ZMTP_READY));
     bool open = say_hello(&z);
     unsigned asked = 0;
@@ -184,11 +146,11 @@ static void test_deaf__a_peer_that_never_reads_costs_a_bounded_queue(void **stat
             open = ask(&z, ++asked);
         }
         expect_honest_answer();
-        long now = broker_rss_mib();
+        long now = daemon_rss_mib(sandbox.broker);
         most = now > most ? now : most;
-        assert_in_range(metric("unsent_bytes"), 0, 64u << 20);
+        assert_in_range(metric(sandbox.ops, "unsent_bytes"), 0, 64u << 20);
     }
-    dropped = metric("messages_dropped_total") - dropped;
+    dropped = metric(sandbox.ops, "messages_dropped_total") - dropped;
     print_message("%u asked, %lu answers dropped, the connection %s; memory %ld MiB before, %ld at "
                   "most\n",
                   asked, dropped, open ? "stands" : "was ended", before, most);

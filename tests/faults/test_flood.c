@@ -91,19 +91,6 @@ static int down(void **state)
     return 0;
 }
 
-static long broker_rss_mib(void)
-{
-    char path[64], line[256];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)sandbox.broker);
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f) && sscanf(line, "VmRSS: %ld", &kib) != 1) {
-    }
-    fclose(f);
-    return kib / 1024;
-}
-
 struct flood {
     yz_client *client;
     yz_request *request;
@@ -161,7 +148,7 @@ static void test_flood__every_call_ends_once_and_every_refusal_is_explicit(void 
 {
     (void)state;
     static struct flood floods[NODES];
-    long before = broker_rss_mib(), most = before;
+    long before = daemon_rss_mib(sandbox.broker), most = before;
     unsigned ok = 0, busy = 0, left = NODES;
     for (unsigned i = 0; i < NODES; i++) {
         begin(&floods[i], configs[i]);
@@ -175,7 +162,7 @@ static void test_flood__every_call_ends_once_and_every_refusal_is_explicit(void 
             take_some(&floods[i]);
             left += floods[i].left;
         }
-        long now = broker_rss_mib();
+        long now = daemon_rss_mib(sandbox.broker);
         most = now > most ? now : most;
     }
     assert_int_equal(left, 0);

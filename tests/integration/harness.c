@@ -12,6 +12,8 @@
 
 #include "tests/integration/harness.h"
 
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -167,6 +170,57 @@ void sandbox_down(struct sandbox *s)
     while (waitpid(-1, NULL, WNOHANG) > 0) { /* what the subreaper inherited */
     }
     nftw(s->root, remove_entry, 32, FTW_DEPTH | FTW_PHYS);
+}
+
+long daemon_rss_mib(pid_t pid)
+{
+    char path[64], line[256];
+    long kib = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && sscanf(line, "RssAnon: %ld", &kib) != 1) {
+    }
+    fclose(f);
+    assert_true(kib > 0);
+    return kib / 1024;
+}
+
+unsigned daemon_files(pid_t pid)
+{
+    char path[64];
+    unsigned n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *files = opendir(path);
+    assert_non_null(files);
+    while (readdir(files)) {
+        n++;
+    }
+    closedir(files);
+    return n;
+}
+
+unsigned long metric(const char *ops, const char *name)
+{
+    static char text[1u << 17];
+    unsigned port;
+    size_t n = 0;
+    assert_int_equal(sscanf(ops, "127.0.0.1:%u", &port), 1);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    dprintf(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for (ssize_t got; (got = read(fd, text + n, sizeof text - 1 - n)) > 0;) {
+        n += (size_t)got;
+    }
+    close(fd);
+    text[n] = 0;
+    char line[128];
+    snprintf(line, sizeof line, "\nyizhan_broker_%s ", name);
+    const char *at_line = strstr(text, line);
+    assert_non_null(at_line);
+    return strtoul(at_line + strlen(line), NULL, 10);
 }
 
 pid_t adapter_pid(const struct sandbox *s, const char *name)

@@ -38,6 +38,13 @@ const struct output *expect_yz(int code, const char *const *words);
 #define EXPECT_YZ(code, ...) expect_yz(code, (const char *const[]){__VA_ARGS__, NULL})
 void assert_says(const struct output *o, const char *text);
 
+/* Memory of a daemon (resident, without mapped files, which are the system's), and how many
+ * descriptors it has open. */
+long daemon_rss_mib(pid_t pid);
+unsigned daemon_files(pid_t pid);
+/* A figure of a broker's operations port, "127.0.0.1:40123": "responses_total". */
+unsigned long metric(const char *ops, const char *name);
+
 /* The pid of an adapter, from sandbox.json. */
 pid_t adapter_pid(const struct sandbox *s, const char *name);
 /* Start a daemon of the sandbox again (after it was killed) and wait until it is ready. */

@@ -116,6 +116,86 @@ static void test_broker__a_word_is_told_when_the_other_falls_silent(void **state
     expect_broker_says(&s->call, YZ_STATUS_UNAVAILABLE, "no-live-adapter", "CN/@b1");
 }
 
+/* Nothing comes from the first, for a quarter of the call's time: the second gets the bytes. */
+static void first_stands_still(struct stage *s)
+{
+    stage_ready(s);
+    stage_call_sent(s);
+    yzi_manual_clock_advance(&s->w->clock, 7499);
+    stage_settle(s);
+    assert_int_equal(s->b2.requests_n, 0);
+    yzi_manual_clock_advance(&s->w->clock, 1);
+    stage_run_until_requests(s, &s->b2, 1);
+    assert_true(yzi_bytes_eq(yzi_bytes_buf(&s->b1.requests[0]), yzi_bytes_buf(&s->b2.requests[0])));
+    assert_int_equal(s->call.ended, 0);
+}
+
+static void test_broker__that_stands_still_is_not_the_only_one_asked(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    assert_int_equal(s->b1.requests_n, 1);
+}
+
+static void test_broker__that_stands_still_is_not_begun_with_until_it_says_something(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    outcome_fini(&s->call);
+    stage_call(s, &s->call);
+    stage_run_until_requests(s, &s->b2, 2);
+    stage_answer(s, &s->b2, NULL, "married", 1);
+    stage_run_until_ended(s, &s->call);
+    outcome_fini(&s->call);
+    assert_int_equal(s->b1.requests_n, 1);
+    yzi_manual_clock_advance(&s->w->clock, 1);
+    puppet_heartbeat(&s->b1);
+    stage_settle(s);
+    stage_call(s, &s->call);
+    stage_run_until_requests(s, &s->b1, 2);
+    stage_answer(s, &s->b1, NULL, "married", 1);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
+static void test_broker__that_goes_on_is_still_heard(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
+/* The other was asked in case; what it says of itself ends nothing that the first may answer. */
+static void test_broker__asked_in_case_does_not_end_what_the_first_may_answer(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_BUSY, "in-flight-per-service", 0);
+    stage_settle(s);
+    assert_int_equal(s->call.ended, 0);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
+static void test_broker__asked_in_case_is_quoted_when_the_first_never_answers(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_BUSY, "in-flight-per-service", 0);
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 30000);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_BUSY, "in-flight-per-service", "CN/@b2");
+}
+
 static void test_broker__that_forges_cannot_keep_the_true_answer_away(void **state)
 {
     struct stage *s = *state;
@@ -448,6 +528,31 @@ static void test_write__with_an_answer_that_does_not_verify_is_in_doubt(void **s
     expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "stale-directory/freshness", "CN/@b2");
 }
 
+/* "Unavailable" at the first says that it did not pass it on; the second may have. */
+static void test_write__a_silent_broker_may_have_done_whatever_another_said(void **state)
+{
+    struct stage *s = *state;
+    write_sent(s);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_UNAVAILABLE, "no-live-adapter", 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    yzi_manual_clock_advance(&s->w->clock, 30000);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "unavailable/no-live-adapter", "CN/@b1");
+}
+
+static void test_write__a_broker_that_stands_still_may_have_done(void **state)
+{
+    struct stage *s = *state;
+    s->writes = true;
+    first_stands_still(s);
+    puppet_outcome(&s->b2, s->b2.broker, OUTCOME_DENIED, "no-grant", 0);
+    stage_settle(s);
+    assert_int_equal(s->call.ended, 0);
+    yzi_manual_clock_advance(&s->w->clock, 30000);
+    stage_run_until_ended(s, &s->call);
+    expect_broker_says(&s->call, YZ_STATUS_INDETERMINATE, "denied/no-grant", "CN/@b2");
+}
+
 /* A read may be asked again: "unavailable" is what matters. */
 static void test_read__whose_broker_is_lost_is_not_in_doubt(void **state)
 {
@@ -540,6 +645,11 @@ int main(void)
         TWO(test_evidence__another_broker_may_do_better),
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
+        TWO(test_broker__that_stands_still_is_not_the_only_one_asked),
+        TWO(test_broker__that_stands_still_is_not_begun_with_until_it_says_something),
+        TWO(test_broker__that_goes_on_is_still_heard),
+        TWO(test_broker__asked_in_case_does_not_end_what_the_first_may_answer),
+        TWO(test_broker__asked_in_case_is_quoted_when_the_first_never_answers),
         TWO(test_broker__that_forges_cannot_keep_the_true_answer_away),
         TWO(test_broker__not_asked_is_not_heard),
         ONE(test_directory__an_answer_waits_for_a_newer_one),
@@ -562,6 +672,8 @@ int main(void)
         TWO(test_write__in_doubt_stays_so_whatever_another_says),
         TWO(test_write__whose_broker_is_lost_is_in_doubt_whatever_another_says),
         TWO(test_write__with_an_answer_that_does_not_verify_is_in_doubt),
+        TWO(test_write__a_silent_broker_may_have_done_whatever_another_said),
+        TWO(test_write__a_broker_that_stands_still_may_have_done),
         TWO(test_read__whose_broker_is_lost_is_not_in_doubt),
         ONE(test_engine__freed_ends_its_calls),
         ONE(test_engine__calls_are_bounded),
