@@ -520,7 +520,8 @@ static void receive(struct broker *b, const struct connection_id *from, const ui
         return;
     }
     if (!yzi_connection_check(&b->connections, k, b->directory, b->wall, b->mono)) {
-        yzi_metric_add(&b->metrics.messages_unknown, 1);
+        bool too_many = k->peer.node.v.n > 0; /* a live node's, which has as many as it may */
+        yzi_metric_add(too_many ? &b->metrics.messages_dropped : &b->metrics.messages_unknown, 1);
         cut_off(b, k); /* whoever is not known gets nothing, and occupies nothing */
         return;
     }

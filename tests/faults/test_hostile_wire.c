@@ -12,8 +12,6 @@
 #include <cmocka.h>
 // clang-format on
 
-#include <dirent.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,13 +19,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <yizhan/client.h>
-
 #include "keys/keyfile.h"
-#include "tests/integration/harness.h"
+#include "tests/faults/honest.h"
 #include "tests/support/zmtp.h"
 
-#define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define MIB ((size_t)1024 * 1024)
 #define PIECE MIB
 /* The arithmetic of docs/decisions/0016: the limit given below, the growth that is not noticed,
@@ -48,20 +43,6 @@
 static struct sandbox sandbox;
 static struct zmtp_keys keys;
 static long rss_before;
-
-static long broker_rss_mib(void)
-{
-    char path[64], line[256];
-    long kib = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)sandbox.broker);
-    FILE *f = fopen(path, "re");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f) && sscanf(line, "VmRSS: %ld", &kib) != 1) {
-    }
-    fclose(f);
-    assert_true(kib > 0);
-    return kib / 1024;
-}
 
 static void append(const char *path, const char *text)
 {
@@ -111,7 +92,7 @@ static int up(void **state)
               "areas", YZ_TEST_DATA "/china-division/areas.csv");
     set_limits();
     load_keys();
-    rss_before = broker_rss_mib();
+    rss_before = daemon_rss_mib(sandbox.broker);
     return 0;
 }
 
@@ -122,114 +103,7 @@ static int down(void **state)
     return 0;
 }
 
-/* -- the honest one: another connection of another program, asking all the while -- */
-
-struct honest {
-    pthread_t thread;
-    pthread_mutex_t lock; /* over what follows */
-    pthread_cond_t asked;
-    bool stop;
-    unsigned right, wrong;
-    long rss_most;
-    uint32_t slowest_ms;
-};
-#define HONEST                                                                                     \
-    {                                                                                              \
-        .lock = PTHREAD_MUTEX_INITIALIZER, .asked = PTHREAD_COND_INITIALIZER                       \
-    }
-
-static bool ask(yz_client *client, uint32_t *out_ms)
-{
-    yz_request *request = NULL;
-    yz_answer *answer = NULL;
-    const char *code = "110101";
-    bool right = yz_request_new(AREAS, &request) == YZ_OK &&
-                 yz_request_add_key(request, &code, 1) == YZ_OK &&
-                 yz_call(client, request, &answer, NULL) == YZ_OK &&
-                 yz_answer_status(answer) == YZ_STATUS_OK && yz_answer_rows(answer) == 1;
-    *out_ms = answer ? yz_answer_elapsed(answer) : UINT32_MAX;
-    yz_answer_free(answer);
-    yz_request_free(request);
-    return right;
-}
-
-/* One more call was made. Whether there is to be another. */
-static bool note(struct honest *h, bool right, uint32_t ms)
-{
-    long rss = broker_rss_mib();
-    pthread_mutex_lock(&h->lock);
-    h->right += right;
-    h->wrong += !right;
-    h->rss_most = rss > h->rss_most ? rss : h->rss_most;
-    h->slowest_ms = ms > h->slowest_ms ? ms : h->slowest_ms;
-    bool stop = h->stop;
-    pthread_cond_signal(&h->asked);
-    pthread_mutex_unlock(&h->lock);
-    return !stop;
-}
-
-static void *be_honest(void *arg)
-{
-    struct honest *h = arg;
-    yz_client *client = NULL;
-    yz_error err = {0};
-    bool right = yz_client_open(sandbox.client, &client, &err) == YZ_OK;
-    uint32_t ms = 0;
-    do {
-        right = right && ask(client, &ms);
-    } while (note(h, right, ms));
-    yz_client_close(client);
-    return NULL;
-}
-
-/* So many calls later. */
-static void wait_for(struct honest *h, unsigned more)
-{
-    pthread_mutex_lock(&h->lock);
-    for (unsigned end = h->right + h->wrong + more; h->right + h->wrong < end;) {
-        pthread_cond_wait(&h->asked, &h->lock);
-    }
-    pthread_mutex_unlock(&h->lock);
-}
-
-static void begin_honest(struct honest *h)
-{
-    assert_int_equal(pthread_create(&h->thread, NULL, be_honest, h), 0);
-    wait_for(h, 3);
-}
-
-/* Answered throughout, with the memory within its bounds. */
-static void end_honest(struct honest *h, const char *what)
-{
-    wait_for(h, 5);
-    pthread_mutex_lock(&h->lock);
-    h->stop = true;
-    pthread_mutex_unlock(&h->lock);
-    pthread_join(h->thread, NULL);
-    print_message("%s: %u answered, %u not, the slowest after %u ms; memory %ld MiB before, %ld at "
-                  "most\n",
-                  what, h->right, h->wrong, h->slowest_ms, rss_before, h->rss_most);
-    assert_int_equal(h->wrong, 0);
-    assert_in_range(h->right, 8, UINT32_MAX);
-    assert_in_range(h->rss_most, 1, rss_before + (long)MEMORY_MIB);
-}
-
 /* -- the hostile ones -- */
-
-/* Descriptors the broker has open. */
-static unsigned broker_files(void)
-{
-    char path[64];
-    unsigned n = 0;
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)sandbox.broker);
-    DIR *files = opendir(path);
-    assert_non_null(files);
-    while (readdir(files)) {
-        n++;
-    }
-    closedir(files);
-    return n;
-}
 
 static void test_wire__ten_thousand_that_say_nothing(void **state)
 {
@@ -237,50 +111,47 @@ static void test_wire__ten_thousand_that_say_nothing(void **state)
     enum { MANY = 10000, OURS = 100, AT_ONCE_MIB = 64 };
     static struct zmtp peers[MANY];
     struct rlimit files;
-    struct honest h = HONEST;
+    struct honest h = HONEST(&sandbox);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
     if (files.rlim_cur < MANY + OURS) {
         print_message("skipped: %u descriptors are allowed, %u needed\n", (unsigned)files.rlim_cur,
                       (unsigned)MANY + OURS);
         skip();
     }
-    begin_honest(&h);
-    unsigned before = broker_files(), opened = 0;
+    honest_begin(&h);
+    unsigned before = daemon_files(sandbox.broker), opened = 0;
     for (int i = 0; i < MANY; i++) {
         opened +=
             zmtp_open(&peers[i], sandbox.endpoint, &keys, i % 3 ? ZMTP_CONNECTED : ZMTP_GREETED);
     }
     assert_in_range(opened, MANY / 2, MANY);
-    wait_for(&h, 5);
-    pthread_mutex_lock(&h.lock);
-    long most = h.rss_most;
-    pthread_mutex_unlock(&h.lock);
-    assert_in_range(most, 1, rss_before + AT_ONCE_MIB);
+    honest_wait(&h, 5);
+    assert_in_range(honest_rss_most(&h), 1, rss_before + AT_ONCE_MIB);
     assert_true(zmtp_is_ended(&peers[1], 15000)); /* none of them for long */
     for (int i = 0; i < MANY; i++) {
         zmtp_close(&peers[i]);
     }
-    while (broker_files() > before + 2) { /* nothing of them is left */
-        wait_for(&h, 1);
+    while (daemon_files(sandbox.broker) > before + 2) { /* nothing of them is left */
+        honest_wait(&h, 1);
     }
-    end_honest(&h, "silent connections");
+    honest_end(&h, "silent connections", rss_before, MEMORY_MIB);
 }
 
 static void test_wire__half_a_message(void **state)
 {
     (void)state;
-    struct honest h = HONEST;
+    struct honest h = HONEST(&sandbox);
     struct zmtp peers[20];
     uint8_t *half = calloc(1, 8 * MIB);
     assert_non_null(half);
-    begin_honest(&h);
+    honest_begin(&h);
     for (int i = 0; i < 20; i++) { /* 160 MiB of halves, each legal by itself */
         assert_true(zmtp_open(&peers[i], sandbox.endpoint, &keys, ZMTP_READY));
         if (zmtp_send_head(&peers[i], 0, 16 * MIB, 5000)) {
             zmtp_send_raw(&peers[i], half, 8 * MIB, 5000); /* it may be cut meanwhile */
         }
     }
-    end_honest(&h, "halves of messages");
+    honest_end(&h, "halves of messages", rss_before, MEMORY_MIB);
     for (int i = 0; i < 20; i++) {
         assert_true(zmtp_is_ended(&peers[i], 15000)); /* nobody waits for the other half */
         zmtp_close(&peers[i]);
@@ -293,8 +164,8 @@ static void test_wire__a_gigabyte_before_the_handshake(void **state)
     (void)state;
     static const uint8_t piece[PIECE];
     static const enum zmtp_stage stages[] = {ZMTP_CONNECTED, ZMTP_GREETED, ZMTP_HELLO};
-    struct honest h = HONEST;
-    begin_honest(&h);
+    struct honest h = HONEST(&sandbox);
+    honest_begin(&h);
     for (size_t i = 0; i < 3; i++) {
         struct zmtp z;
         size_t sent = 0;
@@ -307,7 +178,7 @@ static void test_wire__a_gigabyte_before_the_handshake(void **state)
         assert_in_range(sent, 0, 64 * MIB); /* nobody took it */
         zmtp_close(&z);
     }
-    end_honest(&h, "a gigabyte before the handshake");
+    honest_end(&h, "a gigabyte before the handshake", rss_before, MEMORY_MIB);
 }
 
 static void send_without_end(bool word)
@@ -328,13 +199,13 @@ static void send_without_end(bool word)
 static void test_wire__parts_without_an_end(void **state)
 {
     (void)state;
-    struct honest h = HONEST;
-    begin_honest(&h);
+    struct honest h = HONEST(&sandbox);
+    honest_begin(&h);
     for (int i = 0; i < 3; i++) {
         send_without_end(false);
         send_without_end(true);
     }
-    end_honest(&h, "parts without an end");
+    honest_end(&h, "parts without an end", rss_before, MEMORY_MIB);
 }
 
 #define TEST(f) cmocka_unit_test(f)

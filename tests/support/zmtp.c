@@ -100,13 +100,9 @@ static void nonce_of(struct zmtp *z, const char *prefix, uint8_t out[24])
     }
 }
 
-struct handshake {
-    uint8_t short_public[32], short_secret[32];
-    uint8_t server_short[32], cookie[96];
-};
-
-static bool hello(struct zmtp *z, const struct zmtp_keys *keys, struct handshake *h)
+static bool hello(struct zmtp *z, const struct zmtp_keys *keys)
 {
+    struct zmtp_handshake *h = &z->handshake;
     uint8_t frame[202] = {FRAME_COMMAND, 200, 5, 'H', 'E', 'L', 'L', 'O', 1, 0};
     uint8_t nonce[24], welcome[168], opened[128];
     static const uint8_t zeros[64];
@@ -134,8 +130,9 @@ static bool hello(struct zmtp *z, const struct zmtp_keys *keys, struct handshake
 static const uint8_t metadata[] = "\x0bSocket-Type\0\0\0\6DEALER\x08Identity\0\0\0";
 #define METADATA sizeof metadata /* the terminator is the last byte of the empty value's length */
 
-static bool initiate(struct zmtp *z, const struct zmtp_keys *keys, const struct handshake *h)
+static bool initiate(struct zmtp *z, const struct zmtp_keys *keys)
 {
+    const struct zmtp_handshake *h = &z->handshake;
     uint8_t plain[128 + METADATA], vouch[64], nonce[24];
     uint8_t body[9 + 96 + 8 + 16 + sizeof plain] = {8, 'I', 'N', 'I', 'T', 'I', 'A', 'T', 'E'};
     memcpy(plain, keys->public_key, 32);
@@ -159,27 +156,56 @@ static bool initiate(struct zmtp *z, const struct zmtp_keys *keys, const struct 
            zmtp_send_raw(z, body, sizeof body, WAIT_MS);
 }
 
+/* READY, or ERROR with a status code. */
 static bool is_ready(struct zmtp *z)
 {
+    static const char error[] = "\5ERROR\3";
     uint8_t head[2], body[255];
-    return receive(z, head, 2) && head[0] == FRAME_COMMAND && receive(z, body, head[1]) &&
-           head[1] > 6 && memcmp(body, "\5READY", 6) == 0;
+    if (!receive(z, head, 2) || head[0] != FRAME_COMMAND || !receive(z, body, head[1])) {
+        return false;
+    }
+    if (head[1] == sizeof error - 1 + 3 && memcmp(body, error, sizeof error - 1) == 0) {
+        memcpy(z->refused, body + sizeof error - 1, 3);
+        return false;
+    }
+    return head[1] > 6 && memcmp(body, "\5READY", 6) == 0 &&
+           crypto_box_beforenm(z->key, z->handshake.server_short, z->handshake.short_secret) == 0;
 }
 
-bool zmtp_open(struct zmtp *z, const char *endpoint, const struct zmtp_keys *keys,
-               enum zmtp_stage stage)
+bool zmtp_go_on(struct zmtp *z, const struct zmtp_keys *keys, enum zmtp_stage stage)
 {
-    struct handshake h;
-    bool good = connect_to(z, endpoint) && (stage < ZMTP_GREETED || greet(z)) &&
-                (stage < ZMTP_HELLO || hello(z, keys, &h));
-    if (good && stage >= ZMTP_READY) {
-        good = initiate(z, keys, &h) && is_ready(z) &&
-               crypto_box_beforenm(z->key, h.server_short, h.short_secret) == 0;
+    bool good = z->fd >= 0;
+    while (good && z->stage < stage) {
+        switch (++z->stage) {
+        case ZMTP_GREETED:
+            good = greet(z);
+            break;
+        case ZMTP_HELLO:
+            good = hello(z, keys);
+            break;
+        case ZMTP_INITIATED:
+            good = initiate(z, keys);
+            break;
+        case ZMTP_READY:
+        case ZMTP_CONNECTED:
+        default:
+            good = is_ready(z);
+        }
     }
     if (!good) {
         zmtp_close(z);
     }
     return good;
+}
+
+bool zmtp_open(struct zmtp *z, const char *endpoint, const struct zmtp_keys *keys,
+               enum zmtp_stage stage)
+{
+    if (!connect_to(z, endpoint)) {
+        zmtp_close(z);
+        return false;
+    }
+    return zmtp_go_on(z, keys, stage);
 }
 
 void zmtp_close(struct zmtp *z)
