@@ -31,10 +31,10 @@ struct finder {
     struct arena arena;
     struct conditions conditions;
     struct plan plan;
-    uint8_t mark[MARK_BYTES]; /* of its index */
     bool resumes;
     struct position resume;
-    uint64_t tried; /* conditions to be tried on records, in ranges that are not loose */
+    struct position last; /* of the rows given; in the transaction's map */
+    uint64_t tried;       /* conditions to be tried on records, in ranges that are not loose */
     uint64_t all;
     struct regroup regroup; /* when the plan says so */
     uint32_t rows_max;
@@ -42,8 +42,8 @@ struct finder {
     struct db_txn *txn;
     yz_buf *rows, *position;
     size_t rows_start, subjects_start;
-    yz_buf plain, coded; /* wiped */
-    struct query_value split[DATASET_FIELDS_MAX];
+    yz_buf plain, coded;       /* wiped */
+    struct query_value *split; /* of the record looked at, DATASET_FIELDS_MAX of them */
     struct find_result result;
     struct query_fault *fault;
     bool done;
@@ -102,10 +102,12 @@ static int read_position(struct finder *f, int *force)
     return find_marked(f->generation->layout.dataset, mark, force);
 }
 
-static int write_position(struct finder *f, yz_bytes entry, yz_bytes key)
+static int write_position(struct finder *f)
 {
-    yzi_buf_clear(f->position);
-    YZ_TRY(yzi_buf_put(f->position, yzi_bytes(f->mark, sizeof f->mark)));
+    uint8_t mark[MARK_BYTES];
+    yz_bytes entry = f->last.entry, key = f->last.key;
+    YZ_TRY(mark_of(f->generation->layout.dataset, f->plan.index, mark));
+    YZ_TRY(yzi_buf_put(f->position, yzi_bytes(mark, sizeof mark)));
     YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)entry.n));
     YZ_TRY(yzi_buf_put(f->position, entry));
     YZ_TRY(yzi_buf_put_u16(f->position, (uint16_t)key.n));
@@ -155,32 +157,39 @@ static int project(struct finder *f, yz_bytes key)
                : 0;
 }
 
-/* A page that is full ends with the next record: then there is more. */
+static bool is_full(const struct finder *f)
+{
+    return f->question->query->operation == QUERY_FIND && f->result.rows == f->rows_max;
+}
+
+/* There is another record, and no room for it. */
+static int end_page(struct finder *f)
+{
+    if (f->plan.regroups) {
+        return refuse_part(f);
+    }
+    f->result.more = f->done = true;
+    return 0;
+}
+
 static int add_row(struct finder *f, yz_bytes entry, yz_bytes key)
 {
     size_t before = f->rows->n;
-    if (f->result.rows == f->rows_max && f->plan.regroups) {
-        return refuse_part(f);
-    }
-    if (f->result.rows == f->rows_max) {
-        f->result.more = f->done = true;
-        return 0;
+    if (is_full(f)) {
+        return end_page(f);
     }
     int rc = project(f, key);
-    if (rc == YZ_ETOOBIG && f->plan.regroups) {
-        return refuse_part(f);
-    }
-    if (rc == YZ_ETOOBIG && f->result.rows > 0) {
+    if (rc == YZ_ETOOBIG && (f->plan.regroups || f->result.rows > 0)) {
         f->rows->n = before;
-        f->result.more = f->done = true;
-        return 0;
+        return end_page(f);
     }
     f->fault->reason = rc == YZ_ETOOBIG ? "limit" : f->fault->reason;
     YZ_TRY(rc);
     f->result.rows++;
+    f->last = (struct position){entry, key};
     return f->plan.regroups ? yzi_regroup_add(&f->regroup, f->generation->layout.dataset,
                                               f->question->query, f->split, f->rows, before)
-                            : write_position(f, entry, key);
+                            : 0;
 }
 
 static int refuse_entries(struct finder *f)
@@ -218,6 +227,9 @@ static int look_at(struct finder *f, const struct plan_range *range, yz_bytes en
     f->result.note.entries++;
     uint64_t which = range->loose ? f->all : f->tried;
     bool counts = f->question->query->operation == QUERY_COUNT, holds = true;
+    if (which == 0 && is_full(f)) { /* its record need not be read */
+        return end_page(f);
+    }
     bool names = counts && f->question->limits->subjects && f->result.total <= SUBJECT_COUNTED_MAX;
     if (!counts || which || names) {
         yz_bytes stored;
@@ -343,7 +355,8 @@ static bool is_whole_count(const struct finder *f)
 static int walk_and_sort(struct finder *f)
 {
     YZ_TRY(walk(f));
-    return f->plan.regroups ? yzi_regroup_sort(&f->regroup, f->rows, f->rows_start) : 0;
+    YZ_TRY(f->plan.regroups ? yzi_regroup_sort(&f->regroup, f->rows, f->rows_start) : 0);
+    return f->result.more && f->result.rows > 0 ? write_position(f) : 0;
 }
 
 static int read_all(struct finder *f)
@@ -417,7 +430,7 @@ static int prepare(struct finder *f)
     }
     f->all = bits(f->conditions.n);
     f->tried = f->all & ~f->plan.served;
-    return mark_of(f->generation->layout.dataset, f->plan.index, f->mark);
+    return 0;
 }
 
 static void note_plan(struct finder *f)
@@ -442,28 +455,10 @@ static int run(struct finder *f)
     return rc;
 }
 
-int yzi_store_find(struct store *s, const struct find_question *question, yz_buf *rows,
-                   yz_buf *position, struct find_result *out, struct query_fault *fault)
+/* Ends what the question began; what a failed one has appended goes. */
+static int finish(struct finder *f, int rc, struct find_result *out)
 {
-    const struct query_limits *limits = question->limits;
-    uint32_t asked = question->query->limit;
-    YZ_AUTO(yzi_free_ptr) struct finder *f = NULL;
-    *fault = (struct query_fault){.reason = "failed"};
-    YZ_TRY(yzi_alloc(1, sizeof *f, &f));
-    f->question = question;
-    f->rows = rows;
-    f->rows_start = rows->n;
-    f->subjects_start = limits->subjects ? limits->subjects->n : 0;
-    f->position = position;
-    f->fault = fault;
-    f->rows_max = asked && asked < limits->rows ? asked : limits->rows;
-    f->entries_max = limits->entries ? limits->entries : ENTRIES_DEFAULT;
-    yzi_arena_init(&f->arena, ARENA_MAX);
-    yzi_buf_init(&f->plain, YZ_VALUE_MAX + 64u);
-    yzi_buf_init(&f->coded, CODED_MAX);
-    yzi_regroup_init(&f->regroup);
-    int rc = yzi_generation_pin_by(s, question->dataset, &f->generation);
-    rc = rc == 0 ? run(f) : rc;
+    yz_buf *subjects = f->question->limits->subjects;
     yzi_generation_unpin(&f->generation);
     yzi_arena_fini(&f->arena);
     yzi_buf_wipe(&f->plain);
@@ -471,14 +466,38 @@ int yzi_store_find(struct store *s, const struct find_question *question, yz_buf
     yzi_regroup_fini(&f->regroup);
     if (rc == 0) {
         *out = f->result;
-    } else {
-        rows->n = f->rows_start;
-        if (limits->subjects) {
-            limits->subjects->n = f->subjects_start;
-        }
+        return 0;
     }
-    if (rc < 0 || !f->result.more) {
-        yzi_buf_clear(position);
+    yzi_buf_clear(f->position);
+    f->rows->n = f->rows_start;
+    if (subjects) {
+        subjects->n = f->subjects_start;
     }
     return rc;
+}
+
+int yzi_store_find(struct store *s, const struct find_question *question, yz_buf *rows,
+                   yz_buf *position, struct find_result *out, struct query_fault *fault)
+{
+    const struct query_limits *limits = question->limits;
+    uint32_t asked = question->query->limit;
+    struct query_value split[DATASET_FIELDS_MAX]; /* large: nothing is gained by clearing it */
+    struct finder f = {.question = question,
+                       .rows_max = asked && asked < limits->rows ? asked : limits->rows,
+                       .entries_max = limits->entries ? limits->entries : ENTRIES_DEFAULT,
+                       .rows = rows,
+                       .rows_start = rows->n,
+                       .subjects_start = limits->subjects ? limits->subjects->n : 0,
+                       .position = position,
+                       .split = split,
+                       .fault = fault};
+    fault->reason = "failed";
+    fault->detail[0] = '\0';
+    yzi_buf_clear(position);
+    yzi_arena_init(&f.arena, ARENA_MAX);
+    yzi_buf_init(&f.plain, YZ_VALUE_MAX + 64u);
+    yzi_buf_init(&f.coded, CODED_MAX);
+    yzi_regroup_init(&f.regroup);
+    int rc = yzi_generation_pin_by(s, question->dataset, &f.generation);
+    return finish(&f, rc == 0 ? run(&f) : rc, out);
 }

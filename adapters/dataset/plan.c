@@ -387,6 +387,16 @@ static int try_candidate(struct candidate *x, const struct query *q, struct choi
     return 0;
 }
 
+/* A filter that says nothing of an index's first field is not served by it. */
+static bool may_serve(const struct conditions *c, unsigned first)
+{
+    bool says = c->n == 0;
+    for (size_t i = 0; i < c->n && !says; i++) {
+        says = c->of[i].field == first;
+    }
+    return says;
+}
+
 static int try_index(const struct generation *g, const struct conditions *c, const struct query *q,
                      const bool *hidden, int index, struct arena *arena, struct choice *out)
 {
@@ -395,6 +405,9 @@ static int try_index(const struct generation *g, const struct conditions *c, con
     x.plan.index = index;
     x.fields = index == PLAN_KEY ? d->key : d->indexes[index].fields;
     x.fields_n = index == PLAN_KEY ? d->key_n : d->indexes[index].fields_n;
+    if (!may_serve(c, x.fields[0])) {
+        return 0;
+    }
     if (index != PLAN_KEY && atomic_load(&g->indexes[index].state) != INDEX_READY) {
         out->building = true;
         return 0;

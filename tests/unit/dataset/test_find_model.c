@@ -624,10 +624,52 @@ static void test_find__answers_as_looking_at_every_record_would(void **unused)
     assert_true(answered > SEEDS * QUERIES / 2); /* most were not refusals */
 }
 
+/* That there is more the next entry says; its record is read only where conditions are tried. */
+static void test_find__a_full_page_reads_no_record_more(void **unused)
+{
+    (void)unused;
+    static const unsigned projection[] = {0};
+    struct fixture_dir dir;
+    struct import_report report;
+    struct query_value one = {.v = yzi_bytes_str("x")};
+    struct query_condition c[] = {{yzi_bytes_str("g"), OP_EQ, &one, 1},
+                                  {yzi_bytes_str("h"), OP_EQ, &one, 1}};
+    fixture_dir_make(&dir);
+    struct dataset *d = fixture_dataset(
+        "dataset: d\ntitle: {en: D}\nowner: o\nsharing: conditional\nkey: [id]\nfields:\n"
+        "  - {name: id, type: integer, classification: public}\n"
+        "  - {name: g, type: text, classification: public, max_length: 20}\n"
+        "  - {name: h, type: text, classification: public, max_length: 20}\n"
+        "indexes:\n  - {name: by_g, fields: [g]}\n");
+    struct store *s = fixture_open(dir.path, d, NULL);
+    assert_int_equal(fixture_import(s, "id,g,h\n1,x,x\n2,x,x\n3,x,x\n4,y,x\n", &report, NULL), 0);
+    for (size_t n = 1; n <= 2; n++) {
+        struct query q = {.operation = QUERY_FIND, .filter = c, .filter_n = n, .limit = 2};
+        struct query_limits limits = {.rows = 10, .bytes = 1u << 20};
+        struct find_question question = {d, &q, projection, 1, &limits, {0}, NULL};
+        struct find_result result;
+        struct query_fault fault;
+        yz_buf rows, position;
+        yzi_buf_init(&rows, 1u << 20);
+        yzi_buf_init(&position, 4096);
+        assert_int_equal(yzi_store_find(s, &question, &rows, &position, &result, &fault), 0);
+        assert_int_equal(result.rows, 2);
+        assert_true(result.more && position.n > 0);
+        assert_int_equal(result.note.entries, 3);
+        assert_int_equal(result.note.records, n == 1 ? 2 : 3);
+        yzi_buf_fini(&rows);
+        yzi_buf_fini(&position);
+    }
+    yzi_store_close(s);
+    yzi_dataset_unref(d);
+    fixture_dir_remove(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find__answers_as_looking_at_every_record_would),
+        cmocka_unit_test(test_find__a_full_page_reads_no_record_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
