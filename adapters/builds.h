@@ -18,7 +18,9 @@ struct builds {
 void yzi_builds_add(struct builds *b, struct store *s); /* unless it is in already */
 void yzi_builds_remove(struct builds *b, const struct store *s);
 void yzi_builds_fini(struct builds *b);
-/* Build one piece; false when there is nothing left. Writer thread. */
+/* Build one piece; false when there is nothing left, or nothing that can be done at once (a change
+ * of a definition that a failing disk left open: it is tried again when next called). Writer
+ * thread. */
 bool yzi_builds_step(struct builds *b);
 
 #endif

@@ -30,7 +30,7 @@ static void run_item(struct reload *r, struct reload_item *i, struct builds *b)
         yzi_builds_remove(b, i->store);
         return;
     }
-    if (i->rc == YZ_OK && yzi_store_to_build(i->store) > 0) {
+    if (i->store && (yzi_store_is_unsettled(i->store) || yzi_store_to_build(i->store) > 0)) {
         yzi_builds_add(b, i->store);
     }
 }

@@ -58,7 +58,7 @@ static int say_failure(const struct store *s, const struct dataset *d, int rc, b
     if (doubtful) {
         return yzi_fail(err, rc,
                         "%s: the disk failed while the definition of '%s' was changed (%s); it is "
-                        "tried again before the next change of data",
+                        "tried again from time to time, and before the next change of data",
                         s->dir, d->name, yz_err_name(rc));
     }
     if (rc == YZ_ELIMIT) {
@@ -101,6 +101,24 @@ int yzi_definition_settle(struct store *s, yz_error *err)
     return 0;
 }
 
+/* A commit that failed when it was perhaps done is looked at again at once: where readers see it
+ * already, none of them is answered until the new definition is in force. */
+static int redefine_surely(struct store *s, const struct dataset *d, yz_error *err)
+{
+    int rc = redefine(s, d, err);
+    if (rc == 0 || !s->pending) {
+        return rc;
+    }
+    yz_error again = {0};
+    if (yzi_definition_settle(s, &again) < 0) {
+        return rc;
+    }
+    if (err) {
+        *err = (yz_error){0};
+    }
+    return 0;
+}
+
 int yzi_store_redefine(struct store *s, const struct dataset *d, bool *changed, yz_error *err)
 {
     if (err) {
@@ -114,7 +132,12 @@ int yzi_store_redefine(struct store *s, const struct dataset *d, bool *changed, 
     if (same && !has_broken_index(s->current)) {
         return 0;
     }
-    YZ_TRY(redefine(s, d, err));
+    YZ_TRY(redefine_surely(s, d, err));
     *changed = true;
     return 0;
+}
+
+bool yzi_store_is_unsettled(const struct store *s)
+{
+    return s->pending != NULL;
 }

@@ -52,6 +52,10 @@ const struct dataset *yzi_store_ref_dataset(struct store *s);
 YZ_MUST_USE int yzi_store_redefine(struct store *s, const struct dataset *d, bool *changed,
                                    yz_error *err);
 
+/* Whether a change of the definition failed when it was perhaps done. yzi_store_build_step tries it
+ * again, as does whatever changes data. Writer thread only. */
+bool yzi_store_is_unsettled(const struct store *s);
+
 #define STORE_KEY_ID_MAX 16u
 struct store_state {
     uint64_t records, sequence; /* as seen by one transaction */

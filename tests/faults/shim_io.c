@@ -127,10 +127,17 @@ static long say(const struct io_faults *f)
     return -1;
 }
 
+/* What this call suffers; of several harmed at the same moment none is the last that is done. */
+static enum io_harm harm_now(const struct io_faults *f)
+{
+    enum io_harm harm = (enum io_harm)f->harm;
+    return harm != IO_LAST ? harm : f->failed == 1 ? IO_LATE : IO_FAIL;
+}
+
 /* Is the call left out altogether? */
 static bool is_before(const struct io_faults *f)
 {
-    uint32_t harm = f->harm;
+    enum io_harm harm = harm_now(f);
     if (harm == IO_KILL_BEFORE || harm == IO_KILL_TORN) {
         die();
     }
@@ -188,7 +195,7 @@ static ssize_t write_half(int fd, const struct iovec *parts, int n, off_t at)
 static ssize_t harmed_write(const struct io_faults *f, int fd, const struct iovec *parts, int n,
                             off_t at)
 {
-    switch ((enum io_harm)f->harm) {
+    switch (harm_now(f)) {
     case IO_SHORT:
         return write_half(fd, parts, n, at);
     case IO_TORN:
@@ -203,6 +210,7 @@ static ssize_t harmed_write(const struct io_faults *f, int fd, const struct iove
         (void)!write_parts(fd, parts, n, at);
         return after(f);
     case IO_FAIL:
+    case IO_LAST:
     case IO_KILL_BEFORE:
     default:
         is_before(f);

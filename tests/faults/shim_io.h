@@ -40,10 +40,11 @@ enum {
 };
 
 enum io_harm {
-    IO_FAIL,        /* nothing is done, `error` is the reason */
-    IO_SHORT,       /* a write does half (at least one byte) and says so; other kinds: as IO_FAIL */
-    IO_TORN,        /* a write does half, then fails with `error`; other kinds: as IO_FAIL */
-    IO_LATE,        /* all is done, and `error` is said nevertheless: the outcome is unknown */
+    IO_FAIL,  /* nothing is done, `error` is the reason */
+    IO_SHORT, /* a write does half (at least one byte) and says so; other kinds: as IO_FAIL */
+    IO_TORN,  /* a write does half, then fails with `error`; other kinds: as IO_FAIL */
+    IO_LATE,  /* all is done, and `error` is said nevertheless: the outcome is unknown */
+    IO_LAST, /* the first as IO_LATE, those after it as IO_FAIL: a disk goes with the last it did */
     IO_KILL_BEFORE, /* SIGKILL before the call */
     IO_KILL_TORN,   /* SIGKILL when half is written; other kinds: as IO_KILL_BEFORE */
     IO_KILL_AFTER,  /* SIGKILL when it is done, before the caller learns of it */

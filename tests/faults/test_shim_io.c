@@ -116,9 +116,12 @@ static void test_write__short_torn_and_late(void **state)
     io_faults_arm(f->io, IO_WRITE, 1, 1, IO_LATE, EIO);
     assert_int_equal(pwrite(fd, "1234", 4, 10), -1);
     assert_int_equal(size_of(f), 14);
-    memset(text, 0, sizeof text);
-    assert_int_equal(pread(fd, text, 14, 0), 14);
-    assert_string_equal(text, "12345123451234");
+    io_faults_arm(f->io, IO_WRITE, 1, IO_ALWAYS, IO_LAST, EIO);
+    assert_int_equal(pwrite(fd, "5", 1, 14), -1);
+    assert_int_equal(pwrite(fd, "6", 1, 14), -1);
+    char is[16] = "";
+    assert_int_equal(pread(fd, is, 15, 0), 15);
+    assert_string_equal(is, "123451234512345");
     close(fd);
 }
 
