@@ -2,8 +2,9 @@
  *
  * The head of the block list is the one being filled; a request too large for a common block gets
  * one of its own behind it. What counts against the limit includes the padding that alignment
- * costs, so that a million empty strings are not free. Blocks are wiped before they are reused
- * (they must be zero) and before they are freed (they may hold what was decrypted).
+ * costs, so that a million empty strings are not free. What is handed out is cleared then, not the
+ * block before; blocks are wiped before they are reused or freed (they may hold what was
+ * decrypted).
  */
 #include "base/arena.h"
 
@@ -68,11 +69,11 @@ static struct arena_block *add_block(struct arena *a, size_t need)
     if (cap > PTRDIFF_MAX - sizeof(struct arena_block)) {
         return NULL;
     }
-    struct arena_block *b = calloc(1, sizeof *b + cap);
+    struct arena_block *b = malloc(sizeof *b + cap);
     if (!b) {
         return NULL;
     }
-    b->cap = cap;
+    *b = (struct arena_block){.cap = cap};
     if (own && a->blocks) {
         b->next = a->blocks->next;
         a->blocks->next = b;
@@ -83,11 +84,10 @@ static struct arena_block *add_block(struct arena *a, size_t need)
     return b;
 }
 
-static int arena_alloc(struct arena *a, size_t n, size_t size, void **out)
+/* Memory that is not cleared. */
+static int take(struct arena *a, size_t want, void **out)
 {
     static max_align_t nothing;
-    size_t want;
-    YZ_TRY(yzi_size_mul(n, size, &want));
     if (want == 0) {
         *out = &nothing;
         return 0;
@@ -112,10 +112,15 @@ static int arena_alloc(struct arena *a, size_t n, size_t size, void **out)
 int yzi_arena_new(struct arena *a, size_t n, size_t size, void *out_ptr)
 {
     void *p;
-    int rc = arena_alloc(a, n, size, &p);
+    size_t want = 0;
+    int rc = yzi_size_mul(n, size, &want);
+    rc = rc == 0 ? take(a, want, &p) : rc;
     if (rc < 0) {
         a->failed = true;
         return rc;
+    }
+    if (want) {
+        memset(p, 0, want);
     }
     *(void **)out_ptr = p;
     return 0;
@@ -129,8 +134,12 @@ void *yzi_arena_alloc(struct arena *a, size_t n, size_t size)
 
 int yzi_arena_dup(struct arena *a, yz_bytes v, yz_bytes *out)
 {
-    uint8_t *p;
-    YZ_TRY(yzi_arena_new(a, v.n, 1, &p));
+    void *p;
+    int rc = take(a, v.n, &p);
+    if (rc < 0) {
+        a->failed = true;
+        return rc;
+    }
     if (v.n) {
         memcpy(p, v.p, v.n);
     }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 // clang-format on
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -273,6 +275,154 @@ static void expect_answer(void)
                 "code: 100007");
 }
 
+/* -- while the writer is busy -- */
+
+#define ROUNDS_MAX 60u
+
+static unsigned count_generations(void)
+{
+    unsigned n = 0;
+    DIR *d = opendir(in_sandbox(&sandbox, "statistics/data/areas"));
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        n += e->d_name[0] == 'g';
+    }
+    closedir(d);
+    return n;
+}
+
+static void await_generations(unsigned n)
+{
+    time_t until = time(NULL) + WAIT_S;
+    while (count_generations() != n) {
+        assert_true(time(NULL) <= until);
+        poll(NULL, 0, 1);
+    }
+}
+
+/* In one step: the adapter may read it at any moment. */
+static void put_definition(const char *text)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s", in_sandbox(&sandbox, "statistics/areas.yaml.new"));
+    write_file(path, text);
+    assert_int_equal(rename(path, definition()), 0);
+}
+
+/* The file that names the generation in force: as long as it is the same, a job that builds another
+ * is under way. */
+static void read_current(char out[200])
+{
+    read_file(in_sandbox(&sandbox, "statistics/data/areas/current"), out, 200);
+}
+
+/* SIGHUP with this definition when a job has begun to build a generation. Whether the job was under
+ * way all the time; then the definition is in force behind it. */
+static bool reload_during(const char *text, const char *const *job, const char *job_done)
+{
+    char before[200], after[200];
+    unsigned changes = times_logged("event=dataset.redefined"), jobs = times_logged(job_done);
+    int status;
+    await_generations(1);
+    read_current(before);
+    put_definition(text);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(run_program("yz", job)->code);
+    }
+    await_generations(2);
+    assert_int_equal(kill(adapter, SIGHUP), 0);
+    read_current(after);
+    bool under_way = strcmp(before, after) == 0;
+    await_logged("event=dataset.redefined", changes + 1);
+    assert_true(!under_way || times_logged(job_done) == jobs + 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_answer();
+    return under_way;
+}
+
+/* Forth and back, until each was asked for while the job was under way. */
+static void reload_both_during(const char *const texts[2], const char *const *job,
+                               const char *job_done)
+{
+    bool met[2] = {false, false};
+    for (unsigned i = 0; !met[0] || !met[1]; i++) {
+        assert_true(i < ROUNDS_MAX);
+        met[i % 2] = reload_during(texts[i % 2], job, job_done) || met[i % 2];
+    }
+}
+
+static void test_reload__waits_for_a_replacement_and_no_answer_fails(void **state)
+{
+    (void)state;
+    static char text[65536];
+    struct caller callers[CALLERS];
+    char path[400];
+    snprintf(path, sizeof path, "%s", in_sandbox(&sandbox, "many.csv"));
+    char admin[400];
+    snprintf(admin, sizeof admin, "%s", socket_path());
+    const char *const job[] = {"data",    "import", "--admin", admin, "--mode",
+                               "replace", "areas",  path,      NULL};
+    start_asking(callers);
+    reload_both_during((const char *const[]){with_index(text), original}, job, "event=import.done");
+    end_asking(callers);
+    reload(original, "event=adapter.reloaded");
+}
+
+static void test_reload__waits_for_a_rotation_and_no_answer_fails(void **state)
+{
+    (void)state;
+    static char text[65536];
+    struct caller callers[CALLERS];
+    char admin[400];
+    snprintf(text, sizeof text, "%s",
+             with("indexes:\n", "  - {name: memo, type: text, classification: secret}\n"
+                                "indexes:\n"));
+    snprintf(original, sizeof original, "%s", text);
+    snprintf(text, sizeof text, "%s", with(BY_NAME, ""));
+    snprintf(admin, sizeof admin, "%s", socket_path());
+    const char *const job[] = {"data", "rotate-key", "--admin", admin, "areas", NULL};
+    reload(original, "event=dataset.redefined");
+    start_asking(callers);
+    reload_both_during((const char *const[]){text, original}, job, "event=key.rotated");
+    end_asking(callers);
+}
+
+/* Whether names can be asked for, in the end. */
+static void await_by_name(bool there)
+{
+    time_t until = time(NULL) + WAIT_S;
+    for (bool is = false; !is;) {
+        const struct output *o =
+            RUN_YZ("query", "--config", sandbox.client, "--where", "name=n7", AREAS);
+        is = there ? o->code == 0 : o->code == 1 && strstr(o->text, "no-index");
+        assert_true(time(NULL) <= until);
+        poll(NULL, 0, 10);
+    }
+}
+
+/* Two signals, two definitions: what was asked for last is in force in the end. */
+static void test_reload__twice_at_once_ends_with_the_last(void **state)
+{
+    (void)state;
+    static char text[65536];
+    struct caller callers[CALLERS];
+    with_index(text);
+    start_asking(callers);
+    for (unsigned i = 0; i < 12; i++) {
+        bool index_last = i % 2 == 0;
+        put_definition(index_last ? original : text);
+        assert_int_equal(kill(adapter, SIGHUP), 0);
+        put_definition(index_last ? text : original);
+        assert_int_equal(kill(adapter, SIGHUP), 0);
+        await_by_name(index_last);
+    }
+    end_asking(callers);
+    reload(original, "event=adapter.reloaded");
+}
+
 static void test_reload__a_wrong_definition_is_named_by_its_place(void **state)
 {
     (void)state;
@@ -340,7 +490,10 @@ int main(void)
         cmocka_unit_test(test_reload__a_wrong_definition_is_named_by_its_place),
         cmocka_unit_test(test_reload__what_does_not_fit_is_refused_with_the_way),
         cmocka_unit_test(test_reload__data_sets_come_and_go),
+        cmocka_unit_test(test_reload__waits_for_a_replacement_and_no_answer_fails),
+        cmocka_unit_test(test_reload__twice_at_once_ends_with_the_last),
         cmocka_unit_test(test_reload__a_new_index_and_a_new_field_and_no_answer_fails),
+        cmocka_unit_test(test_reload__waits_for_a_rotation_and_no_answer_fails),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
