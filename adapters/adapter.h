@@ -11,6 +11,7 @@
 #include "adapters/config.h"
 #include "adapters/events.h"
 #include "adapters/memory.h"
+#include "adapters/outbox.h"
 #include "adapters/receipts.h"
 #include "adapters/workers.h"
 #include "evidence/receipt.h"
@@ -30,6 +31,7 @@ struct upstream {
     yz_node_id broker;
     bool up;
     struct receipts receipts;
+    struct outbox outbox;
 };
 
 struct held_dataset {

@@ -81,15 +81,10 @@ static void send_answer(struct adapter *a, unsigned upstream, const struct verif
         withhold(a, upstream, r, executed, OUTCOME_UNAVAILABLE, "no-receipts");
         return;
     }
-    int rc = yzi_session_send(u->session, frame);
-    if (rc < 0 && is_new) {
-        yzi_receipts_not_sent(a, u, frame);
-    }
+    int rc = yzi_outbox_put(a, u, frame, is_new);
     if (rc == YZ_ETOOBIG) { /* this broker takes less than we may send */
         withhold(a, upstream, r, executed, OUTCOME_TOO_LARGE, "answer");
-    } else if (rc < 0 && rc != YZ_EUNAVAILABLE) {
-        /* it stays in memory: the retry gets it. That a broker is away is said once, as
-         * broker.down, and is nobody's error */
+    } else if (rc < 0 && rc != YZ_EUNAVAILABLE) { /* as in outbox.c */
         yzi_log(
             &ADAPTER_ANSWER_FAILED,
             (struct log_field[]){log_str("error", yz_err_name(rc)), log_str("at", "sending"), {0}});

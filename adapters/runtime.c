@@ -368,6 +368,7 @@ static int connect_broker(struct adapter *a, const struct adapter_broker *b, yz_
 {
     struct upstream *u = &a->upstreams[a->upstreams_n];
     *u = (struct upstream){.adapter = a, .config = b};
+    yzi_outbox_init(&u->outbox);
     YZ_TRY(yzi_node_id_parse(yzi_bytes_str(b->node), &u->broker));
     yz_error why = {0};
     int rc = open_session(u, &why);
@@ -466,6 +467,7 @@ void yzi_adapter_free(struct adapter *a)
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         yzi_session_close(a->upstreams[i].session);
         yzi_receipts_fini(&a->upstreams[i].receipts);
+        yzi_outbox_fini(&a->upstreams[i].outbox);
     }
     yzi_views_close(a->views);
     yzi_adapter_cancel_jobs(a, true); /* the writer is waited for */
@@ -602,6 +604,13 @@ static void take_finished(struct adapter *a)
     }
 }
 
+static void flush_outboxes(struct adapter *a)
+{
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        yzi_outbox_flush(a, &a->upstreams[i]);
+    }
+}
+
 static uint64_t next_due(const struct adapter *a)
 {
     uint64_t due = a->next_second;
@@ -661,6 +670,7 @@ int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
     }
     read_clock(a);
     take_finished(a);
+    flush_outboxes(a); /* not after the requests that wait */
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         struct session *s = a->upstreams[i].session;
         rc = s ? yzi_session_step(s, NULL) : YZ_OK;
@@ -673,6 +683,7 @@ int yzi_adapter_step(struct adapter *a, int wake_fd, yz_error *err)
     yzi_admin_step(a->admin);
     yzi_adapter_cancel_jobs(a, false);
     run_timers(a);
+    flush_outboxes(a);
     if (a->draining) {
         go_on_draining(a);
     }

@@ -32,7 +32,11 @@
 #define REASON_SILENT "the broker has fallen silent"
 #define REASON_NO_WELCOME "the broker does not welcome this node"
 #define REASON_OTHER "this is another broker than the one meant"
+/* What the system may queue of requests: what a broker has no time to read waits here where it can
+ * be counted, and is refused while it is new. */
+#define REQUESTS_AHEAD (128 * 1024)
 #define REASON_BYE "the broker said goodbye"
+#define REASON_ADAPTERS_ONLY "that endpoint of the broker is for adapters only"
 #define REASON_FORKED "the broker signed two histories of its log"
 #define REASON_REVOKED "the broker, or its key, is revoked"
 
@@ -179,10 +183,16 @@ static void send_heartbeat(struct session *s)
     s->beat_at = now_ms(s) + s->beat_ms;
 }
 
-int yzi_session_send(struct session *s, yz_bytes frame)
+int yzi_session_takes(struct session *s, size_t bytes)
 {
     YZ_ENSURE(s->state == SESSION_UP && !shunned(s), YZ_EUNAVAILABLE);
-    YZ_ENSURE(frame.n <= s->message_max, YZ_ETOOBIG);
+    YZ_ENSURE(bytes <= s->message_max, YZ_ETOOBIG);
+    return YZ_OK;
+}
+
+int yzi_session_send(struct session *s, yz_bytes frame)
+{
+    YZ_TRY(yzi_session_takes(s, frame.n));
     return yzi_link_send(s->link, frame);
 }
 
@@ -314,7 +324,7 @@ static int on_bye(struct session *s, const struct frame *f, struct message *m)
     (void)m;
     yz_bytes reason;
     YZ_TRY(yzi_bye_parse(f->header, &reason));
-    give_up(s, REASON_BYE);
+    give_up(s, yzi_bytes_eq_str(reason, YZ_BYE_ADAPTERS_ONLY) ? REASON_ADAPTERS_ONLY : REASON_BYE);
     return YZ_OK;
 }
 
@@ -523,11 +533,12 @@ int yzi_session_new(const struct session_options *o, struct session **out, yz_er
     struct session *s;
     YZ_TRY(yzi_alloc(1, sizeof *s, &s));
     s->o = *o;
+    s->o.link.send_buffer = o->role == ROLE_CLIENT ? REQUESTS_AHEAD : 0;
     s->boot = yzi_uuid_v7(yzi_wall_ms(o->link.clock));
     yzi_buf_init(&s->out, YZ_MESSAGE_MAX);
     yzi_follow_reset(s);
     int rc = yzi_log_open(s, err);
-    rc = rc ? rc : yzi_link_new(&o->link, &s->link, err);
+    rc = rc ? rc : yzi_link_new(&s->o.link, &s->link, err);
     if (rc < 0) {
         yzi_session_close(s);
         return rc;

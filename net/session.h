@@ -68,6 +68,9 @@ YZ_MUST_USE int yzi_session_step(struct session *s, bool *out_more);
 /* Send a frame (a request, a response, a reject). YZ_EUNAVAILABLE when not up, YZ_EAGAIN when the
  * queue is full, YZ_ETOOBIG beyond what this broker takes. */
 YZ_MUST_USE int yzi_session_send(struct session *s, yz_bytes frame);
+/* Whether this broker would be sent a frame of so many bytes now: YZ_OK, YZ_EUNAVAILABLE,
+ * YZ_ETOOBIG. Its queue may be full all the same. */
+YZ_MUST_USE int yzi_session_takes(struct session *s, size_t bytes);
 /* Ask for an object: FETCH_SERVICE, FETCH_OFFER, FETCH_CATALOGUE, FETCH_CONSISTENCY or
  * FETCH_RECEIPT, the rest is the session's own
  * business (YZ_EINVAL); *out_token comes back in `object`. Errors as send. */

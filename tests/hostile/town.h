@@ -44,6 +44,7 @@ struct wire {
     yz_buf offer;
     yz_buf request, answer; /* the last that came: the whole frames */
     unsigned requests, answers, fetches;
+    unsigned bundled_most;   /* messages that came in one bundle */
     unsigned receipts_asked; /* FETCH_RECEIPT */
     uint32_t receipt_token;  /* of the last one */
     bool keeps_receipts;     /* says nothing when it is asked for one */

@@ -380,9 +380,11 @@ void wire_step(struct wire *w)
             return;
         }
         yz_reader bundle = yzi_reader(m.bytes);
-        while (bundle.left) {
+        unsigned n = 0;
+        for (; bundle.left; n++) {
             OK(yzi_frame_next(&bundle, YZ_MESSAGE_MAX, &f));
             receive(w, &from, who(w, key), &f);
         }
+        w->bundled_most = n > w->bundled_most ? n : w->bundled_most;
     }
 }
