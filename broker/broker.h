@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The broker: everything its front thread owns, and how its files divide the work. A message comes
- * in at front.c, which finds out who sent it; requests.c admits and forwards requests; answers.c
+ * The broker: everything its front thread owns, and how its files divide the work. life.c brings it
+ * up and down. A message comes in at front.c, which finds out who sent it; overload.c says when no
+ * more of them are to be taken in for a moment; requests.c admits and forwards requests; answers.c
  * deals with what comes back and with what never does; objects.c keeps and hands out the directory,
  * offers and announcements; follow.c fetches a newer directory from a peer; admin.c answers the
  * administration socket. One thread runs all of it; only metrics are shared with the operations
@@ -56,6 +57,14 @@ struct follow {
     } fetches[BROKER_FETCHES_MAX];
 };
 
+/* What refusing takes from others, overload.c. */
+struct overload {
+    unsigned refused;            /* in this step */
+    uint64_t (*preempted)(void); /* how often the front lost its processor so far */
+    uint64_t preemptions;        /* what that was, when it was asked last */
+    uint64_t rests_until;        /* of the system's monotonic clock */
+};
+
 struct broker {
     const struct broker_config *config;
     const struct clock *clock;
@@ -68,6 +77,7 @@ struct broker {
     struct table announcements; /* adapter node id -> struct announced */
     struct net *net;
     struct server *server;
+    unsigned shared_endpoints; /* the first so many; behind them those for adapters */
     struct admin_server *admin;
     struct ops *ops;
     struct metrics metrics;
@@ -85,6 +95,7 @@ struct broker {
     struct follow follow;
     struct connection *gone; /* to be freed */
     struct outcomes *outcomes;
+    struct overload overload;
     yz_buf out;    /* scratch: the frame being written */
     uint64_t mono; /* read once per wake-up */
     uint64_t wall;
@@ -104,16 +115,18 @@ struct outcome_words {
     uint32_t retry_after_ms;
 };
 
-/* -- front.c -- */
+/* -- life.c -- */
 YZ_MUST_USE int yzi_broker_new(const struct broker_config *config, const struct clock *clock,
                                int ready_fd, struct broker **out, yz_error *err);
 void yzi_broker_free(struct broker *b);
-/* One wake-up: wait at most until something is due, then handle what there is. */
-YZ_MUST_USE int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err);
-void yzi_broker_drain(struct broker *b); /* then step until b->stopped */
 /* The limits in b->config were changed. What is remembered against replays (`remembered`, `skew`)
  * and told to peers (`message`) must not change while running. */
 void yzi_broker_limits_changed(struct broker *b);
+
+/* -- front.c -- */
+/* One wake-up: wait at most until something is due, then handle what there is. */
+YZ_MUST_USE int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err);
+void yzi_broker_drain(struct broker *b); /* then step until b->stopped */
 struct judge yzi_broker_judge(const struct broker *b);
 /* Send a frame. A connection that is gone is marked so; a full one loses the frame, counted. */
 void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame);
@@ -189,6 +202,14 @@ void yzi_broker_outcome(struct broker *b, const struct connection_id *to, const 
 YZ_MUST_USE int yzi_broker_outcome_write(struct broker *b, const yz_uuid *message_id,
                                          const yz_digest *digest, const struct outcome_words *w);
 void yzi_broker_outcomes_flush(struct broker *b);
+
+/* -- overload.c -- */
+uint64_t yzi_broker_preemptions(void); /* of the calling thread, by the system's count */
+bool yzi_broker_refused_enough(const struct broker *b); /* in this step */
+/* The step is over: decide whether to rest. */
+void yzi_broker_rest(struct broker *b);
+/* For how long still, milliseconds of real time; 0: not. Nothing is read from peers meanwhile. */
+uint64_t yzi_broker_rests_ms(const struct broker *b);
 
 /* -- objects.c -- */
 void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct frame *f);

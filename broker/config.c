@@ -73,8 +73,10 @@ const struct config_field yzi_broker_config_fields[] = {
     {"node", CONFIG_TEXT, AT(node), true, .min = 1, .max = YZ_ID_MAX, .place_offset = AT(node_at),
      .help = "This broker's id, INSTANCE/@code."},
     {"home", CONFIG_PATH, AT(home), false, ".", .help = "Folder of keys/ and state/."},
-    {"listen", CONFIG_LIST, AT(listen), true, .min = 1, .max = 8,
+    {"listen", CONFIG_LIST, AT(listen), true, .min = 1, .max = 4,
      .help = "Endpoints, tcp://host:port; port * picks a free one."},
+    {"listen_adapters", CONFIG_LIST, AT(listen_adapters), false, .min = 1, .max = 4,
+     .help = "Endpoints for adapters only, whose answers then never wait behind requests."},
     {"admin", CONFIG_PATH, AT(admin), false, .help = "The administration socket; home/admin.sock."},
     {"ops", CONFIG_TEXT, AT(ops), false, "127.0.0.1:7301", .max = 255, .place_offset = AT(ops_at),
      .help =

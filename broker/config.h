@@ -22,7 +22,7 @@ struct broker_limits {
 };
 struct broker_config {
     const char *node, *home;
-    struct config_list listen;
+    struct config_list listen, listen_adapters;
     const char *admin; /* NULL: home/admin.sock */
     const char *ops;
     int log_level;

@@ -19,6 +19,8 @@
     X(retries, "retries_total", "Identical requests received again.")                              \
     X(messages_bad, "messages_bad_total", "Messages from known peers that do not parse.")          \
     X(messages_unknown, "messages_unknown_total", "Messages from keys no live record lists.")      \
+    X(rests, "rests_total",                                                                        \
+      "Pauses in reading, so that refusals leave processor time to answers.")                      \
     X(messages_dropped, "messages_dropped_total", "Messages a peer's full queue did not take.")    \
     X(lines_left_out, "log_lines_left_out_total",                                                  \
       "Log lines about peers not written, as too many.")                                           \

@@ -107,6 +107,26 @@ static void push(struct broker *b, const struct connection_id *to, enum fetch_wh
     }
 }
 
+/* Requests must not come between the answers of adapters. */
+static bool came_to_the_right_endpoint(struct broker *b, struct connection *k)
+{
+    if (k->id.endpoint < b->shared_endpoints || k->role == ROLE_ADAPTER) {
+        return true;
+    }
+    yzi_buf_clear(&b->out);
+    if (yzi_bye_write(yzi_bytes_str(YZ_BYE_ADAPTERS_ONLY), &b->out) == YZ_OK) {
+        yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
+    }
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_PEER_BAD,
+                (struct log_field[]){log_str("peer", k->node),
+                                     log_str("reason", "came to an endpoint that is for adapters"),
+                                     {0}});
+    }
+    yzi_broker_fault(b, k);
+    return false;
+}
+
 void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct frame *f)
 {
     struct hello h;
@@ -120,6 +140,9 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
                                          {0}});
         }
         yzi_broker_fault(b, k);
+        return;
+    }
+    if (!came_to_the_right_endpoint(b, k)) {
         return;
     }
     bool first = !k->hello;

@@ -431,6 +431,7 @@ static bool is_refused_at_once(struct broker *b, struct connection *k, const str
     }
     struct outcome_words w = busy(limit);
     say_refused(b, k, &id, &digest, &w);
+    b->overload.refused++;
     return true;
 }
 

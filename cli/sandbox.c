@@ -60,7 +60,7 @@ struct sandbox {
     struct cli *c;
     const char *dir;  /* absolute */
     const char *data; /* where the demo data is */
-    char endpoint[300], ops[128];
+    char endpoint[300], adapters_endpoint[300], ops[128];
     char broker_key[48], log_vkey[1024];
     const char *log_dir;
     struct process broker, adapters[AGENCIES];
@@ -131,10 +131,11 @@ static int copy_file(struct sandbox *s, const char *from, const char *to, unsign
 
 /* -- the broker -- */
 
-/* "listening endpoint=tcp://… ops=…" */
+/* "listening endpoint=tcp://… ops=… adapters=tcp://…" */
 static int parse_listening(struct sandbox *s)
 {
-    if (sscanf(s->broker.line, "listening endpoint=%299s ops=%127s", s->endpoint, s->ops) != 2) {
+    if (sscanf(s->broker.line, "listening endpoint=%299s ops=%127s adapters=%299s", s->endpoint,
+               s->ops, s->adapters_endpoint) != 3) {
         return yzi_fail(yzi_cli_error(s->c), YZ_EINTERNAL, "the broker said '%s'", s->broker.line);
     }
     return YZ_OK;
@@ -172,6 +173,7 @@ static int start_broker(struct sandbox *s)
                      path_of(s, "broker/keys/freshness.key"), 0600));
     YZ_TRY(write_text(s, config,
                       "node: " BROKER "\nhome: .\nlisten: [\"tcp://127.0.0.1:*\"]\n"
+                      "listen_adapters: [\"tcp://127.0.0.1:*\"]\n"
                       "ops: \"127.0.0.1:0\"\nlock_secrets: false\nlog_level: debug\n"));
     YZ_TRY(note_broker_key(s));
     YZ_TRY(yzi_process_start("yz-brokerd", config, path_of(s, "broker/stderr"), &s->broker,
@@ -249,12 +251,12 @@ static int publish_directory(struct sandbox *s)
 /* -- adapters -- */
 
 static int write_peer_config(struct sandbox *s, const char *path, const char *node,
-                             const char *rest)
+                             const char *endpoint, const char *rest)
 {
     return write_text(s, path,
                       "node: %s\nhome: .\nanchor: anchor.yzr\nlock_secrets: false\nbrokers:\n"
                       "  - {node: " BROKER ", endpoint: \"%s\", key: \"%s\"}\n%s",
-                      node, s->endpoint, s->broker_key, rest);
+                      node, endpoint, s->broker_key, rest);
 }
 
 /* The definitions of this agency's data sets, copied to its home, as its configuration lists them.
@@ -284,7 +286,7 @@ static int start_adapter(struct sandbox *s, size_t i)
     snprintf(node, sizeof node, "%s/@a1", a->member);
     YZ_TRY(copy_definitions(s, i, list, sizeof list));
     const char *config = path_of(s, "%s/adapter.yaml", a->name);
-    YZ_TRY(write_peer_config(s, config, node, list));
+    YZ_TRY(write_peer_config(s, config, node, s->adapters_endpoint, list));
     YZ_TRY(yzi_process_start("yz-adapterd", config, path_of(s, "%s/stderr", a->name),
                              &s->adapters[i], yzi_cli_error(s->c)));
     s->adapters_started = i + 1;
@@ -382,6 +384,7 @@ static int write_json(struct sandbox *s)
     yzi_json_key(&j, "broker");
     yzi_json_object(&j);
     put(&j, "endpoint", s->endpoint);
+    put(&j, "adapters_endpoint", s->adapters_endpoint);
     put(&j, "ops", s->ops);
     put_pid(&j, s->broker.pid);
     put(&j, "log_vkey", s->log_vkey);
@@ -455,7 +458,7 @@ static int bring_up(struct sandbox *s)
     YZ_TRY(publish_directory(s));
     YZ_TRY(start_adapters(s));
     YZ_TRY(wait_for_log(s));
-    YZ_TRY(write_peer_config(s, path_of(s, "client/client.yaml"), CLIENT_MEMBER "/@w1",
+    YZ_TRY(write_peer_config(s, path_of(s, "client/client.yaml"), CLIENT_MEMBER "/@w1", s->endpoint,
                              "subsystem: " CLIENT_SUBSYSTEM "\n"));
     return write_json(s);
 }

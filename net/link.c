@@ -37,7 +37,7 @@ struct link {
     struct key_pair *transport;
     const struct clock *clock;
     size_t message_max;
-    int high_water;
+    int high_water, send_buffer;
     enum link_state state;
     void *socket;  /* NULL when there is none */
     void *monitor; /* NULL when the connection is lost */
@@ -101,6 +101,9 @@ static void lose(struct link *l)
 static int set_options(struct link *l)
 {
     YZ_TRY(yzi_zmq_set_common(l->socket, l->endpoint, l->message_max, l->high_water));
+    if (l->send_buffer > 0) {
+        YZ_TRY(yzi_zmq_set_int(l->socket, ZMQ_SNDBUF, l->send_buffer));
+    }
     /* "Never" would be -1, but then libzmq throws away what it has received and we have not read.
      */
     YZ_TRY(yzi_zmq_set_int(l->socket, ZMQ_RECONNECT_IVL, INT_MAX));
@@ -157,6 +160,7 @@ static int init(struct link *l, const struct link_options *o, yz_error *err)
     l->clock = o->clock;
     l->message_max = o->message_max ? o->message_max : YZ_MESSAGE_MAX;
     l->high_water = o->high_water;
+    l->send_buffer = o->send_buffer;
     int rc = try_connect(l);
     if (rc < 0) {
         return yzi_fail(err, rc, "cannot connect to %s: %s", o->endpoint, zmq_strerror(errno));

@@ -24,6 +24,7 @@ struct link_options {
     const struct clock *clock;
     size_t message_max; /* larger messages drop the connection; 0: YZ_MESSAGE_MAX */
     int high_water;     /* messages queued each way; 0: 1,000 */
+    int send_buffer;    /* bytes the system queues to be sent; 0: what it thinks best, megabytes */
 };
 enum link_event {
     LINK_NOTHING = 0,

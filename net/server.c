@@ -25,6 +25,9 @@
 /* All of a broker's peers come back at once when it restarts; libzmq's own 100 would make most of
  * them wait for TCP's retries. */
 #define BACKLOG 4096
+#define RECEIVED_MAX 256 /* messages of a connection */
+#define SENT_MAX 4096
+#define TURN_MESSAGES 64u  /* of an endpoint that keeps its turn */
 #define DROPS_PER_RECV 64u /* messages that break the rules, before others get their turn */
 /* What libzmq assigns: a zero byte and a counter. A peer may propose another id in its handshake;
  * such a connection is not heard. */
@@ -38,9 +41,12 @@ struct server {
     struct {
         void *router;
         char address[256];
+        bool keeps_turn;
     } endpoints[SERVER_ENDPOINTS_MAX];
     unsigned endpoints_n;
-    unsigned next; /* the endpoint to ask first, for fairness */
+    unsigned next;         /* the endpoint to ask first, for fairness */
+    unsigned taken_in_row; /* messages of it */
+    uint32_t resting;      /* bit i: endpoint i */
     bool (*admit)(void *ctx, const uint8_t key[32]);
     bool (*has_room)(void *ctx, const uint8_t key[32]);
     void *ctx;
@@ -61,11 +67,25 @@ static int open_zap(struct server *s, void *context, yz_error *err)
     return YZ_OK;
 }
 
+/* Few messages wait to be read: what is beyond stays with its sender, which TCP tells to wait, and
+ * costs no decryption and no memory here. More may wait to be sent than one service has under way
+ * by default, so that a burst for its adapter is not turned away after it was verified. Both are
+ * bounded in bytes as well (wires.h). */
+static int set_high_water(void *router, int given)
+{
+    YZ_TRY(yzi_zmq_set_int(router, ZMQ_RCVHWM, given > 0 ? given : RECEIVED_MAX));
+    return yzi_zmq_set_int(router, ZMQ_SNDHWM, given > 0 ? given : SENT_MAX);
+}
+
 static int set_router_options(void *router, const struct server_options *o, unsigned i)
 {
     const char *address = o->endpoints[i].address;
     struct key_pair *transport = o->endpoints[i].transport;
     YZ_TRY(yzi_zmq_set_common(router, address, o->message_max, o->high_water));
+    YZ_TRY(set_high_water(router, o->high_water));
+    if (o->endpoints[i].receive_buffer > 0) {
+        YZ_TRY(yzi_zmq_set_int(router, ZMQ_RCVBUF, o->endpoints[i].receive_buffer));
+    }
     YZ_TRY(yzi_zmq_set_int(router, ZMQ_CURVE_SERVER, 1));
     YZ_TRY(yzi_zmq_set_curve_keys(router, transport));
     YZ_TRY(yzi_zmq_set_bytes(router, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)));
@@ -89,6 +109,7 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
         return yzi_fail(err, yzi_zmq_error(errno), "cannot make a socket: %s", zmq_strerror(errno));
     }
     s->endpoints[i].router = router;
+    s->endpoints[i].keeps_turn = o->endpoints[i].keeps_turn;
     s->endpoints_n = i + 1;
     int rc = set_router_options(router, o, i);
     if (rc < 0) {
@@ -167,15 +188,22 @@ const char *yzi_server_endpoint(const struct server *s, unsigned i)
     return i < s->endpoints_n ? s->endpoints[i].address : NULL;
 }
 
+static bool rests(const struct server *s, unsigned endpoint)
+{
+    return s->resting & (UINT32_C(1) << endpoint);
+}
+
 size_t yzi_server_poll_entries(struct server *s, struct poll_entry out[SERVER_POLL_ENTRIES])
 {
-    out[0] = (struct poll_entry){.socket = s->zap};
+    size_t n = 0;
+    out[n++] = (struct poll_entry){.socket = s->zap};
     for (unsigned i = 0; i < s->endpoints_n; i++) {
-        out[1 + 2 * i] = (struct poll_entry){.socket = s->endpoints[i].router};
-        out[2 + 2 * i] =
-            (struct poll_entry){.socket = yzi_wires_monitor(s->wires, (uint8_t)i), .fd = -1};
+        out[n++] = (struct poll_entry){.socket = yzi_wires_monitor(s->wires, (uint8_t)i), .fd = -1};
+        if (!rests(s, i)) {
+            out[n++] = (struct poll_entry){.socket = s->endpoints[i].router};
+        }
     }
-    return 1u + 2u * s->endpoints_n;
+    return n;
 }
 
 /* -- ZAP (RFC 27) -- */
@@ -325,6 +353,16 @@ static int receive_one(struct server *s, unsigned endpoint, struct connection_id
     return YZ_OK;
 }
 
+/* Endpoint `next` was asked. */
+static void pass_turn(struct server *s, bool took)
+{
+    if (took && s->endpoints[s->next].keeps_turn && ++s->taken_in_row < TURN_MESSAGES) {
+        return;
+    }
+    s->taken_in_row = 0;
+    s->next = (s->next + 1) % s->endpoints_n;
+}
+
 int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32],
                     struct message *out)
 {
@@ -332,8 +370,8 @@ int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32
     unsigned dropped = 0;
     while (idle < s->endpoints_n && dropped < DROPS_PER_RECV) {
         unsigned endpoint = s->next;
-        s->next = (s->next + 1) % s->endpoints_n;
-        int rc = receive_one(s, endpoint, from, key, out);
+        int rc = rests(s, endpoint) ? YZ_EAGAIN : receive_one(s, endpoint, from, key, out);
+        pass_turn(s, rc != YZ_EAGAIN);
         if (rc == YZ_EAGAIN) {
             idle++;
         } else if (rc == YZ_EMALFORMED) {
@@ -367,6 +405,11 @@ void yzi_server_counters(const struct server *s, struct server_counters *out)
 {
     *out = s->counters;
     yzi_wires_counters(s->wires, out);
+}
+
+void yzi_server_rest(struct server *s, uint32_t endpoints)
+{
+    s->resting = endpoints;
 }
 
 void yzi_server_cut(struct server *s, const struct connection_id *id)

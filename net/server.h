@@ -33,10 +33,14 @@ struct server_options {
     struct {
         const char *address;        /* tcp://host:port; port * picks a free one */
         struct key_pair *transport; /* KEY_TRANSPORT; borrowed until close */
+        /* Bytes the system receives ahead on each connection; 0: what it thinks best, which is
+         * megabytes. What waits there is old when it is read. */
+        int receive_buffer;
+        bool keeps_turn; /* its turn lasts while it has messages, up to a bound, not for one */
     } endpoints[SERVER_ENDPOINTS_MAX];
     unsigned endpoints_n;
     size_t message_max; /* 0: YZ_MESSAGE_MAX */
-    int high_water;     /* messages queued per connection each way; 0: 1,000 */
+    int high_water;     /* messages queued per connection each way; 0: 256 received, 4,096 sent */
     /* Bytes that libzmq and the system may hold each way, in all and for the connections of one
      * key; 0: 256 MiB and 64 MiB. What is beyond is not sent, and who sends it is cut. */
     size_t queue_bytes, queue_bytes_per_peer;
@@ -71,6 +75,10 @@ YZ_MUST_USE int yzi_server_send(struct server *s, const struct connection_id *to
 /* End this connection: what was queued for it is lost, what it sent and was not read may still
  * come. It is not there: nothing happens. */
 void yzi_server_cut(struct server *s, const struct connection_id *id);
+/* These endpoints rest (bit i: endpoint i), the others do not. From one that does no message is
+ * received and none wakes the poll: what comes stays in libzmq's queues, and with its sender when
+ * these are full. */
+void yzi_server_rest(struct server *s, uint32_t endpoints);
 void yzi_server_set_queue_bytes(struct server *s, size_t bytes, size_t bytes_per_peer);
 struct server_counters {
     uint64_t admitted, refused;  /* handshakes */

@@ -15,7 +15,7 @@
 #define YZ_BLOCK_MAX (YZ_BLOCK_FIXED + 32u * YZ_BATCH_PATH_MAX)
 #define YZ_HOP_MAX 8192u
 #define YZ_MESSAGE_MAX (16u * 1024u * 1024u)
-#define YZ_BUNDLE_MAX 1024u /* messages in a bundle */
+#define YZ_BUNDLE_MAX 64u /* messages in a bundle: how much longer its turn is */
 
 #define YZ_SEGMENT_MAX 100u /* bytes of one identifier segment, as encoded */
 #define YZ_ID_MAX 640u      /* bytes of any identifier */

@@ -83,6 +83,7 @@ YZ_MUST_USE int yzi_receipt_for_parse(yz_bytes header, struct receipt_for *out);
 /* `receipt` becomes the payload. */
 YZ_MUST_USE int yzi_receipt_for_write(const struct receipt_for *m, yz_bytes receipt,
                                       yz_buf *out_frame);
+#define YZ_BYE_ADAPTERS_ONLY "adapters-only" /* to a client at an endpoint that is for adapters */
 YZ_MUST_USE int yzi_bye_parse(yz_bytes header, yz_bytes *out_reason);
 YZ_MUST_USE int yzi_bye_write(yz_bytes reason, yz_buf *out_frame);
 

@@ -2,16 +2,17 @@
 # script/bench flood: see there. Four client nodes of the sandbox's consumer, one service.
 #
 # The broker's capacity is what a closed loop gets through it (the peak): the best of IN_FLIGHT calls
-# kept in flight, a quarter and four times as many. The
+# kept in flight, a quarter, four and 15 times as many. The
 # flood offers FACTOR times that rate, in an open loop, of messages made beforehand. All of it runs on
 # one machine: what the senders take makes the goodput a lower bound. Each asks for KEYS records: with
 # one the broker itself is the bottleneck, with many the adapter. -i sets the broker's
-# in_flight_per_service.
+# in_flight_per_service, -m the number of client nodes. With -a the senders have the first processor
+# and the broker and the adapter all others, at the peak as in the flood.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-rounds=5 seconds=3 in_flight=64 factor=10 nodes=4 limit= keys=1
-while getopts n:s:f:c:i:k: option; do
+rounds=5 seconds=3 in_flight=64 factor=10 nodes=4 limit= keys=1 apart=
+while getopts n:s:f:c:i:k:m:a option; do
     case $option in
     n) rounds=$OPTARG ;;
     s) seconds=$OPTARG ;;
@@ -19,6 +20,8 @@ while getopts n:s:f:c:i:k: option; do
     c) in_flight=$OPTARG ;;
     i) limit=$OPTARG ;;
     k) keys=$OPTARG ;;
+    m) nodes=$OPTARG ;;
+    a) apart=yes ;;
     *) exit 2 ;;
     esac
 done
@@ -59,11 +62,20 @@ done
 "$bin/yz" directory publish --home "$work/s/operator" --admin "$work/s/broker/admin.sock" \
     --member-set "$work/s/client/member/member-set.yzr" >/dev/null
 
+senders=()
+if [ -n "$apart" ]; then
+    last=$(($(nproc) - 1))
+    adapter=$(sed -n '/"statistics"/{n;s/.*"pid": \([0-9]*\).*/\1/p}' "$work/s/sandbox.json")
+    taskset -a -p -c "1-$last" "$broker" >/dev/null
+    taskset -a -p -c "1-$last" "$adapter" >/dev/null
+    senders=(taskset -c 0)
+fi
+
 list=$(sed -n "2,$((keys + 1))s/,.*//p" tests/data/china-division/areas.csv | paste -sd,)
 
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds" >&2
-    "$bin/bench_flood" "$seconds" "$in_flight" "$factor" CN/GOV/STATS/divisions/areas/v1 "$list" \
+    "${senders[@]}" "$bin/bench_flood" "$seconds" "$in_flight" "$factor" CN/GOV/STATS/divisions/areas/v1 "$list" \
         "$broker" "${clients[@]}" >>"$raw"
 done
 

@@ -66,8 +66,9 @@ static int up(void **state)
     adapter = adapter_pid(&sandbox, "statistics");
     /* it listened wherever there was room; started again it has to be found where it was */
     snprintf(config, sizeof config,
-             "node: CN/@b1\nhome: .\nlisten: [\"%s\"]\nops: \"\"\nlock_secrets: false\n",
-             sandbox.endpoint);
+             "node: CN/@b1\nhome: .\nlisten: [\"%s\"]\nlisten_adapters: [\"%s\"]\nops: \"\"\n"
+             "lock_secrets: false\n",
+             sandbox.endpoint, sandbox.adapters_endpoint);
     write_file(HERE("broker/broker.yaml"), config);
     if (yz_client_open(sandbox.client, &client, &err) < 0 ||
         yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {

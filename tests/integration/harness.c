@@ -146,6 +146,8 @@ void sandbox_up(struct sandbox *s)
     json_t *broker = json_object_get(root, "broker");
     snprintf(s->endpoint, sizeof s->endpoint, "%s",
              json_string_value(json_object_get(broker, "endpoint")));
+    snprintf(s->adapters_endpoint, sizeof s->adapters_endpoint, "%s",
+             json_string_value(json_object_get(broker, "adapters_endpoint")));
     snprintf(s->ops, sizeof s->ops, "%s", json_string_value(json_object_get(broker, "ops")));
     s->broker = (pid_t)json_integer_value(json_object_get(broker, "pid"));
     snprintf(s->client, sizeof s->client, "%s",

@@ -13,7 +13,7 @@
 struct sandbox {
     char root[256]; /* temporary folder */
     char dir[300];  /* the sandbox in it */
-    char endpoint[256], ops[128];
+    char endpoint[256], adapters_endpoint[256], ops[128];
     pid_t broker;
     char client[400]; /* configuration file */
 };

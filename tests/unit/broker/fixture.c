@@ -256,7 +256,7 @@ struct puppet *rig_puppet(struct rig *r, const char *node)
     *p = (struct puppet){.rig = r, .node = yz_world_node(r->w, node)};
     OK(yzi_alloc(INBOX_MAX, sizeof *p->inbox, &p->inbox));
     struct link_options o = {.net = r->net,
-                             .endpoint = yzi_server_endpoint(r->b->server, 0),
+                             .endpoint = yzi_server_endpoint(r->b->server, r->endpoint),
                              .transport = &p->node->transport,
                              .clock = &r->w->clock.clock};
     memcpy(o.server_key, yz_world_node(r->w, "CN/@b1")->transport.public_key, 32);

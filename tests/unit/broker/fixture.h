@@ -39,8 +39,9 @@ struct rig {
     struct broker_config config;
     const char *listen[1];
     struct broker *b;
-    struct net *net; /* the puppets' */
-    int wake;        /* always readable, so that a step never waits */
+    struct net *net;   /* the puppets' */
+    int wake;          /* always readable, so that a step never waits */
+    unsigned endpoint; /* that puppets made from now on connect to */
     struct puppet puppets[PUPPETS_MAX];
     unsigned puppets_n;
     yz_buf frame; /* of the puppet that speaks */
