@@ -239,7 +239,6 @@ static void offer_towns(void)
 static int up(void **state)
 {
     (void)state;
-    char config[1024];
     yz_error err = {0};
     random_state = soak_seed();
     sandbox_up(&sandbox);
@@ -247,12 +246,7 @@ static int up(void **state)
     share_memory(&broker);
     share_memory(&adapter);
     share_memory(&yz);
-    /* it listened wherever there was room; started again it has to be found where it was */
-    snprintf(config, sizeof config,
-             "node: CN/@b1\nhome: .\nlisten: [\"%s\"]\nops: \"127.0.0.1:0\"\n"
-             "lock_secrets: false\ndrain: 1s\n",
-             sandbox.endpoint);
-    write_file(HERE("broker/broker.yaml"), config);
+    keep_endpoints(&sandbox, "ops: \"127.0.0.1:0\"\ndrain: 1s\n");
     kill_daemon(adapter_pid(&sandbox, "statistics"), SIGTERM);
     kill_daemon(sandbox.broker, SIGTERM);
     start_with_memory(&broker);

@@ -258,6 +258,16 @@ void kill_daemon(pid_t pid, int signal_number)
     waitpid(pid, NULL, WNOHANG);
 }
 
+void keep_endpoints(const struct sandbox *s, const char *more)
+{
+    char config[2048];
+    snprintf(config, sizeof config,
+             "node: CN/@b1\nhome: .\nlock_secrets: false\nlisten: [\"%s\"]\n"
+             "listen_adapters: [\"%s\"]\n%s",
+             s->endpoint, s->adapters_endpoint, more);
+    write_file(in_sandbox(s, "broker/broker.yaml"), config);
+}
+
 struct starting start_daemon(const struct sandbox *s, const char *name)
 {
     bool is_broker = strncmp(name, "broker", 6) == 0;

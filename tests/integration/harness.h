@@ -47,6 +47,9 @@ unsigned long metric(const char *ops, const char *name);
 
 /* The pid of an adapter, from sandbox.json. */
 pid_t adapter_pid(const struct sandbox *s, const char *name);
+/* The broker listens wherever there is room; this has it do so where it does now when it is started
+ * again, so that its peers find it. `more`: the rest of its configuration. */
+void keep_endpoints(const struct sandbox *s, const char *more);
 /* Start a daemon of the sandbox again (after it was killed) and wait until it is ready. */
 pid_t start_again(const struct sandbox *s, const char *name);
 /* The two halves of it, for daemons that wait for one another. */
