@@ -44,5 +44,6 @@ awk -F'\t' '
         print "  sorted load: import / bare LMDB   " ratio("load.sorted.import", "load.sorted.bare")
         print "  random load: import / bare LMDB   " ratio("load.random.import", "load.random.bare")
         print "  by key: get / bare LMDB           " ratio("read.key.get", "read.key.bare")
+        print "  by key: get / bare, by index      " ratio("read.key.get", "read.index.bare")
         print "  by index: find / bare LMDB        " ratio("read.index.find", "read.index.bare")
     }' "$raw"
