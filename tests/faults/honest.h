@@ -12,6 +12,12 @@
 #include "tests/integration/harness.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
+/* AddressSanitizer keeps what is freed for a while: 256 MiB of it, and its red zones. */
+#ifdef __SANITIZE_ADDRESS__
+#define QUARANTINE_MIB 512
+#else
+#define QUARANTINE_MIB 0
+#endif
 
 struct honest {
     const struct sandbox *sandbox; /* with the areas imported */

@@ -24,7 +24,7 @@
 
 #include "keys/keyfile.h"
 #include "proto/link.h"
-#include "tests/integration/harness.h"
+#include "tests/faults/honest.h"
 #include "tests/support/zmtp.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
@@ -33,7 +33,7 @@
 #define FETCHES 2500u /* in a round */
 #define PATIENCE_MS 60000u
 /* What the sockets may hold for the peer (set below), and as much for what is noticed late. */
-#define MEMORY_MIB 64
+#define MEMORY_MIB (64 + QUARANTINE_MIB)
 
 static struct sandbox sandbox;
 static yz_client *client;

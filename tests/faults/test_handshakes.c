@@ -35,12 +35,11 @@
 #define UNSPOKEN 1024u
 #define EACH_KIB 96u
 #ifdef __SANITIZE_ADDRESS__
-#define MANY 2000u      /* each costs some ten times as much here, on both sides */
-#define MARGIN_MIB 512u /* what is freed stays for a while: 256 MiB of it, and its red zones */
+#define MANY 4000u /* each costs some ten times as much here, on both sides; two waves */
 #else
 #define MANY 10000u
-#define MARGIN_MIB 32u /* growth that is not noticed */
 #endif
+#define MARGIN_MIB (32u + QUARANTINE_MIB) /* growth that is not noticed */
 #define MEMORY_MIB ((UNSPOKEN + PER_PEER) * EACH_KIB / 1024u + MARGIN_MIB)
 #define WAVE 2000u
 #define ADAPTERS 4u

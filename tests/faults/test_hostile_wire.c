@@ -33,11 +33,7 @@
 #define QUEUE_MIB 64u
 #define UNNOTICED_MIB 32u
 #define BETWEEN_LOOKS_MIB 10u
-#ifdef __SANITIZE_ADDRESS__
-#define MARGIN_MIB 512u /* what is freed stays for a while: 256 MiB of it, and its red zones */
-#else
-#define MARGIN_MIB 100u
-#endif
+#define MARGIN_MIB (100u + QUARANTINE_MIB)
 #define MEMORY_MIB (QUEUE_MIB + UNNOTICED_MIB + BETWEEN_LOOKS_MIB + MARGIN_MIB)
 
 static struct sandbox sandbox;
@@ -108,7 +104,7 @@ static int down(void **state)
 static void test_wire__ten_thousand_that_say_nothing(void **state)
 {
     (void)state;
-    enum { MANY = 10000, OURS = 100, AT_ONCE_MIB = 64 };
+    enum { MANY = 10000, OURS = 100, AT_ONCE_MIB = 64 + QUARANTINE_MIB };
     static struct zmtp peers[MANY];
     struct rlimit files;
     struct honest h = HONEST(&sandbox);
