@@ -98,10 +98,11 @@ static void count_no_more(struct opened *o)
     account_unref(o->account);
 }
 
-static bool has_room(struct account *a, size_t more, size_t max)
+/* Room for `more` in the place of what takes `instead`. */
+static bool has_room(struct account *a, size_t more, size_t instead, size_t max)
 {
-    size_t held = atomic_load(&a->bytes);
-    return max == 0 || (held <= max && more <= max - held);
+    size_t others = atomic_load(&a->bytes) - instead;
+    return max == 0 || (others <= max && more <= max - others);
 }
 
 void yzi_offer_unref(const struct held_offer *ho)
@@ -392,17 +393,31 @@ static int account_of(struct offers *o, yz_member_id member, struct account **ou
     return 0;
 }
 
-/* What a replaced one takes is given back when nobody refers to it any more, not before. */
-static int admit(struct offers *o, struct opened *fresh, yz_error *err)
+/* It goes at once, and what comes for it takes no more: then no limit is in its way, however far
+ * beyond it others are. Else nobody could take a grant back while there is no room. */
+static bool shrinks(const struct opened *fresh, struct opened *held)
+{
+    return held && atomic_load(&held->refs) == 1 && fresh->bytes <= held->bytes;
+}
+
+/* What a replaced one takes is given back when nobody refers to it any more, not before. It is in
+ * nobody's way all the same: what there is beyond a limit is one offer at most, for the next
+ * version finds it counted, and is not what that one replaces. */
+static int admit(struct offers *o, struct opened *fresh, struct opened *held, yz_error *err)
 {
     struct account *a;
     yz_member_id member = yzi_subsystem_member(fresh->held.offer.subsystem);
+    size_t instead = held ? held->bytes : 0;
     YZ_TRY(account_of(o, member, &a));
-    if (!has_room(a, fresh->bytes, o->bytes_per_member_max)) {
+    if (shrinks(fresh, held)) {
+        count(a, fresh);
+        return 0;
+    }
+    if (!has_room(a, fresh->bytes, instead, o->bytes_per_member_max)) {
         return yzi_fail(err, YZ_ELIMIT, "the offers of %.*s take more than one member's may",
                         (int)member.v.n, (const char *)member.v.p);
     }
-    if (!has_room(o->all, fresh->bytes, o->bytes_max)) {
+    if (!has_room(o->all, fresh->bytes, instead, o->bytes_max)) {
         return yzi_fail(err, YZ_ELIMIT, "all offers together take more than they may");
     }
     count(a, fresh);
@@ -415,10 +430,10 @@ int yzi_offers_put(struct offers *o, yz_bytes record, const struct directory *d,
     YZ_AUTO(opened_unref_ptr) struct opened *opened = NULL;
     YZ_TRY(offer_open(record, d, now, &opened, err));
     yz_bytes id = opened->held.offer.subsystem.v;
-    const struct opened *held = yzi_table_get(&o->by_subsystem, id);
+    struct opened *held = yzi_table_get(&o->by_subsystem, id);
     YZ_TRY(yzi_offer_may_follow(&opened->held, held ? &held->held : NULL, d, now, err));
     void *old;
-    YZ_TRY(admit(o, opened, err));
+    YZ_TRY(admit(o, opened, held, err));
     YZ_TRY(make_room(o));
     YZ_TRY(yzi_table_set(&o->by_subsystem, id, opened, &old));
     put_sorted(o, YZ_TAKE(opened), old != NULL);

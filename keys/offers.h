@@ -37,7 +37,8 @@ struct offers;
 YZ_MUST_USE int yzi_offers_new(struct offers **out);
 void yzi_offers_free(struct offers *o);
 /* What offers may take of memory in all, and those of one member; 0: no limit. One that was
- * replaced counts until nobody refers to it. */
+ * replaced counts until nobody refers to it; a new version needs room for what it takes more than
+ * the one it replaces, so that one replaced version at most is beyond the limit. */
 void yzi_offers_set_limits(struct offers *o, size_t bytes, size_t bytes_per_member);
 size_t yzi_offers_bytes(const struct offers *o);
 /* Verify and keep. YZ_ELIMIT (no room), YZ_EEXIST (the same bytes are held), YZ_EROLLBACK (older,

@@ -582,23 +582,29 @@ static void test_records__are_rationed_per_node(void **state)
 static void test_offers__of_a_member_take_only_so_much(void **state)
 {
     struct rig *r = *state;
+    YZ_AUTO(yzi_buf_fini) yz_buf offer;
     YZ_AUTO(yzi_buf_fini) yz_buf newer;
+    yz_world_buf(&offer);
     yz_world_buf(&newer);
     struct puppet *adapter = rig_join(r, "CN/GOV/MCA/@a1");
-    rig_offer(r, 1);
-    size_t one = yzi_offers_bytes(r->b->offers);
+    yz_world_simple_offer(r->w, WORLD_SERVICE, WORLD_CONSUMER, 1, NULL, &offer, NULL);
     yz_world_simple_offer(r->w, WORLD_SERVICE, WORLD_CONSUMER, 2, NULL, &newer, NULL);
-    r->config.limits.offer_bytes_per_member = one + 100;
+    r->config.limits.offer_bytes_per_member = 100;
     yzi_broker_limits_changed(r->b);
-    puppet_put(adapter, yzi_bytes_buf(&newer), YZ_ELIMIT);
+    puppet_put(adapter, yzi_bytes_buf(&offer), YZ_ELIMIT);
+    assert_int_equal(yzi_offers_bytes(r->b->offers), 0);
+    r->config.limits.offer_bytes_per_member = 0;
+    r->config.limits.offer_bytes = 100;
+    yzi_broker_limits_changed(r->b);
+    puppet_put(adapter, yzi_bytes_buf(&offer), YZ_ELIMIT);
+    r->config.limits.offer_bytes = 0;
+    yzi_broker_limits_changed(r->b);
+    puppet_put(adapter, yzi_bytes_buf(&offer), YZ_OK);
+    size_t one = yzi_offers_bytes(r->b->offers);
+    r->config.limits.offer_bytes_per_member = r->config.limits.offer_bytes = one;
+    yzi_broker_limits_changed(r->b);
+    puppet_put(adapter, yzi_bytes_buf(&newer), YZ_OK); /* it may take a grant back */
     assert_int_equal(yzi_offers_bytes(r->b->offers), one);
-    r->config.limits.offer_bytes_per_member = 4 * one;
-    r->config.limits.offer_bytes = one + 100;
-    yzi_broker_limits_changed(r->b);
-    puppet_put(adapter, yzi_bytes_buf(&newer), YZ_ELIMIT);
-    r->config.limits.offer_bytes = 4 * one;
-    yzi_broker_limits_changed(r->b);
-    puppet_put(adapter, yzi_bytes_buf(&newer), YZ_OK);
 }
 
 static void test_drain__lets_the_last_answer_out_before_the_goodbye(void **state)

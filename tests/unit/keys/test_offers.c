@@ -355,38 +355,78 @@ static void test_book__takes_only_so_much_of_a_member_and_in_all(void **state)
     YZ_AUTO(yzi_buf_fini) yz_buf others;
     yz_world_buf(&others);
     yz_world_add_node(yz_world_member(w, "CN/GOV/HB"), "a1", ROLE_ADAPTER, "window");
+    yz_world_add_subsystem(yz_world_member(w, "CN/GOV/HB"), "hall");
+    yz_world_add_node(yz_world_member(w, "CN/GOV/HB"), "a2", ROLE_ADAPTER, "hall");
     yz_world_publish(w);
+    yzi_offers_set_limits(book, 0, 1);
+    assert_int_equal(put(WORLD_CONSUMER, 1), YZ_ELIMIT);
+    assert_says("more than one member's may");
+    assert_int_equal(yzi_offers_bytes(book), 0);
+    yzi_offers_set_limits(book, 0, 0);
     assert_int_equal(put(WORLD_CONSUMER, 1), 0);
     size_t one = yzi_offers_bytes(book);
     assert_true(one > 0);
-    yzi_offers_set_limits(book, 0, 2 * one - 1); /* until it is replaced the former one is there */
-    assert_int_equal(put(WORLD_CONSUMER, 2), YZ_ELIMIT);
-    assert_says("more than one member's may");
-    assert_int_equal(yzi_offers_bytes(book), one);
-    yzi_offers_set_limits(book, 0, 2 * one);
-    assert_int_equal(put(WORLD_CONSUMER, 2), 0);
-    assert_int_equal(yzi_offers_bytes(book), one);
+    yzi_offers_set_limits(book, 0, one);
     /* versions that somebody still refers to count */
     const struct held_offer *held = yzi_offers_get(book, subsystem(CIVIL));
     yzi_offer_ref(held);
     assert_int_equal(put(WORLD_CONSUMER, 3), 0);
     assert_int_equal(yzi_offers_bytes(book), 2 * one);
+    const struct held_offer *next = yzi_offers_get(book, subsystem(CIVIL));
+    yzi_offer_ref(next);
     assert_int_equal(put(WORLD_CONSUMER, 4), YZ_ELIMIT);
+    assert_int_equal(yzi_offers_bytes(book), 2 * one);
     yz_world_simple_offer(w, "CN/GOV/HB/window/x/v1", CIVIL, 1, NULL, &others, NULL);
     assert_int_equal(put_record(&others, NOW), 0); /* another member's are its own affair */
     yzi_offer_unref(held);
+    yzi_offer_unref(next);
     assert_int_equal(put(WORLD_CONSUMER, 4), 0);
-    yzi_offers_set_limits(book, yzi_offers_bytes(book) + one - 1, 0);
-    assert_int_equal(put(WORLD_CONSUMER, 5), YZ_ELIMIT);
+    yzi_offers_set_limits(book, 1, 0);
+    YZ_AUTO(yzi_buf_fini) yz_buf hall;
+    yz_world_buf(&hall);
+    yz_world_simple_offer(w, "CN/GOV/HB/hall/x/v1", CIVIL, 1, NULL, &hall, NULL);
+    assert_int_equal(put_record(&hall, NOW), YZ_ELIMIT);
     assert_says("all offers together");
-    yzi_offers_set_limits(book, yzi_offers_bytes(book) + one, 0);
-    assert_int_equal(put(WORLD_CONSUMER, 5), 0);
+    yzi_offers_set_limits(book, 0, 0);
     held = yzi_offers_get(book, subsystem(CIVIL));
     yzi_offer_ref(held); /* it may outlive the book */
     yzi_offers_free(book);
     book = NULL;
     yzi_offer_unref(held);
     assert_int_equal(yzi_offers_new(&book), 0);
+}
+
+/* A newer version is how a grant is taken back. */
+static void test_book__that_is_full_takes_a_newer_version_of_what_it_holds(void **state)
+{
+    (void)state;
+    assert_int_equal(put(WORLD_CONSUMER, 1), 0);
+    size_t one = yzi_offers_bytes(book);
+    yzi_offers_set_limits(book, one, one);
+    for (uint64_t version = 2; version < 10; version++) {
+        assert_int_equal(put(WORLD_CONSUMER, version), 0);
+        assert_int_equal(yzi_offers_bytes(book), one);
+    }
+    /* while exchanges go by it, too, and they always do */
+    const struct held_offer *before = NULL;
+    for (uint64_t version = 10; version < 20; version++) {
+        const struct held_offer *now = yzi_offers_get(book, subsystem(CIVIL));
+        yzi_offer_ref(now);
+        if (before) {
+            yzi_offer_unref(before);
+        }
+        before = now;
+        assert_int_equal(put(WORLD_CONSUMER, version), 0);
+        assert_int_equal(yzi_offers_bytes(book), 2 * one);
+    }
+    yzi_offer_unref(before);
+    /* and when the limit was lowered, or others are beyond it */
+    yzi_offers_set_limits(book, one - 1, one - 1);
+    assert_int_equal(put(WORLD_CONSUMER, 20), 0);
+    assert_int_equal(put("CN/COM/91110000/portal-with-a-longer-name-of-which-it-takes-more", 21),
+                     YZ_ELIMIT);
+    assert_int_equal(yzi_offers_bytes(book), one);
+    yzi_offers_set_limits(book, 0, 0);
 }
 
 static int put_two(void *ctx)
@@ -611,6 +651,7 @@ int main(void)
         T(test_book__visits_all_until_stopped),
         T(test_book__is_handed_out_in_pages_in_the_order_of_subsystems),
         T(test_book__takes_only_so_much_of_a_member_and_in_all),
+        T(test_book__that_is_full_takes_a_newer_version_of_what_it_holds),
         T(test_book__running_out_of_memory_is_an_error_everywhere),
         T(test_decision__is_no_by_default),
         T(test_decision__follows_the_time_of_grants),
