@@ -320,7 +320,9 @@ static void receive_some(struct broker *b)
         if (yzi_server_recv(b->server, &from, key, &m) < 0) {
             return;
         }
-        taken += receive_bundle(b, &from, key, &m);
+        unsigned n = receive_bundle(b, &from, key, &m);
+        yzi_server_counted(b->server, n);
+        taken += n;
     }
 }
 

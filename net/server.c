@@ -27,7 +27,7 @@
 #define BACKLOG 4096
 #define RECEIVED_MAX 256 /* messages of a connection */
 #define SENT_MAX 4096
-#define TURN_MESSAGES 64u  /* of an endpoint that keeps its turn */
+#define TURN_MESSAGES 64u  /* of an endpoint that keeps its turn; a bundle's are counted */
 #define DROPS_PER_RECV 64u /* messages that break the rules, before others get their turn */
 /* What libzmq assigns: a zero byte and a counter. A peer may propose another id in its handshake;
  * such a connection is not heard. */
@@ -353,14 +353,29 @@ static int receive_one(struct server *s, unsigned endpoint, struct connection_id
     return YZ_OK;
 }
 
+static void end_turn(struct server *s)
+{
+    s->taken_in_row = 0;
+    s->next = (s->next + 1) % s->endpoints_n;
+}
+
 /* Endpoint `next` was asked. */
 static void pass_turn(struct server *s, bool took)
 {
-    if (took && s->endpoints[s->next].keeps_turn && ++s->taken_in_row < TURN_MESSAGES) {
-        return;
+    if (!took || !s->endpoints[s->next].keeps_turn || ++s->taken_in_row >= TURN_MESSAGES) {
+        end_turn(s);
     }
-    s->taken_in_row = 0;
-    s->next = (s->next + 1) % s->endpoints_n;
+}
+
+void yzi_server_counted(struct server *s, unsigned messages)
+{
+    if (s->taken_in_row == 0) {
+        return; /* its turn is over */
+    }
+    s->taken_in_row += messages - 1;
+    if (s->taken_in_row >= TURN_MESSAGES) {
+        end_turn(s);
+    }
 }
 
 int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32],

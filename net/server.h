@@ -75,6 +75,9 @@ YZ_MUST_USE int yzi_server_send(struct server *s, const struct connection_id *to
 /* End this connection: what was queued for it is lost, what it sent and was not read may still
  * come. It is not there: nothing happens. */
 void yzi_server_cut(struct server *s, const struct connection_id *id);
+/* What was received just now held so many messages, at least one: each counts in the turn of an
+ * endpoint that keeps it, or bundles would make that as many times longer. */
+void yzi_server_counted(struct server *s, unsigned messages);
 /* These endpoints rest (bit i: endpoint i), the others do not. From one that does no message is
  * received and none wakes the poll: what comes stays in libzmq's queues, and with its sender when
  * these are full. */

@@ -65,6 +65,61 @@ static void test_server__tells_peers_apart_by_their_keys(void **state)
     talk(f, 1, "still here");
 }
 
+/* Whether libzmq has a message there. */
+static bool has_message(struct fixture *f, unsigned endpoint)
+{
+    struct poll_entry e[SERVER_POLL_ENTRIES];
+    assert_true(yzi_server_poll_entries(f->server, e) > 2 + 2 * endpoint);
+    assert_int_equal(yzi_poll(&e[2 + 2 * endpoint], 1, 0), 0);
+    return e[2 + 2 * endpoint].readable;
+}
+
+static unsigned take_from(struct fixture *f)
+{
+    struct message m = {0};
+    assert_int_equal(yzi_server_recv(f->server, &f->from, f->key, &m), 0);
+    yzi_message_fini(&m);
+    return f->from.endpoint;
+}
+
+static void test_server__a_turn_that_is_kept_is_no_longer_by_bundles(void **state)
+{
+    struct fixture *f = *state;
+    f->options.endpoints[1].address = "tcp://127.0.0.1:*";
+    f->options.endpoints[1].transport = &f->second_broker;
+    f->options.endpoints[1].keeps_turn = true;
+    f->options.endpoints_n = 2;
+    open_server(f);
+    connect_link(f, 0);
+    struct link_options o = link_options(f, 1, yzi_server_endpoint(f->server, 1), true);
+    memcpy(o.server_key, f->second_broker.public_key, 32);
+    assert_int_equal(yzi_link_new(&o, &f->links[1], NULL), 0);
+    UNTIL(f, f->last[1] == LINK_CONNECTED);
+    talk(f, 1, "all are there"); /* and the turn goes round */
+    f->deaf = true;
+    for (unsigned i = 0; i < 20; i++) {
+        send_text(f, 1, "a bundle of 64");
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        send_text(f, 0, "alone");
+        UNTIL(f, has_message(f, 0) && has_message(f, 1));
+        unsigned bundles = 0;
+        while (take_from(f) == 1) {
+            yzi_server_counted(f->server, 64);
+            bundles++;
+            assert_true(bundles <= 1);
+        }
+        yzi_server_counted(f->server, 64); /* of an endpoint that keeps no turn: nothing */
+    }
+    unsigned alone = 0; /* a turn is kept while they are few: 63, and the one that ends it */
+    send_text(f, 0, "alone");
+    UNTIL(f, has_message(f, 0) && has_message(f, 1));
+    for (; take_from(f) == 1; alone++) {
+        yzi_server_counted(f->server, 1);
+    }
+    assert_true(alone > 0);
+}
+
 static void test_server__hears_nobody_without_curve(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_server__hears_an_admitted_key),
         TEST(test_server__tells_peers_apart_by_their_keys),
+        TEST(test_server__a_turn_that_is_kept_is_no_longer_by_bundles),
         TEST(test_server__hears_nobody_without_curve),
         TEST(test_server__drops_messages_of_several_parts),
         TEST(test_server__does_not_hear_who_names_himself),
