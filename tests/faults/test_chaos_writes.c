@@ -29,7 +29,6 @@
 #include "tests/faults/soak.h"
 #include "tests/integration/harness.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define CALLERS 4u
 #define INSERTS_MAX 20000u
 #define TIMEOUT_MS 60000u
@@ -72,24 +71,12 @@ static void write_client_config(void)
     write_file(client_path, out);
 }
 
-static void offer_towns(void)
-{
-    EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
-              "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
-              "--adapter", "CN/GOV/STATS/@a1", "--mode", "write", "--admin",
-              HERE("statistics/admin.sock"));
-    EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
-              "--consumer", "CN/GOV/WINDOW/window", "--operation", "get", "--operation", "insert",
-              "--write", "code", "--write", "name", "--write", "city", "--write", "province",
-              "--admin", HERE("statistics/admin.sock"));
-}
-
 static int up(void **state)
 {
     (void)state;
     sandbox_up(&sandbox);
     adapter = adapter_pid(&sandbox, "statistics");
-    offer_towns();
+    offer_towns(&sandbox);
     unsigned port;
     assert_int_equal(sscanf(sandbox.endpoint, "tcp://127.0.0.1:%u", &port), 1);
     proxy = proxy_start((uint16_t)port, soak_seed());

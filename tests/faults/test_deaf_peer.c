@@ -25,9 +25,9 @@
 #include "keys/keyfile.h"
 #include "proto/link.h"
 #include "tests/faults/honest.h"
+#include "tests/integration/consumer.h"
 #include "tests/support/zmtp.h"
 
-#define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define DEAF "CN/GOV/CIVIL/@a1"
 #define ROUNDS 30u
 #define FETCHES 2500u /* in a round */
@@ -41,7 +41,6 @@ static yz_client *client;
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
     EXPECT_YZ(0, "data", "import", "--admin", in_sandbox(&sandbox, "statistics/admin.sock"),
               "areas", YZ_TEST_DATA "/china-division/areas.csv");
@@ -51,10 +50,7 @@ static int up(void **state)
     assert_int_equal(fclose(f), 0);
     assert_int_equal(kill(sandbox.broker, SIGHUP), 0);
     kill_daemon(adapter_pid(&sandbox, "civil"), SIGTERM); /* its keys are in hostile hands now */
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

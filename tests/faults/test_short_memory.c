@@ -34,9 +34,8 @@
 
 #include "tests/faults/short_memory.h"
 #include "tests/faults/soak.h"
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
 #define PATIENCE_MS 120000u
@@ -224,25 +223,12 @@ static void start_with_memory(struct program *p)
 
 /* -- the scene -- */
 
-static void offer_towns(void)
-{
-    EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
-              "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
-              "--adapter", "CN/GOV/STATS/@a1", "--mode", "write", "--admin",
-              HERE("statistics/admin.sock"));
-    EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
-              "--consumer", WINDOW, "--operation", "get", "--operation", "insert", "--write",
-              "code", "--write", "name", "--write", "city", "--write", "province", "--admin",
-              HERE("statistics/admin.sock"));
-}
-
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     random_state = soak_seed();
     sandbox_up(&sandbox);
-    offer_towns();
+    offer_towns(&sandbox);
     share_memory(&broker);
     share_memory(&adapter);
     share_memory(&yz);
@@ -251,10 +237,7 @@ static int up(void **state)
     kill_daemon(sandbox.broker, SIGTERM);
     start_with_memory(&broker);
     start_with_memory(&adapter);
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

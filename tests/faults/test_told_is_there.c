@@ -24,9 +24,8 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
 #define ROUNDS 16u
@@ -44,30 +43,14 @@ static unsigned draw(unsigned below)
     return (unsigned)((random_state >> 33) % below);
 }
 
-static void offer_towns(void)
-{
-    EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
-              "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
-              "--adapter", "CN/GOV/STATS/@a1", "--mode", "write", "--admin",
-              HERE("statistics/admin.sock"));
-    EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
-              "--consumer", WINDOW, "--operation", "get", "--operation", "insert", "--write",
-              "code", "--write", "name", "--write", "city", "--write", "province", "--admin",
-              HERE("statistics/admin.sock"));
-}
-
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
-    offer_towns();
+    offer_towns(&sandbox);
     adapter = adapter_pid(&sandbox, "statistics");
     keep_endpoints(&sandbox, "ops: \"\"\n");
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

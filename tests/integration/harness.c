@@ -258,6 +258,21 @@ void kill_daemon(pid_t pid, int signal_number)
     waitpid(pid, NULL, WNOHANG);
 }
 
+void offer_towns(const struct sandbox *s)
+{
+    char home[512], definition[512], admin[512];
+    snprintf(home, sizeof home, "%s", in_sandbox(s, "statistics/member"));
+    snprintf(definition, sizeof definition, "%s", in_sandbox(s, "statistics/areas.yaml"));
+    snprintf(admin, sizeof admin, "%s", in_sandbox(s, "statistics/admin.sock"));
+    EXPECT_YZ(0, "service", "publish", "--home", home, "--subsystem", "divisions", "--service",
+              "towns/v1", "--definition", definition, "--adapter", "CN/GOV/STATS/@a1", "--mode",
+              "write", "--admin", admin);
+    EXPECT_YZ(0, "grant", "add", "--home", home, "--service", TOWNS, "--consumer",
+              "CN/GOV/WINDOW/window", "--operation", "get", "--operation", "insert", "--write",
+              "code", "--write", "name", "--write", "city", "--write", "province", "--admin",
+              admin);
+}
+
 void keep_endpoints(const struct sandbox *s, const char *more)
 {
     char config[2048];

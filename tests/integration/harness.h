@@ -47,6 +47,10 @@ unsigned long metric(const char *ops, const char *name);
 
 /* The pid of an adapter, from sandbox.json. */
 pid_t adapter_pid(const struct sandbox *s, const char *name);
+/* A service that writes: the areas' data set once more, which the window may get and insert. */
+#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
+void offer_towns(const struct sandbox *s);
+
 /* The broker listens wherever there is room; this has it do so where it does now when it is started
  * again, so that its peers find it. `more`: the rest of its configuration. */
 void keep_endpoints(const struct sandbox *s, const char *more);

@@ -25,7 +25,7 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define MANY 60000u /* some pieces of an index's build */
@@ -74,7 +74,6 @@ static void import_many(void)
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
     EXPECT_YZ(0, "grant", "add", "--home", in_sandbox(&sandbox, "statistics/member"), "--admin",
               socket_path(), "--service", AREAS, "--consumer", "CN/GOV/WINDOW/window",
@@ -83,10 +82,7 @@ static int up(void **state)
     import_many();
     read_file(definition(), original, sizeof original);
     adapter = adapter_pid(&sandbox, "statistics");
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, 60000, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

@@ -28,7 +28,6 @@
 
 #include "tests/integration/second_broker.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define PATIENCE_MS 120000u
 #define BROKERS 2u
 #define WINDOW 24u /* calls under way at any time */
@@ -100,18 +99,6 @@ static void configure(void)
     write_file(HERE("statistics/adapter.yaml"), config);
 }
 
-static void offer_towns(void)
-{
-    EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
-              "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
-              "--adapter", "CN/GOV/STATS/@a1", "--mode", "write", "--admin",
-              HERE("statistics/admin.sock"));
-    EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
-              "--consumer", "CN/GOV/WINDOW/window", "--operation", "get", "--operation", "insert",
-              "--write", "code", "--write", "name", "--write", "city", "--write", "province",
-              "--admin", HERE("statistics/admin.sock"));
-}
-
 /* What stands behind "NAME": in a JSON text, copied. */
 static void value_of(const char *text, const char *name, char *out, size_t cap)
 {
@@ -144,7 +131,7 @@ static int up(void **state)
     brokers[1].pid = second_broker_up(&sandbox, brokers[1].endpoint);
     EXPECT_YZ(0, "data", "import", "--admin", HERE("statistics/admin.sock"), "areas",
               YZ_TEST_DATA "/china-division/areas.csv");
-    offer_towns();
+    offer_towns(&sandbox);
     configure();
     kill_daemon(adapter_pid(&sandbox, "statistics"), SIGTERM);
     kill_daemon(sandbox.broker, SIGTERM);

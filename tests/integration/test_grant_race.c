@@ -19,7 +19,7 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
@@ -57,12 +57,8 @@ static void end_callers(void)
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, 20000, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

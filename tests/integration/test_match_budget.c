@@ -20,7 +20,7 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 #include "tests/integration/second_adapter.h"
 
 #define CLEARANCES "CN/GOV/TAX/clearance/clearances/v1"
@@ -58,11 +58,7 @@ static int up(void **state)
               "--service", CLEARANCES, "--consumer", WINDOW, "--operation", "match", "--predicate",
               "tax-clear cleared eq true", "--predicate", "owes-more arrears gt", "--step",
               "owes-more=1000", "--budget", "owes-more=10");
-    yz_error err = {0};
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, PATIENCE_MS, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

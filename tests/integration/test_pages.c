@@ -20,7 +20,7 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 #include "tests/integration/second_adapter.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
@@ -53,17 +53,13 @@ static void import_state(const char *adapter, unsigned n)
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
     adapters[0] = adapter_pid(&sandbox, "statistics");
     EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--admin",
               HERE("statistics/admin.sock"), "--service", AREAS, "--consumer",
               "CN/GOV/WINDOW/window", "--operation", "find", "--filter", "city", "--sort", "code");
     import_state("statistics", 0);
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, 60000, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

@@ -22,7 +22,7 @@
 
 #include <yizhan/client.h>
 
-#include "tests/integration/harness.h"
+#include "tests/integration/consumer.h"
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
@@ -259,14 +259,10 @@ static void offer_register(void)
 static int up(void **state)
 {
     (void)state;
-    yz_error err = {0};
     sandbox_up(&sandbox);
     add_records();
     offer_register();
-    if (yz_client_open(sandbox.client, &client, &err) < 0 ||
-        yz_client_wait_ready(client, 60000, &err) < 0) {
-        fail_msg("%s", err.text);
-    }
+    client = open_consumer(sandbox.client);
     return 0;
 }
 

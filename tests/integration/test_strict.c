@@ -13,7 +13,6 @@
 
 #include "tests/integration/harness.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
 

@@ -17,14 +17,13 @@
 
 #include "tests/integration/harness.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
 #define CALL(code, ...) EXPECT_YZ(code, "call", "--config", sandbox.client, __VA_ARGS__, TOWNS)
 
 static struct sandbox sandbox;
 
-static void offer_towns(void)
+static void offer_all_of_towns(void)
 {
     EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
               "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
@@ -71,7 +70,7 @@ int main(void)
         cmocka_unit_test(test_writes__need_a_grant_for_the_operation),
     };
     sandbox_up(&sandbox);
-    offer_towns();
+    offer_all_of_towns();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sandbox_down(&sandbox);
     return failed;
