@@ -45,10 +45,32 @@ static int find(struct answering *a, struct job *j, struct find_question *questi
                      : YZ_OK;
 }
 
-static void say_fault(struct reply *r, int rc, const struct query_fault *fault, bool late)
+/* A cursor is refused by its reason alone; who asked is told what to do. */
+static void say_cursor(struct query_fault *fault)
+{
+    static const struct {
+        const char *reason, *words;
+    } known[] = {
+        {"bad-cursor", "the cursor is not one of an answer to this service; ask without a cursor"},
+        {"cursor-query", "the cursor is of another question (conditions, order and fields have to "
+                         "be the same); repeat that one, or ask without a cursor"},
+        {"cursor-expired", "the cursor is too old; ask again without a cursor"},
+        {"cursor-policy", "what is granted changed since the page before; ask again without a "
+                          "cursor"},
+        {"cursor-data",
+         "the data were replaced since the page before; ask again without a cursor"}};
+    for (size_t i = 0; fault->reason && i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(fault->reason, known[i].reason) == 0) {
+            snprintf(fault->detail, sizeof fault->detail, "%s", known[i].words);
+        }
+    }
+}
+
+static void say_fault(struct reply *r, int rc, struct query_fault *fault, bool late)
 {
     const char *reason = fault->reason ? fault->reason : "failed";
     bool ours = rc == YZ_EINVAL || rc == YZ_ETOOBIG;
+    say_cursor(fault);
     if (ours && fault->detail[0]) {
         snprintf(r->detail, sizeof r->detail, "%s", fault->detail);
         r->head.detail = yzi_bytes_str(r->detail);

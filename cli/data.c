@@ -115,6 +115,13 @@ static int ask(struct cli *c, const char *verb, struct admin_arg *args, size_t n
     return yzi_home_call(c, &call, &text, answer);
 }
 
+static const char *state_words(const json_t *state)
+{
+    return yzi_data_number(state, "indexes_broken") ? ": an index is broken, see the adapter's log"
+           : yzi_data_number(state, "indexes_building") ? ": an index is being built"
+                                                        : "";
+}
+
 static int list_table(struct cli *c, const json_t *list)
 {
     static const char *const head[] = {"DATA SET", "RECORDS", "SEQUENCE", "KEY", "SINCE", NULL};
@@ -136,7 +143,32 @@ static int list_table(struct cli *c, const json_t *list)
         yzi_columns_str(&t, key);
         yzi_columns_str(&t, since);
     }
-    return yzi_columns_print(&t, false);
+    YZ_TRY(yzi_columns_print(&t, false));
+    json_array_foreach(list, i, item)
+    {
+        if (state_words(item)[0]) {
+            yzi_cli_say(c, "%s%s\n", json_string_value(json_object_get(item, "dataset")),
+                        state_words(item));
+        }
+    }
+    return YZ_OK;
+}
+
+static void say_indexes(struct cli *c, const json_t *shown)
+{
+    size_t i, k;
+    json_t *index, *field;
+    json_array_foreach(json_object_get(shown, "indexes"), i, index)
+    {
+        yzi_cli_say(c, "%sindex %s%s:", i ? "" : "\n",
+                    json_string_value(json_object_get(index, "name")),
+                    json_is_true(json_object_get(index, "unique")) ? ", unique" : "");
+        json_array_foreach(json_object_get(index, "fields"), k, field)
+        {
+            yzi_cli_say(c, "%s %s", k ? "," : "", json_string_value(field));
+        }
+        yzi_cli_say(c, "\n");
+    }
 }
 
 static int show_definition(struct cli *c, const json_t *shown)
@@ -155,6 +187,10 @@ static int show_definition(struct cli *c, const json_t *shown)
         yzi_cli_say(c, "%s %s", i ? "," : "", json_string_value(item));
     }
     yzi_cli_say(c, "\n");
+    if (state_words(shown)[0]) {
+        yzi_cli_say(c, "%s%s\n", json_string_value(json_object_get(shown, "dataset")),
+                    state_words(shown));
+    }
     yzi_data_say_key(c, shown);
     yzi_columns_begin(&t, c, head);
     json_array_foreach(json_object_get(shown, "fields"), i, item)
@@ -164,7 +200,9 @@ static int show_definition(struct cli *c, const json_t *shown)
             yzi_columns_str(&t, text ? text : "?");
         }
     }
-    return yzi_columns_print(&t, false);
+    YZ_TRY(yzi_columns_print(&t, false));
+    say_indexes(c, shown);
+    return YZ_OK;
 }
 
 /* Ask, and print the answer as it came (with --json, or without `print`) or for people. */
@@ -310,7 +348,8 @@ const struct cli_verb yzi_cli_data[] = {
      yzi_data_export, false},
     {"data", "list", "", 0, 0, "List an adapter's data sets", admin_options, run_list, false},
     {"data", "show", "DATASET [KEY...]", 1, 1 + DATASET_KEY_MAX,
-     "Show a data set's fields, or one record by its key", show_options, run_show, false},
+     "Show a data set's fields and indexes, or one record by its key", show_options, run_show,
+     false},
     {"data", "count", "DATASET", 1, 1, "Count the records of a data set", admin_options, run_count,
      false},
     {"data", "explain", "DATASET", 1, 1,

@@ -14,6 +14,7 @@ void yzi_data_progress_init(struct data_progress *p, struct cli *c)
     *p = (struct data_progress){.on = isatty(STDERR_FILENO) == 1 && !yzi_cli_json(c) &&
                                       !yzi_cli_quiet(c),
                                 .began = yzi_mono_ms(&yzi_clock_system)};
+    p->reading_since = p->began;
 }
 
 void yzi_data_progress_clear(struct data_progress *p)
@@ -37,16 +38,25 @@ void yzi_data_progress_text(uint64_t rows, uint64_t bytes, uint64_t total, uint6
     }
 }
 
+void yzi_data_progress_again(struct data_progress *p, uint64_t bytes, uint64_t now)
+{
+    if (bytes < p->bytes) {
+        p->reading_since = now;
+    }
+    p->bytes = bytes;
+}
+
 void yzi_data_progress_show(struct data_progress *p, const json_t *at)
 {
-    uint64_t now = yzi_mono_ms(&yzi_clock_system);
+    uint64_t now = yzi_mono_ms(&yzi_clock_system), bytes = (uint64_t)yzi_data_number(at, "bytes");
+    yzi_data_progress_again(p, bytes, now);
     if (!p->on || (p->shown && now - p->last < BETWEEN_MS)) {
         return;
     }
     char text[160];
-    yzi_data_progress_text(
-        (uint64_t)yzi_data_number(at, "rows"), (uint64_t)yzi_data_number(at, "bytes"),
-        (uint64_t)yzi_data_number(at, "bytes_total"), now - p->began, text, sizeof text);
+    yzi_data_progress_text((uint64_t)yzi_data_number(at, "rows"), bytes,
+                           (uint64_t)yzi_data_number(at, "bytes_total"), now - p->reading_since,
+                           text, sizeof text);
     fprintf(stderr, "\r\033[K%s", text);
     fflush(stderr);
     p->shown = true;

@@ -95,9 +95,38 @@ static int map_column(struct csv_scan *c, const struct csv_row *row, size_t colu
     return 0;
 }
 
+/* A header of one column that no field reads and that holds another delimiter, or '\0'. */
+static char likely_delimiter(const struct csv_scan *c, const struct csv_row *row)
+{
+    if (row->n != 1 || c->d->fields_n < 2 || field_of_column(c, row->fields[0]) != UNKNOWN) {
+        return '\0';
+    }
+    for (const char *d = ",;|\t"; *d; d++) {
+        if (*d != c->d->csv.delimiter && memchr(row->fields[0].p, *d, row->fields[0].n)) {
+            return *d;
+        }
+    }
+    return '\0';
+}
+
+static int wrong_delimiter(struct csv_scan *c, uint64_t line, char likely)
+{
+    const char word[] = {likely, '\0'};
+    char reason[200];
+    snprintf(reason, sizeof reason,
+             "the header is a single column; if %s%s%s separates the columns, write `csv: "
+             "{delimiter: \"%s\"}`",
+             likely == '\t' ? "" : "'", likely == '\t' ? "a tab" : word, likely == '\t' ? "" : "'",
+             likely == '\t' ? "tab" : word);
+    YZ_TRY(fault(c, line, reason));
+    return YZ_EDATA;
+}
+
 static int read_header(struct csv_scan *c, const struct csv_row *row)
 {
     bool found[DATASET_FIELDS_MAX] = {0};
+    char likely = likely_delimiter(c, row);
+    YZ_TRY(likely ? wrong_delimiter(c, row->line, likely) : 0);
     c->columns = row->n;
     for (size_t i = 0; i < row->n; i++) {
         c->field_of[i] = IGNORED;

@@ -132,7 +132,7 @@ static const struct config_field field_table[] = {
      .type = CONFIG_TEXT,
      .offset = offsetof(struct raw_field, zone),
      .min = 1,
-     .max = 6,
+     .max = 64, /* longer than any, so that what it has to be is said */
      .place_offset = offsetof(struct raw_field, zone_place),
      .help = "Zone of times that are read by a format."},
     {0},

@@ -72,6 +72,8 @@ static int take(struct json_scan *j)
     return j->too_long ? 0 : yzi_buf_put_u8(j->keep, c);
 }
 
+static const char ends_early[] = "the file ends here, in the middle of its records";
+
 static int skip_space(struct json_scan *j, int *out)
 {
     for (;;) {
@@ -190,8 +192,9 @@ static int skip_items(struct json_scan *j, bool object, unsigned depth)
             return take(j);
         }
         YZ_TRY(c == ',' ? take(j)
-                        : fault(j, object ? "neither , nor } follows a member"
-                                          : "neither , nor ] follows an item"));
+                        : fault(j, c == END ? ends_early
+                                   : object ? "neither , nor } follows a member"
+                                            : "neither , nor ] follows an item"));
     }
 }
 
@@ -487,7 +490,7 @@ static int read_array(struct json_scan *j)
             YZ_TRY(skip_space(j, &c));
             YZ_TRY(c == ']' ? fault(j, "a comma stands before the end of the array") : 0);
         } else if (c != ']') {
-            return fault(j, "neither , nor ] follows a record");
+            return fault(j, c == END ? ends_early : "neither , nor ] follows a record");
         }
     }
     return take(j);
@@ -539,7 +542,7 @@ static int read_members(struct json_scan *j, size_t step)
             YZ_TRY(skip_space(j, &c));
             YZ_TRY(c == '}' ? fault(j, "a comma stands before the end of the object") : 0);
         } else if (c != '}') {
-            return fault(j, "neither , nor } follows a member");
+            return fault(j, c == END ? ends_early : "neither , nor } follows a member");
         }
     }
     return found ? take(j)

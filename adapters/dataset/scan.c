@@ -161,6 +161,10 @@ static int map_value(struct scan *s, const struct dataset_field *f, const struct
     }
     int rc = yzi_field_canonical(f, text, &s->canonical, &reason);
     *null = rc < 0;
+    if (rc == YZ_EDATA && s->src->format == FORMAT_CSV && !yzi_utf8_is_valid(text)) {
+        reason = "is not valid UTF-8 (if the file is in GBK or GB 18030, write `csv: {encoding: "
+                 "gb18030}`)";
+    }
     return rc == YZ_EDATA ? record_fault(s, f->name, reason) : rc;
 }
 
@@ -298,6 +302,9 @@ int yzi_scan(const struct dataset *d, const struct import_source *src, scan_row_
                        .ctx = ctx,
                        .err = err,
                        .max_faults = src->max_faults ? src->max_faults : FAULTS_DEFAULT};
+    for (size_t i = 0; i < d->fields_n; i++) { /* what is not looked at is not missed */
+        s->totals.seen[i] = !yzi_scan_wants(s, i);
+    }
     yzi_buf_init(&s->canonical, CANONICAL_MAX);
     yzi_buf_init(&s->scratch, 2 * (size_t)SCAN_RECORD_MAX);
     yzi_buf_init(&s->reasons, SCAN_RECORD_MAX);

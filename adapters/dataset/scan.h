@@ -32,7 +32,7 @@ struct scan_totals {
     uint64_t rows;                 /* records read, right or wrong */
     uint64_t faults;               /* told, at most max_faults + what one record adds */
     uint64_t rejected;             /* records left out, with src->rejects */
-    bool seen[DATASET_FIELDS_MAX]; /* by field: some record had a value there */
+    bool seen[DATASET_FIELDS_MAX]; /* by field: some record had a value there, or none is read */
 };
 
 /* Read src from its start. YZ_EDATA when there was a fault (err holds the first), but only after

@@ -308,11 +308,13 @@ static int XMLCALL on_external(XML_Parser parser, const XML_Char *context, const
     return XML_STATUS_ERROR;
 }
 
+static const char undefined_entity[] = "an entity is used that the file does not define";
+
 static void XMLCALL on_skipped(void *ctx, const XML_Char *name, int is_parameter)
 {
     (void)name;
     if (!is_parameter) {
-        stop(ctx, YZ_EDATA, "an entity is used that the file does not define");
+        stop(ctx, YZ_EDATA, undefined_entity);
     }
 }
 
@@ -323,11 +325,28 @@ static int parser_fault(struct xml_scan *x)
     if (x->rc < 0) {
         return x->rc == YZ_EDATA && x->reason ? fault(x, x->reason) : x->rc;
     }
+    static const struct {
+        enum XML_Error code;
+        const char *words;
+    } known[] = {
+        {XML_ERROR_AMPLIFICATION_LIMIT_BREACH, "its entities expand to too much"},
+        {XML_ERROR_UNDEFINED_ENTITY, undefined_entity},
+        {XML_ERROR_UNKNOWN_ENCODING,
+         "declares an encoding that is not known here (of GB 18030, GBK and GB 2312 write `xml: "
+         "{encoding: gb18030}`; convert any other to UTF-8)"},
+        {XML_ERROR_INVALID_TOKEN,
+         "is not well-formed XML (a & or < that is not written &amp; or &lt;, or bytes that are "
+         "not of the encoding which the file declares or `xml: encoding:` says)"},
+        {XML_ERROR_UNCLOSED_TOKEN, "is not well-formed XML (the file ends within a tag)"},
+        {XML_ERROR_NO_ELEMENTS,
+         "is not well-formed XML (the file ends before its outermost element does)"}};
     char text[SCAN_REASON_MAX - 40];
     enum XML_Error code = XML_GetErrorCode(x->parser);
     YZ_ENSURE(code != XML_ERROR_NO_MEMORY, YZ_ENOMEM);
-    if (code == XML_ERROR_AMPLIFICATION_LIMIT_BREACH) {
-        return fault(x, "its entities expand to too much");
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (code == known[i].code) {
+            return fault(x, known[i].words);
+        }
     }
     snprintf(text, sizeof text, "is not well-formed XML (%s)", XML_ErrorString(code));
     return fault(x, text);

@@ -81,6 +81,21 @@ static void expect(struct fixture *f, const struct asked *a, const char *field,
     }
 }
 
+/* A cursor that is refused, with a sentence that says what to do. */
+static void expect_refused(struct fixture *f, const struct asked *a, const char *reason)
+{
+    MESSAGE(q);
+    OPENED(o);
+    JOB(j) = ask(f, a, "status", &q);
+    fixture_open(f, &q, j, &o);
+    assert_int_equal(o.head.code, ANSWER_BAD_QUERY);
+    assert_true(yzi_bytes_eq_str(o.head.reason, reason));
+    static const char advice[] = "without a cursor";
+    assert_true(o.head.detail.n > sizeof advice);
+    assert_memory_equal(o.head.detail.p + o.head.detail.n - (sizeof advice - 1), advice,
+                        sizeof advice - 1);
+}
+
 /* The rows of a page, and its cursor, kept in `cursor`. */
 static void expect_page(struct fixture *f, const struct asked *a, const char *rows, yz_buf *cursor)
 {
@@ -184,11 +199,11 @@ static void test_cursor__is_for_one_question_and_time(void **state)
     struct asked a;
     first_page(f, &a, &cursor);
     a.status = "married";
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "cursor-query");
+    expect_refused(f, &a, "cursor-query");
     YZ_AUTO(yzi_buf_fini) yz_buf late;
     f->answering.cursor_ms = UINT64_MAX; /* made a millisecond after it is void */
     first_page(f, &a, &late);
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "cursor-expired");
+    expect_refused(f, &a, "cursor-expired");
 }
 
 static void test_cursor__does_not_outlive_offer_or_generation(void **state)
@@ -201,12 +216,12 @@ static void test_cursor__does_not_outlive_offer_or_generation(void **state)
     first_page(f, &a, &cursor);
     assert_int_equal(yzi_generation_begin(f->store, GENERATION_COPY, &g, &err), 0);
     assert_int_equal(yzi_generation_publish(&g, &err), 0);
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "cursor-data");
+    expect_refused(f, &a, "cursor-data");
     YZ_AUTO(yzi_buf_fini) yz_buf second;
     first_page(f, &a, &second);
     yz_bytes *id = &f->policy->terms.grants->id; /* the grant by another name */
     *id = f->policy->offer->offer.grants->id = yzi_bytes_str("g2");
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "cursor-policy");
+    expect_refused(f, &a, "cursor-policy");
 }
 
 static void test_cursor__changed_or_of_another_is_no_cursor(void **state)
@@ -217,16 +232,16 @@ static void test_cursor__changed_or_of_another_is_no_cursor(void **state)
     first_page(f, &a, &cursor);
     for (size_t i = 0; i < cursor.n; i += 7) {
         cursor.p[i] ^= 1;
-        expect(f, &a, "status", ANSWER_BAD_QUERY, "bad-cursor");
+        expect_refused(f, &a, "bad-cursor");
         cursor.p[i] ^= 1;
     }
     a.cursor.n--;
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "bad-cursor");
+    expect_refused(f, &a, "bad-cursor");
     a.cursor.n = 1;
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "bad-cursor");
+    expect_refused(f, &a, "bad-cursor");
     a.cursor.n = cursor.n;
     f->answering.cursor_key[0] ^= 1; /* another adapter, or this one started again */
-    expect(f, &a, "status", ANSWER_BAD_QUERY, "bad-cursor");
+    expect_refused(f, &a, "bad-cursor");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)

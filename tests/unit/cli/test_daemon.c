@@ -310,12 +310,19 @@ static void test_import__progress_tells_rate_and_time_left(void **state)
     assert_string_equal(text, "90000 rows, 0 %, 90000 rows/s, 3:19 left");
     yzi_data_progress_text(10, 1, 0, 0, text, sizeof text); /* nothing can be told yet */
     assert_string_equal(text, "10 rows, 0 %, 10000 rows/s");
+    struct data_progress p = {.reading_since = 1000};
+    yzi_data_progress_again(&p, 50, 2000);
+    yzi_data_progress_again(&p, 90, 3000);
+    assert_int_equal(p.reading_since, 1000);
+    yzi_data_progress_again(&p, 10, 4000); /* the file is read once more, from its start */
+    assert_int_equal(p.reading_since, 4000);
 }
 
 static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
 {
     (void)state;
-    static const char list[] = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978},"
+    static const char list[] = "[{\"dataset\":\"areas\",\"records\":2978,\"sequence\":2978,"
+                               "\"indexes_building\":1,\"indexes_broken\":0},"
                                "{\"dataset\":\"titles\",\"records\":1,\"sequence\":1,\"key_id\":"
                                "\"0123456789abcdef\",\"key_since\":1000}]";
     struct daemon d;
@@ -325,10 +332,11 @@ static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
     start(&d, "a.sock");
     d.reply = &reply;
     EXPECT(0, "data", "list", "--admin", "a.sock");
-    assert_string_equal(
-        yz_cli_out(), "DATA SET  RECORDS  SEQUENCE  KEY               SINCE\n"
-                      "areas     2978     2978      -                 -\n"
-                      "titles    1        1         0123456789abcdef  1970-01-01T00:00:01.000Z\n");
+    assert_string_equal(yz_cli_out(),
+                        "DATA SET  RECORDS  SEQUENCE  KEY               SINCE\n"
+                        "areas     2978     2978      -                 -\n"
+                        "titles    1        1         0123456789abcdef  1970-01-01T00:00:01.000Z\n"
+                        "areas: an index is being built\n");
     EXPECT(0, "data", "list", "--admin", "a.sock", "--json");
     assert_int_equal(strncmp(yz_cli_out(), list, sizeof list - 1), 0);
     yzi_buf_clear(&reply);
@@ -338,6 +346,32 @@ static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
     d.text = "a broker has no verb 'data.list'";
     EXPECT(EXIT_FAILED, "data", "list", "--admin", "a.sock");
     yz_cli_said("a.sock: a broker has no verb");
+    stop(&d);
+    yzi_buf_fini(&reply);
+}
+
+static void test_show__tells_fields_and_indexes(void **state)
+{
+    (void)state;
+    static const char shown[] =
+        "{\"dataset\":\"areas\",\"records\":2,\"sequence\":7,\"indexes_building\":0,"
+        "\"indexes_broken\":1,\"key\":[\"code\",\"since\"],\"fields\":[{\"name\":\"code\","
+        "\"type\":\"text\",\"classification\":\"public\",\"element\":\"area\"}],\"indexes\":["
+        "{\"name\":\"by_city\",\"fields\":[\"city\",\"name\"],\"unique\":false},"
+        "{\"name\":\"by_old\",\"fields\":[\"old\"],\"unique\":true}]}";
+    struct daemon d;
+    yz_buf reply;
+    yzi_buf_init(&reply, 4096);
+    assert_int_equal(yzi_buf_put_str(&reply, shown), 0);
+    start(&d, "a.sock");
+    d.reply = &reply;
+    EXPECT(0, "data", "show", "--admin", "a.sock", "areas");
+    assert_string_equal(yz_cli_out(), "areas: 2 records, sequence 7, key code, since\n"
+                                      "areas: an index is broken, see the adapter's log\n"
+                                      "FIELD  TYPE  CLASSIFICATION  ELEMENT\n"
+                                      "code   text  public          area\n\n"
+                                      "index by_city: city, name\n"
+                                      "index by_old, unique: old\n");
     stop(&d);
     yzi_buf_fini(&reply);
 }
@@ -375,6 +409,7 @@ int main(void)
         CASE(test_import__tells_faults_and_fails),
         CASE(test_import__progress_tells_rate_and_time_left),
         CASE(test_list__shows_a_table_or_what_the_adapter_said),
+        CASE(test_show__tells_fields_and_indexes),
         CASE(test_status__is_lines_or_what_the_daemon_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,18 @@ static const struct fault_case fault_cases[] = {
     {HEADER "1,a,2001-13-01,\n", "t.csv:2: born: is a date the calendar does not have"},
     {HEADER "1,a,,1.5\n", "t.csv:2: children: is not an integer"},
     {HEADER "1,a, 2001-01-01,\n", "t.csv:2: born: is not a date (YYYY-MM-DD)"},
-    {HEADER "1,\xff,,\n", "t.csv:2: name: is not valid UTF-8"},
+    {HEADER "1,\xff,,\n",
+     "t.csv:2: name: is not valid UTF-8 (if the file is in GBK or GB 18030, write `csv: {encoding: "
+     "gb18030}`)"},
+    {HEADER "1,a,2001\xc4\xea,\n",
+     "t.csv:2: born: is not valid UTF-8 (if the file is in GBK or GB 18030, write `csv: {encoding: "
+     "gb18030}`)"},
+    {"id;name;born;kids\n1;a;;\n", "t.csv:1: the header is a single column; if ';' separates the "
+                                   "columns, write `csv: {delimiter: "
+                                   "\";\"}`"},
+    {"id\tname\tborn\tkids\n1\ta\t\t\n",
+     "t.csv:1: the header is a single column; if a tab separates the columns, write `csv: "
+     "{delimiter: \"tab\"}`"},
     {HEADER "1,0123456789012345678901234567890,,\n",
      "t.csv:2: name: is longer than the definition allows"},
     {HEADER "1,a,,\n\"2,b,,\n3,c,,\n", "t.csv:3: a field begins with a quote that is never closed"},

@@ -86,6 +86,9 @@ static void test_mapping__normalisation(void **unused)
         "type: time, formats: ['YYYYMMDD hh:mm'], zone: '+25:00'", "",
         "t.yaml:8:86: a zone is 'Z' or like '+08:00', and goes with the formats of a time");
     expect_fault(
+        "type: time, formats: ['YYYYMMDD hh:mm'], zone: Asia/Shanghai", "",
+        "t.yaml:8:86: a zone is 'Z' or like '+08:00', and goes with the formats of a time");
+    expect_fault(
         "type: date, zone: Z", "",
         "t.yaml:8:57: a zone is 'Z' or like '+08:00', and goes with the formats of a time");
 }

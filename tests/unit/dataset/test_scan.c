@@ -184,7 +184,7 @@ static void test_scan__json_files_that_are_none(void **unused)
         {" \n",
          "f:2: column 1: here no array of records begins (say where it stands: `json: {path: "
          "…}`; or is every line a record: `format: lines`)\n"},
-        {"[{\"id\":\"1\"}", "f:1: column 12: neither , nor ] follows a record\n"},
+        {"[{\"id\":\"1\"}", "f:1: column 12: the file ends here, in the middle of its records\n"},
         {"[{\"id\":\"1\"},]", "f:1: column 13: a comma stands before the end of the array\n"},
         {"[{\"id\":\"1\",}]", "f:1: column 12: a member has no name in quotes\n"},
         {"[{\"id\" \"1\"}]", "f:1: column 8: a colon is missing behind a member's name\n"},
@@ -307,9 +307,20 @@ static void test_scan__xml_not_well_formed(void **unused)
     expect_xml(xml_yaml_tail, "<c>\n<case id='1'/>\n<case id='2'>\n</c>", "2/1:1|~|~|~|~|~\n",
                "f:4: column 3: is not well-formed XML (mismatched tag)\n");
     expect_xml(xml_yaml_tail, "<c><case id='A & B'/></c>", "",
-               "f:1: column 17: is not well-formed XML (not well-formed (invalid token))\n");
+               "f:1: column 17: is not well-formed XML (a & or < that is not written &amp; or "
+               "&lt;, or bytes that are not of the encoding which the file declares or `xml: "
+               "encoding:` says)\n");
     expect_xml(xml_yaml_tail, "<c><case id='1'/>", "1/1:1|~|~|~|~|~\n",
-               "f:1: column 18: is not well-formed XML (no element found)\n");
+               "f:1: column 18: is not well-formed XML (the file ends before its outermost element "
+               "does)\n");
+    expect_xml(xml_yaml_tail, "<c><case id='1", "",
+               "f:1: column 4: is not well-formed XML (the file ends within a tag)\n");
+    expect_xml(xml_yaml_tail, "<c>&nbsp;<case id='1'/></c>", "",
+               "f:1: column 4: an entity is used that the file does not define\n");
+    expect_xml(
+        xml_yaml_tail, "<?xml version='1.0' encoding='GBK'?><c><case id='1'/></c>", "",
+        "f:1: column 31: declares an encoding that is not known here (of GB 18030, GBK and GB "
+        "2312 write `xml: {encoding: gb18030}`; convert any other to UTF-8)\n");
     expect_xml(xml_yaml_tail, "", "", "f:1: the file is empty\n");
     expect_xml(xml_yaml_tail, "id,name\n", "",
                "f:1: column 1: is not well-formed XML (syntax error)\n");
