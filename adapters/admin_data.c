@@ -441,6 +441,21 @@ static void forget(struct adapter *a, const struct import_job *j)
     }
 }
 
+/* Faults are told as there is room for them: who is told some only has to know it. */
+static void tell_faults(const struct import_job *i)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    struct json j;
+    yzi_buf_init(&text, REPLY_MAX);
+    yzi_json_init(&j, &text, false);
+    yzi_json_object(&j);
+    put_u64(&j, "faults", i->report.faults);
+    yzi_json_object_end(&j);
+    if (yzi_json_end(&j) == YZ_OK) {
+        yzi_admin_reply(i->call, false, YZ_OK, yzi_bytes_buf(&text), (yz_bytes){0});
+    }
+}
+
 void yzi_adapter_on_import(struct adapter *a, const struct finished *f)
 {
     struct import_job *i = f->import;
@@ -453,6 +468,9 @@ void yzi_adapter_on_import(struct adapter *a, const struct finished *f)
         log_result(i);
     }
     if (done && i->rc < 0) {
+        if (i->rc == YZ_EDATA) {
+            tell_faults(i);
+        }
         reply(i->call, i->rc, &i->err, (yz_bytes){0});
         return;
     }

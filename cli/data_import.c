@@ -17,8 +17,9 @@ struct work {
     const char *mode, *max_faults;
     bool dry_run, rejects, sensitive;
     enum import_format format;
-    json_t *faults; /* array */
-    json_t *report; /* what the adapter said at the end */
+    json_t *faults;           /* array: those that were told */
+    uint64_t found, max_told; /* how many there are; after how many it ends */
+    json_t *report;           /* what the adapter said at the end */
     struct data_progress progress;
 };
 
@@ -30,7 +31,7 @@ static void end_work(struct work *w)
 
 static int begin_work(struct work *w, struct cli *c)
 {
-    *w = (struct work){.c = c, .faults = json_array()};
+    *w = (struct work){.c = c, .faults = json_array(), .max_told = DATA_FAULTS_DEFAULT};
     yzi_data_progress_init(&w->progress, c);
     return w->faults ? YZ_OK : YZ_ENOMEM;
 }
@@ -42,7 +43,9 @@ static void on_told(void *ctx, yz_bytes text, yz_bytes payload)
     (void)payload;
     json_t *at = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &wrong);
     json_t *fault = json_object_get(at, "fault");
-    if (!json_is_string(fault)) {
+    if (json_object_get(at, "faults")) {
+        w->found = (uint64_t)yzi_data_number(at, "faults");
+    } else if (!json_is_string(fault)) {
         yzi_data_progress_show(&w->progress, at);
     } else {
         if (!yzi_cli_json(w->c)) {
@@ -146,6 +149,9 @@ static int print_json(struct work *w, const char *error)
 {
     json_t *out = w->report ? json_deep_copy(w->report) : json_object();
     int bad = json_object_set(out, "fault_list", w->faults);
+    if (w->found) {
+        bad |= json_object_set_new(out, "faults", json_integer((json_int_t)w->found));
+    }
     bad |= json_object_set_new(out, "error", error ? json_string(error) : json_null());
     char *text = bad ? NULL : json_dumps(out, JSON_INDENT(2));
     json_decref(out);
@@ -155,19 +161,30 @@ static int print_json(struct work *w, const char *error)
     return YZ_OK;
 }
 
+/* An adapter leaves out faults that come faster than they are read. */
+static int tell_faults(struct work *w, int rc)
+{
+    size_t told = json_array_size(w->faults);
+    unsigned long long n = w->found > told ? w->found : told;
+    char missing[80] = "";
+    YZ_ENSURE(n, rc);
+    if (n > told) {
+        snprintf(missing, sizeof missing, ", %zu of them shown (`yz data check` shows all)", told);
+    }
+    return yzi_fail(yzi_cli_error(w->c), rc, "%s%llu fault%s%s%s; nothing was changed",
+                    n >= w->max_told ? "stopped after " : "", n, n == 1 ? "" : "s",
+                    n >= w->max_told ? " (--max-faults)" : "", missing);
+}
+
 static int tell_result(struct work *w, int rc)
 {
     struct cli *c = w->c;
-    size_t n = json_array_size(w->faults);
     if (yzi_cli_json(c)) {
         YZ_TRY(print_json(w, rc < 0 ? yzi_cli_error(c)->text : NULL));
         return rc;
     }
     if (rc < 0) {
-        return rc == YZ_EDATA && n
-                   ? yzi_fail(yzi_cli_error(c), rc, "%zu fault%s; nothing was changed", n,
-                              n == 1 ? "" : "s")
-                   : rc;
+        return rc == YZ_EDATA ? tell_faults(w, rc) : rc;
     }
     say_report(w);
     return YZ_OK;
@@ -193,9 +210,8 @@ int yzi_data_import(struct cli *c)
     YZ_AUTO(yzi_data_close) int fd = -1;
     YZ_AUTO(yzi_data_close) int rejects = -1;
     const char *path = yzi_cli_arg(c, 1);
-    uint64_t max;
     YZ_TRY(begin_work(&w, c));
-    YZ_TRY(yzi_cli_number(c, "max-faults", 1, DATA_FAULTS_MAX, DATA_FAULTS_DEFAULT, &max));
+    YZ_TRY(yzi_cli_number(c, "max-faults", 1, DATA_FAULTS_MAX, DATA_FAULTS_DEFAULT, &w.max_told));
     w.max_faults = yzi_cli_option(c, "max-faults");
     w.dry_run = yzi_cli_flag(c, "dry-run");
     w.rejects = yzi_cli_flag(c, "reject-file");

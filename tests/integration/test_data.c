@@ -131,6 +131,26 @@ static void test_data__rejects_go_to_a_file_of_their_own(void **state)
     assert_int_equal(unlink(rejects), 0);
 }
 
+/* More faults than an adapter hands on at once: perhaps not all are shown, but all are counted. */
+static void test_data__many_faults_are_counted(void **state)
+{
+    (void)state;
+    const char *path = in_sandbox(&sandbox, "faults.csv");
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(HEADER, f);
+    for (unsigned i = 0; i < 2000; i++) {
+        fprintf(f, "%u,,11,11\n", i);
+    }
+    assert_int_equal(fclose(f), 0);
+    begin_with("1,x,11,11\n");
+    assert_says(EXPECT_YZ(1, "data", "import", "--admin", socket_path(), "--max-faults", "1000",
+                          "areas", path),
+                "yz: stopped after 1000 faults (--max-faults)");
+    expect_count("1\n");
+    assert_int_equal(unlink(path), 0);
+}
+
 /* -- looking -- */
 
 static void test_data__diff_and_export(void **state)
@@ -167,6 +187,8 @@ static void test_data__show_and_list(void **state)
     assert_says(EXPECT_YZ(0, "data", "show", "--admin", socket_path(), "areas", "1"),
                 "\"name\": \"x\"");
     assert_says(EXPECT_YZ(0, "data", "show", "--admin", socket_path(), "areas"), "2 records");
+    assert_says(EXPECT_YZ(0, "data", "show", "--admin", socket_path(), "areas"),
+                "index by_city: city\n");
     assert_says(EXPECT_YZ(0, "data", "list", "--json", "--admin", socket_path()), "\"records\": 2");
     EXPECT_YZ(1, "data", "show", "--admin", socket_path(), "areas", "9");
     EXPECT_YZ(1, "data", "count", "--admin", socket_path(), "nothing");
@@ -337,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_data__modes),
         cmocka_unit_test(test_data__formats_by_name_or_said),
         cmocka_unit_test(test_data__rejects_go_to_a_file_of_their_own),
+        cmocka_unit_test(test_data__many_faults_are_counted),
         cmocka_unit_test(test_data__diff_and_export),
         cmocka_unit_test(test_data__show_and_list),
         cmocka_unit_test(test_data__sensitive_values_only_when_asked),

@@ -286,6 +286,14 @@ static void test_import__tells_faults_and_fails(void **state)
     yz_cli_said("1 fault; nothing was changed");
     EXPECT(EXIT_FAILED, "data", "import", "--json", "--admin", "a.sock", "areas", "data.csv");
     assert_non_null(strstr(yz_cli_out(), "\"data.csv:2: name: is wrong\""));
+    d.progress = "{\"faults\":7}"; /* told, or not: all are counted */
+    EXPECT(EXIT_FAILED, "data", "import", "--admin", "a.sock", "areas", "data.csv");
+    yz_cli_said("7 faults, 0 of them shown (`yz data check` shows all); nothing was changed");
+    EXPECT(EXIT_FAILED, "data", "import", "--max-faults", "7", "--admin", "a.sock", "areas",
+           "data.csv");
+    yz_cli_said("stopped after 7 faults (--max-faults), 0 of them shown");
+    EXPECT(EXIT_FAILED, "data", "import", "--json", "--admin", "a.sock", "areas", "data.csv");
+    assert_non_null(strstr(yz_cli_out(), "\"faults\": 7"));
     d.code = 0;
     d.text = "not json";
     EXPECT(EXIT_FAILED, "data", "import", "--admin", "a.sock", "areas", "data.csv");
