@@ -3,11 +3,25 @@
  * Two tables over the same objects: by connection id, and by node id with the newest first; and one
  * of loads, which outlive a node's connections by LOAD_KEPT_MS, so that reconnecting refills no
  * bucket.
+ *
+ * The connections given up are remembered, because libzmq hands over what it had received of one
+ * long after that is shut down: without its hello, that would be taken for a stranger's nonsense.
+ * They are few: each stands no more, or is about to end. There is a limit all the same, at which
+ * the one given up first is forgotten: then what is left of it counts as anybody's.
  */
 #include "broker/connections.h"
 
 #define CHECK_EVERY_MS 1000u
 #define LOAD_KEPT_MS 60000u
+#define DEPARTED_MAX 16384u
+#define DEPARTED_KEPT_MS                                                                           \
+    10000u /* the end of a connection is told just before its last words are                       \
+            */
+
+struct departed {
+    struct connection_id id;
+    uint64_t heard_mono; /* given up, or its last word since */
+};
 
 static double tokens_now(const struct bucket *k, double per_second, double burst, uint64_t mono)
 {
@@ -51,12 +65,40 @@ void yzi_connections_fini(struct connections *c)
 {
     yzi_table_fini(&c->by_node, NULL);
     yzi_table_fini(&c->by_id, free_connection);
+    yzi_table_fini(&c->departed, free);
     yzi_table_fini(&c->loads, free);
 }
 
 struct connection *yzi_connection_find(const struct connections *c, const struct connection_id *id)
 {
     return yzi_table_get(&c->by_id, yzi_connection_bytes(id));
+}
+
+static void remember_departed(struct connections *c, const struct connection_id *id, uint64_t mono)
+{
+    if (yzi_table_count(&c->departed) >= DEPARTED_MAX) {
+        struct departed *first = yzi_table_value(yzi_table_first(&c->departed));
+        yzi_table_remove(&c->departed, yzi_connection_bytes(&first->id));
+        free(first);
+    }
+    struct departed *gone;
+    if (yzi_alloc(1, sizeof *gone, &gone) < 0) {
+        return; /* what it had still to say will count as a stranger's */
+    }
+    *gone = (struct departed){.id = *id, .heard_mono = mono};
+    if (yzi_table_put(&c->departed, yzi_connection_bytes(id), gone) < 0) {
+        free(gone);
+    }
+}
+
+/* Is this what a connection that was given up had still to say? */
+static bool has_departed(struct connections *c, const struct connection_id *id, uint64_t mono)
+{
+    struct departed *gone = yzi_table_get(&c->departed, yzi_connection_bytes(id));
+    if (gone) {
+        gone->heard_mono = mono;
+    }
+    return gone != NULL;
 }
 
 int yzi_connection_get(struct connections *c, const struct connection_id *id, const uint8_t key[32],
@@ -69,7 +111,11 @@ int yzi_connection_get(struct connections *c, const struct connection_id *id, co
         k = NULL;
     }
     if (!k) {
-        YZ_ENSURE(yzi_table_count(&c->by_id) < c->max, YZ_EBUSY);
+        YZ_ENSURE(!has_departed(c, id, mono), YZ_ECLOSED);
+        if (yzi_table_count(&c->by_id) >= c->max) {
+            remember_departed(c, id, mono); /* the rest of it is not heard when there is room */
+            return YZ_EBUSY;
+        }
         YZ_TRY(yzi_alloc(1, sizeof *k, &k));
         k->id = *id;
         memcpy(k->key, key, sizeof k->key);
@@ -196,6 +242,27 @@ void yzi_connection_drop(struct connections *c, struct connection *k)
     unlink_node(c, k);
     yzi_table_remove(&c->by_id, yzi_connection_bytes(&k->id));
     free_connection(k);
+}
+
+void yzi_connection_give_up(struct connections *c, struct connection *k, uint64_t mono)
+{
+    remember_departed(c, &k->id, mono);
+    yzi_connection_drop(c, k);
+}
+
+void yzi_connections_forget_departed(struct connections *c, uint64_t mono,
+                                     bool (*stands)(void *ctx, const struct connection_id *id),
+                                     void *ctx)
+{
+    struct table_item *next;
+    for (struct table_item *i = yzi_table_first(&c->departed); i; i = next) {
+        next = yzi_table_next(i);
+        struct departed *gone = yzi_table_value(i);
+        if (mono - gone->heard_mono > DEPARTED_KEPT_MS && !stands(ctx, &gone->id)) {
+            yzi_table_remove(&c->departed, yzi_connection_bytes(&gone->id));
+            free(gone);
+        }
+    }
 }
 
 size_t yzi_connections_count(const struct connections *c)

@@ -74,14 +74,17 @@ struct connection {
 
 struct connections {
     struct table by_id;
-    struct table by_node; /* node id -> struct connection, the newest */
-    struct table loads;   /* node id -> struct node_load */
+    struct table departed; /* connection id -> struct departed, those given up first first */
+    struct table by_node;  /* node id -> struct connection, the newest */
+    struct table loads;    /* node id -> struct node_load */
     size_t max, max_per_node;
 };
 
 void yzi_connections_init(struct connections *c, size_t max, size_t max_per_node);
 void yzi_connections_fini(struct connections *c);
-/* The connection of this id, made when it is new. YZ_EBUSY beyond the limit, YZ_ENOMEM. */
+/* The connection of this id, made when it is new. YZ_EBUSY beyond the limit, YZ_ENOMEM; YZ_ECLOSED
+ * when it was given up, or turned away, before: libzmq gives no id twice, so this is only what that
+ * connection had still to say, and nobody's word. */
 YZ_MUST_USE int yzi_connection_get(struct connections *c, const struct connection_id *id,
                                    const uint8_t key[32], uint64_t mono, struct connection **out);
 struct connection *yzi_connection_find(const struct connections *c, const struct connection_id *id);
@@ -94,6 +97,13 @@ struct connection *yzi_connection_of_node(const struct connections *c, yz_node_i
 /* Its node is no longer found through it, and it is never live again. */
 void yzi_connection_mark_gone(struct connections *c, struct connection *k);
 void yzi_connection_drop(struct connections *c, struct connection *k); /* frees it */
+/* Frees it, and remembers that it was given up: what it said before may be read only later. */
+void yzi_connection_give_up(struct connections *c, struct connection *k, uint64_t mono);
+/* Of those given up forget the ones of which nothing can come any more: they have said nothing for
+ * a while and do not stand. Only when all that was received has been read. */
+void yzi_connections_forget_departed(struct connections *c, uint64_t mono,
+                                     bool (*stands)(void *ctx, const struct connection_id *id),
+                                     void *ctx);
 /* How many connections this node has. */
 size_t yzi_connections_of_node(const struct connections *c, yz_node_id node);
 struct node_load *yzi_connections_load(const struct connections *c, yz_bytes node); /* NULL: none */

@@ -143,7 +143,7 @@ static void settle(struct broker *b)
             struct connection *k = b->gone;
             b->gone = k->next_gone;
             had_requests = had_requests || k->outstanding > 0;
-            yzi_connection_drop(&b->connections, k);
+            yzi_connection_give_up(&b->connections, k, b->mono);
         }
         if (had_requests) {
             reroute_the_stranded(b);
@@ -269,8 +269,12 @@ static void receive(struct broker *b, const struct connection_id *from, const ui
                     struct message *m)
 {
     struct connection *k;
-    if (yzi_connection_get(&b->connections, from, key, b->mono, &k) < 0) {
-        yzi_metric_add(&b->metrics.messages_dropped, 1);
+    int rc = yzi_connection_get(&b->connections, from, key, b->mono, &k);
+    if (rc < 0) {
+        bool left_over = rc == YZ_ECLOSED; /* nobody's word any more */
+        yzi_metric_add(left_over ? &b->metrics.messages_left_over : &b->metrics.messages_dropped,
+                       1);
+        /* once more: cutting fails when no descriptor is free */
         yzi_server_cut(b->server, from);
         return;
     }
@@ -281,7 +285,7 @@ static void receive(struct broker *b, const struct connection_id *from, const ui
         return;
     }
     struct frame f;
-    int rc = yzi_frame_parse(m->bytes, b->config->limits.message, &f);
+    rc = yzi_frame_parse(m->bytes, b->config->limits.message, &f);
     if (rc < 0) {
         bad_message(b, k, "", yz_err_name(rc));
         return;
@@ -310,30 +314,33 @@ static unsigned receive_bundle(struct broker *b, const struct connection_id *fro
     return bundle.taken ? bundle.taken : 1;
 }
 
-/* A bounded number, so that a flood cannot keep the timers from running. */
-static void receive_some(struct broker *b)
+/* A bounded number, so that a flood cannot keep the timers from running. True: nothing is left. */
+static bool receive_some(struct broker *b)
 {
     for (unsigned taken = 0; taken < MESSAGES_PER_STEP && !yzi_broker_refused_enough(b);) {
         struct connection_id from;
         uint8_t key[32];
         struct message m = {0};
         if (yzi_server_recv(b->server, &from, key, &m) < 0) {
-            return;
+            return true;
         }
         unsigned n = receive_bundle(b, &from, key, &m);
         yzi_server_counted(b->server, n);
         taken += n;
     }
+    return false;
 }
 
 /* -- timers -- */
 
-static void drop_the_silent(struct broker *b)
+/* While there is more to read, what somebody said may be among it, and it is this broker that is
+ * slow: it takes twice the silence, because whoever floods it must not keep the dead alive. */
+static void drop_the_silent(struct broker *b, bool all_read)
 {
     for (struct table_item *i = yzi_table_first(&b->connections.by_id); i; i = yzi_table_next(i)) {
         struct connection *k = yzi_table_value(i);
         uint64_t patience = k->role == ROLE_ADAPTER ? SILENT_ADAPTER_MS : SILENT_CLIENT_MS;
-        if (b->mono - k->seen_mono > patience) {
+        if (b->mono - k->seen_mono > (all_read ? patience : 2 * patience)) {
             yzi_broker_connection_lost(b, k, "silent");
         } else if (!k->hello && b->mono - k->opened_mono > HELLO_MS) {
             yzi_metric_add(&b->metrics.cut_no_hello, 1);
@@ -431,7 +438,13 @@ static void update_gauges(struct broker *b)
     yzi_metric_set(&m->directory_version, b->directory ? yzi_directory_version(b->directory) : 0);
 }
 
-static void run_timers(struct broker *b)
+static bool stands(void *ctx, const struct connection_id *id)
+{
+    struct broker *b = ctx;
+    return yzi_server_stands(b->server, id);
+}
+
+static void run_timers(struct broker *b, bool all_read)
 {
     yzi_broker_expire(b);
     if (b->mono >= b->next_freshness) {
@@ -446,7 +459,10 @@ static void run_timers(struct broker *b)
     yzi_broker_unpark(b, false);
     yzi_broker_follow_step(b);
     yzi_connections_sweep(&b->connections, b->mono); /* before any is marked gone below */
-    drop_the_silent(b);
+    if (all_read) {
+        yzi_connections_forget_departed(&b->connections, b->mono, stands, b);
+    }
+    drop_the_silent(b, all_read);
     yzi_broker_log_step(b);
     yzi_broker_heartbeats(b, false);
     update_readiness(b);
@@ -526,8 +542,8 @@ int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err)
     settle(b);
     yzi_broker_take_logged(b);
     settle(b);
-    receive_some(b);
-    run_timers(b);
+    bool all_read = receive_some(b) && !rests_ms;
+    run_timers(b, all_read);
     yzi_broker_outcomes_flush(b);
     settle(b);
     yzi_broker_rest(b);

@@ -22,6 +22,8 @@
     X(rests, "rests_total",                                                                        \
       "Pauses in reading, so that refusals leave processor time to answers.")                      \
     X(messages_dropped, "messages_dropped_total", "Messages a peer's full queue did not take.")    \
+    X(messages_left_over, "messages_left_over_total",                                              \
+      "Messages of connections that had been given up when they were read.")                       \
     X(lines_left_out, "log_lines_left_out_total",                                                  \
       "Log lines about peers not written, as too many.")                                           \
     X(root_hits, "signature_roots_reused_total", "Signatures covered by a root verified before.")  \

@@ -432,6 +432,11 @@ void yzi_server_cut(struct server *s, const struct connection_id *id)
     yzi_wires_cut(s->wires, id);
 }
 
+bool yzi_server_stands(struct server *s, const struct connection_id *id)
+{
+    return yzi_wires_stands(s->wires, id);
+}
+
 void yzi_server_set_queue_bytes(struct server *s, size_t bytes, size_t bytes_per_peer)
 {
     yzi_wires_set_limits(s->wires, bytes, bytes_per_peer);

@@ -82,6 +82,8 @@ void yzi_server_counted(struct server *s, unsigned messages);
  * received and none wakes the poll: what comes stays in libzmq's queues, and with its sender when
  * these are full. */
 void yzi_server_rest(struct server *s, uint32_t endpoints);
+/* Not over yet, as far as was told; one that was cut stands until its end is. */
+bool yzi_server_stands(struct server *s, const struct connection_id *id);
 void yzi_server_set_queue_bytes(struct server *s, size_t bytes, size_t bytes_per_peer);
 struct server_counters {
     uint64_t admitted, refused;  /* handshakes */

@@ -590,6 +590,12 @@ void yzi_wires_cut(struct wires *shared, const struct connection_id *id)
     }
 }
 
+bool yzi_wires_stands(struct wires *shared, const struct connection_id *id)
+{
+    YZ_AUTO(let_go) struct wires *w = hold(shared);
+    return yzi_table_get(&w->by_id, yzi_connection_bytes(id)) != NULL;
+}
+
 /* -- who holds too much -- */
 
 static void cut_the_unspoken(struct wires *w)

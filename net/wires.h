@@ -49,6 +49,8 @@ bool yzi_wires_may_send(struct wires *w, const struct connection_id *to, size_t 
 void yzi_wires_sent(struct wires *w, const struct connection_id *to, size_t n);
 /* Shut this connection down. */
 void yzi_wires_cut(struct wires *w, const struct connection_id *id);
+/* Its end was not told yet, also when it was shut down. */
+bool yzi_wires_stands(struct wires *w, const struct connection_id *id);
 void yzi_wires_set_limits(struct wires *w, size_t bytes, size_t bytes_per_peer);
 void yzi_wires_counters(struct wires *w, struct server_counters *out);
 

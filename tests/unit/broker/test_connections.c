@@ -223,6 +223,72 @@ static void test_bucket__holds_a_burst_and_fills_at_its_rate(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* -- those given up -- */
+
+static bool stands(void *ctx, const struct connection_id *id)
+{
+    (void)id;
+    return *(bool *)ctx;
+}
+
+static int get(struct fixture *f, uint32_t n)
+{
+    struct connection_id id = id_of(n);
+    struct connection *k;
+    const uint8_t *key = yz_world_node(f->w, "CN/GOV/HB/@w1")->transport.public_key;
+    return yzi_connection_get(&f->c, &id, key, f->mono, &k);
+}
+
+static void give_up(struct fixture *f, uint32_t n)
+{
+    yzi_connection_give_up(&f->c, connect_as(f, n, "CN/GOV/HB/@w1"), f->mono);
+}
+
+static void test_given_up__is_nobody_until_it_cannot_speak_any_more(void **state)
+{
+    struct fixture *f = *state;
+    bool standing = true;
+    give_up(f, 1);
+    assert_int_equal(yzi_connections_count(&f->c), 0);
+    assert_int_equal(get(f, 1), YZ_ECLOSED);
+    assert_int_equal(get(f, 2), YZ_OK); /* anybody else is heard */
+    f->mono += 60000;
+    yzi_connections_forget_departed(&f->c, f->mono, stands, &standing);
+    assert_int_equal(get(f, 1), YZ_ECLOSED);
+    standing = false;
+    f->mono += 10000; /* since its last word */
+    yzi_connections_forget_departed(&f->c, f->mono, stands, &standing);
+    assert_int_equal(get(f, 1), YZ_ECLOSED);
+    f->mono += 10001;
+    yzi_connections_forget_departed(&f->c, f->mono, stands, &standing);
+    assert_int_equal(yzi_table_count(&f->c.departed), 0);
+}
+
+static void test_given_up__is_who_found_no_room_too(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t n = 1; n <= 20; n++) {
+        (void)connect_as(f, n, "CN/GOV/HB/@w1");
+    }
+    assert_int_equal(get(f, 21), YZ_EBUSY);
+    struct connection_id first = id_of(1);
+    yzi_connection_give_up(&f->c, yzi_connection_find(&f->c, &first), f->mono);
+    assert_int_equal(get(f, 21), YZ_ECLOSED); /* it was cut, and comes again under another id */
+    assert_int_equal(get(f, 22), YZ_OK);
+}
+
+static void test_given_up__are_remembered_up_to_a_bound(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t n = 1; n <= 16385; n++) {
+        give_up(f, n);
+    }
+    assert_int_equal(yzi_table_count(&f->c.departed), 16384);
+    assert_int_equal(get(f, 2), YZ_ECLOSED);
+    assert_int_equal(get(f, 16385), YZ_ECLOSED);
+    assert_int_equal(get(f, 1), YZ_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +300,9 @@ int main(void)
         TEST(test_connection__is_looked_up_again_when_the_directory_changes),
         TEST(test_connections__are_bounded_in_all_and_per_node),
         TEST(test_loads__outlive_connections_for_a_while),
+        TEST(test_given_up__is_nobody_until_it_cannot_speak_any_more),
+        TEST(test_given_up__is_who_found_no_room_too),
+        TEST(test_given_up__are_remembered_up_to_a_bound),
         cmocka_unit_test(test_bucket__holds_a_burst_and_fills_at_its_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
