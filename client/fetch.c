@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Finding out about services: which broker is asked, what its answer is worth, and how long the
- * calls that wait for it wait. One fetch per service is under way at a time, whoever waits.
+ * calls that wait for it wait. One fetch per service is waited for at a time, whoever waits; but an
+ * answer that comes after another was asked is good, too: it proves itself, and a broker that is
+ * slower than we ask would else never be heard.
  */
 #include "client/engine_internal.h"
+
+static void remember_asked(struct service *s)
+{
+    unsigned i = s->next_asked++ % SERVICE_ASKED_MAX;
+    s->asked[i].peer = s->peer;
+    s->asked[i].token = s->token;
+}
 
 /* Ask the next broker. False when each that is up was of no use. */
 static bool fetch(struct engine *e, struct service *s)
@@ -24,6 +33,7 @@ static bool fetch(struct engine *e, struct service *s)
     e->counters.fetched++;
     s->fetching = true;
     s->peer = p->index;
+    remember_asked(s);
     s->fetch_until = yzi_engine_now(e) + FETCH_MS;
     yzi_engine_recheck(e, s->fetch_until);
     return true;
@@ -101,11 +111,23 @@ void yzi_service_leave(struct call *c)
 
 /* -- what becomes of a fetch -- */
 
-static struct service *find_fetch(const struct engine *e, const struct peer *p, uint32_t token)
+/* Was this asked? Each question is answered once. */
+static bool take_asked(struct service *s, unsigned peer, uint32_t token)
+{
+    for (unsigned i = 0; i < SERVICE_ASKED_MAX; i++) {
+        if (token && s->asked[i].token == token && s->asked[i].peer == peer) {
+            s->asked[i].token = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct service *find_asked(const struct engine *e, const struct peer *p, uint32_t token)
 {
     for (struct table_item *i = yzi_table_first(&e->services.by_id); i; i = yzi_table_next(i)) {
         struct service *s = yzi_table_value(i);
-        if (s->fetching && s->peer == p->index && s->token == token) {
+        if (take_asked(s, p->index, token)) {
             return s;
         }
     }
@@ -115,11 +137,16 @@ static struct service *find_fetch(const struct engine *e, const struct peer *p, 
 void yzi_services_object(struct engine *e, const struct peer *p, const struct object *o,
                          yz_bytes payload)
 {
-    struct service *s = find_fetch(e, p, o->token);
-    if (!s || !e->directory) {
+    if (!e->directory) {
         return;
     }
-    s->fetching = false;
+    struct service *s = find_asked(e, p, o->token);
+    if (!s) {
+        return;
+    }
+    if (s->fetching && s->peer == p->index && s->token == o->token) {
+        s->fetching = false;
+    }
     e->dirty = true;
     if (!o->found) {
         note_trouble(e, s, p, YZ_ENOTFOUND, "it holds no offer of this service");
@@ -130,7 +157,10 @@ void yzi_services_object(struct engine *e, const struct peer *p, const struct ob
     int rc = yzi_service_load(s, payload, &j, yzi_engine_now(e), &err);
     if (rc < 0) {
         note_trouble(e, s, p, rc, err.text[0] ? err.text : yz_err_name(rc));
+        return;
     }
+    s->fetching = false; /* whoever else was asked has nothing to add */
+    memset(s->asked, 0, sizeof s->asked);
 }
 
 void yzi_services_lost(struct engine *e, unsigned peer)
@@ -139,6 +169,11 @@ void yzi_services_lost(struct engine *e, unsigned peer)
         struct service *s = yzi_table_value(i);
         if (s->fetching && s->peer == peer) {
             s->fetching = false;
+        }
+        for (unsigned k = 0; k < SERVICE_ASKED_MAX; k++) {
+            if (s->asked[k].peer == peer) {
+                s->asked[k].token = 0; /* another connection counts from one again */
+            }
         }
     }
 }

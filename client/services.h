@@ -13,7 +13,8 @@
 #include "keys/verify.h"
 
 #define SERVICES_MAX 1024u
-#define SERVICE_FRESH_MS 60000u    /* used without asking again */
+#define SERVICE_FRESH_MS 60000u /* used without asking again */
+#define SERVICE_ASKED_MAX 8u
 #define SERVICE_ADAPTERS_MAX 4096u /* whose announcements are remembered */
 
 /* An adapter to seal to. */
@@ -46,10 +47,16 @@ struct service {
     unsigned peer; /* asked */
     uint32_t token;
     uint64_t fetch_until; /* monotonic ms */
-    unsigned tried;       /* bit per peer whose answer was no use, since last asked for */
-    unsigned silent;      /* bit per peer that did not answer, since last asked for */
-    uint64_t lag_until;   /* 0, or until when a newer directory may explain the trouble */
-    int trouble;          /* YZ_E* of the worst that came; 0 */
+    /* Those asked whose answer still counts, also when another was asked since; token 0: none. */
+    struct {
+        unsigned peer;
+        uint32_t token;
+    } asked[SERVICE_ASKED_MAX];
+    unsigned next_asked;
+    unsigned tried;     /* bit per peer whose answer was no use, since last asked for */
+    unsigned silent;    /* bit per peer that did not answer, since last asked for */
+    uint64_t lag_until; /* 0, or until when a newer directory may explain the trouble */
+    int trouble;        /* YZ_E* of the worst that came; 0 */
     char trouble_text[300];
     unsigned users; /* calls that wait for it: it stays */
 };

@@ -44,10 +44,27 @@ static void stop_following(struct session *s, uint64_t wait_ms)
 {
     s->follow = FOLLOW_IDLE;
     s->manifest_token = 0;
+    memset(s->late_manifests, 0, sizeof s->late_manifests);
     memset(s->fetches, 0, sizeof s->fetches);
     s->follow_deadline = UINT64_MAX;
     s->follow_not_before = now_ms(s) + wait_ms;
     s->follow_retry_at = wait_ms ? s->follow_not_before : UINT64_MAX;
+}
+
+/* No answer in time: asked again soon. It counts when it comes after all, or a broker that is
+ * slower than that would never be heard. */
+static void wait_no_longer(struct session *s)
+{
+    if (s->manifest_token) {
+        s->late_manifests[s->next_late++ % SESSION_LATE_MAX] = s->manifest_token;
+        s->manifest_token = 0;
+    }
+    for (size_t i = 0; i < SESSION_FETCHES_MAX; i++) {
+        s->fetches[i].overdue = true;
+    }
+    s->follow = FOLLOW_IDLE;
+    s->follow_deadline = UINT64_MAX;
+    s->follow_not_before = s->follow_retry_at = now_ms(s) + RETRY_MS;
 }
 
 /* Trouble of our own, for which the broker is not to be mistrusted. */
@@ -176,7 +193,8 @@ void yzi_follow_begin(struct session *s)
 static bool is_asked_for(const struct session *s, const yz_digest *digest)
 {
     for (size_t i = 0; i < SESSION_FETCHES_MAX; i++) {
-        if (s->fetches[i].token && yzi_digest_eq(&s->fetches[i].digest, digest)) {
+        if (s->fetches[i].token && !s->fetches[i].overdue &&
+            yzi_digest_eq(&s->fetches[i].digest, digest)) {
             return true;
         }
     }
@@ -187,16 +205,18 @@ static int ask_missing(struct session *s, const yz_digest *missing, size_t n)
 {
     size_t next = 0;
     for (size_t slot = 0; slot < SESSION_FETCHES_MAX && next < n; slot++) {
-        if (s->fetches[slot].token) {
+        if (s->fetches[slot].token && !s->fetches[slot].overdue) {
             continue;
         }
         while (next < n && is_asked_for(s, &missing[next])) {
             next++;
         }
         if (next < n) {
+            uint32_t token;
+            YZ_TRY(yzi_session_ask(s, FETCH_CHUNK, yzi_bytes_digest(&missing[next]), &token));
+            s->fetches[slot].token = token;
+            s->fetches[slot].overdue = false;
             s->fetches[slot].digest = missing[next];
-            YZ_TRY(yzi_session_ask(s, FETCH_CHUNK, yzi_bytes_digest(&missing[next]),
-                                   &s->fetches[slot].token));
         }
     }
     return YZ_OK;
@@ -296,8 +316,26 @@ static void take_manifest(struct session *s, yz_bytes payload)
     }
 }
 
+/* Is this the answer to a question that was not waited for any more? */
+static bool is_late_manifest(struct session *s, uint32_t token)
+{
+    for (unsigned i = 0; token && i < SESSION_LATE_MAX; i++) {
+        if (s->late_manifests[i] == token) {
+            s->late_manifests[i] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_manifest(struct session *s, const struct object *o, yz_bytes payload)
 {
+    if (is_late_manifest(s, o->token)) {
+        if (o->found && s->follow != FOLLOW_CHUNKS) {
+            take_manifest(s, payload); /* it proves itself */
+        }
+        return;
+    }
     if (o->token && (s->follow != FOLLOW_MANIFEST || o->token != s->manifest_token)) {
         return; /* asked for before we stopped waiting */
     }
@@ -309,32 +347,71 @@ static void on_manifest(struct session *s, const struct object *o, yz_bytes payl
     }
 }
 
-static void on_chunk(struct session *s, const struct object *o, yz_bytes payload)
+/* Where the answer with this token belongs; SESSION_FETCHES_MAX: nowhere. */
+static size_t slot_of_token(const struct session *s, uint32_t token)
 {
     size_t slot = 0;
-    while (slot < SESSION_FETCHES_MAX && (!o->token || s->fetches[slot].token != o->token)) {
+    while (slot < SESSION_FETCHES_MAX && (!token || s->fetches[slot].token != token)) {
         slot++;
     }
-    if (slot == SESSION_FETCHES_MAX) {
-        return; /* pushed, or asked for before we stopped waiting */
+    return slot;
+}
+
+/* And this chunk, that was asked for again: whichever question it answers. */
+static size_t slot_of_chunk(const struct session *s, const yz_digest *digest)
+{
+    size_t slot = 0;
+    while (slot < SESSION_FETCHES_MAX &&
+           (!s->fetches[slot].token || !yzi_digest_eq(&s->fetches[slot].digest, digest))) {
+        slot++;
     }
+    return slot;
+}
+
+/* A broker that delivers late delivers: what else is overdue is waited for again. */
+static void wait_for_the_rest(struct session *s)
+{
+    for (size_t i = 0; i < SESSION_FETCHES_MAX; i++) {
+        s->fetches[i].overdue = false;
+    }
+}
+
+static void take_chunk(struct session *s, size_t slot, yz_bytes payload)
+{
     s->fetches[slot].token = 0;
-    if (!o->found) { /* the broker has moved on to another version */
-        stop_following(s, RETRY_MS);
-        return;
-    }
-    yz_digest digest;
-    crypto_hash_sha256(digest.b, payload.p, payload.n);
-    if (!yzi_digest_eq(&digest, &s->fetches[slot].digest)) {
-        fail_following(s, YZ_ESIGNATURE, "the broker serves another chunk than asked for", NULL);
-        return;
-    }
+    wait_for_the_rest(s);
     size_t remaining;
     int rc = yzi_trust_put_chunk(s->o.trust, payload, &remaining);
     if (rc < 0 && rc != YZ_ENOTFOUND) { /* not found: another session was faster */
         fail_following(s, rc, "the broker's directory is refused", NULL);
     } else {
         pursue(s);
+    }
+}
+
+static void on_chunk(struct session *s, const struct object *o, yz_bytes payload)
+{
+    yz_digest digest;
+    size_t slot = slot_of_token(s, o->token);
+    bool asked = slot < SESSION_FETCHES_MAX;
+    if (!o->token || (!asked && !o->found)) {
+        return; /* pushed, or asked for before we stopped waiting */
+    }
+    if (!o->found) {
+        s->fetches[slot].token = 0;
+        if (!s->fetches[slot].overdue) { /* the broker has moved on to another version */
+            stop_following(s, RETRY_MS);
+        }
+        return;
+    }
+    crypto_hash_sha256(digest.b, payload.p, payload.n);
+    if (asked && !yzi_digest_eq(&digest, &s->fetches[slot].digest)) {
+        fail_following(s, YZ_ESIGNATURE, "the broker serves another chunk than asked for", NULL);
+        return;
+    }
+    slot = asked ? slot : slot_of_chunk(s, &digest);
+    if (slot < SESSION_FETCHES_MAX) {
+        take_chunk(s, slot, payload);
     }
 }
 
@@ -535,7 +612,7 @@ void yzi_follow_step(struct session *s)
 {
     uint64_t now = now_ms(s);
     if (now >= s->follow_deadline) {
-        stop_following(s, RETRY_MS);
+        wait_no_longer(s);
     }
     if (now >= s->follow_retry_at) {
         s->follow_retry_at = UINT64_MAX;

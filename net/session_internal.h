@@ -11,6 +11,8 @@
 #include "net/session.h"
 
 #define SESSION_FETCHES_MAX 8u /* chunks asked for and not yet here */
+/* Questions whose answer still counts when they were asked again: a broker may be slow. */
+#define SESSION_LATE_MAX 6u
 
 enum session_state {
     SESSION_DOWN,
@@ -53,8 +55,12 @@ struct session {
     uint32_t push_token;
     enum follow_state follow;
     uint32_t manifest_token;
+    uint32_t
+        late_manifests[SESSION_LATE_MAX]; /* tokens of those not waited for any more; 0: none */
+    unsigned next_late;
     struct {
         uint32_t token; /* 0: free */
+        bool overdue;   /* asked for again, perhaps in another place; still taken */
         yz_digest digest;
     } fetches[SESSION_FETCHES_MAX];
     uint64_t follow_deadline;   /* progress must be made by then */
@@ -75,7 +81,7 @@ struct session {
     /* the broker's log */
     struct log_view *view; /* NULL: not followed */
     struct checkpoint_memory checkpoints;
-    uint32_t log_token; /* of the proof asked for; 0: none */
+    uint32_t log_tokens[SESSION_LATE_MAX]; /* of the proof asked for, newest first; 0: none */
     uint8_t log_name[CONSISTENCY_NAME_BYTES];
 };
 

@@ -4,6 +4,8 @@
  * takes what its owner saw in receipts and in other parties' headers, has the broker prove that all
  * of it is one history, and speaks no more to a broker that signed two.
  */
+#include <string.h>
+
 #include "net/session_internal.h"
 
 static uint64_t now_ms(const struct session *s)
@@ -18,7 +20,8 @@ int yzi_log_open(struct session *s, yz_error *err)
 
 void yzi_log_reset(struct session *s)
 {
-    s->log_token = 0; /* what was asked on the connection before is not answered on another */
+    memset(s->log_tokens, 0, sizeof s->log_tokens); /* what was asked on the connection before is
+                                                       not answered on another */
 }
 
 bool yzi_log_is_broken(const struct session *s)
@@ -89,10 +92,16 @@ void yzi_log_step(struct session *s)
     if (!s->view || !yzi_view_wants(s->view, now_ms(s), name)) {
         return;
     }
-    memcpy(s->log_name, name, sizeof name);
-    if (yzi_session_ask(s, FETCH_CONSISTENCY, yzi_bytes(name, sizeof name), &s->log_token) < 0) {
-        s->log_token = 0; /* the view asks again when no answer came */
+    if (memcmp(s->log_name, name, sizeof name) != 0) {
+        memset(s->log_tokens, 0, sizeof s->log_tokens);
+        memcpy(s->log_name, name, sizeof name);
     }
+    uint32_t token;
+    if (yzi_session_ask(s, FETCH_CONSISTENCY, yzi_bytes(name, sizeof name), &token) == YZ_OK) {
+        memmove(&s->log_tokens[1], &s->log_tokens[0],
+                sizeof s->log_tokens - sizeof s->log_tokens[0]);
+        s->log_tokens[0] = token;
+    } /* else the view asks again when no answer came */
 }
 
 uint64_t yzi_log_deadline(const struct session *s)
@@ -100,13 +109,30 @@ uint64_t yzi_log_deadline(const struct session *s)
     return s->view ? yzi_view_deadline(s->view) : UINT64_MAX;
 }
 
+/* Which of the questions it answers, the newest being 0; SESSION_LATE_MAX: none. */
+static unsigned place_of(const struct session *s, uint32_t token)
+{
+    unsigned i = 0;
+    while (i < SESSION_LATE_MAX && (!token || s->log_tokens[i] != token)) {
+        i++;
+    }
+    return i;
+}
+
+/* A proof proves itself, whichever of the questions it answers. That there is none is the word of
+ * the moment when it was asked for, and counts for the last question only. */
 bool yzi_log_object(struct session *s, const struct object *o, yz_bytes payload)
 {
     yz_error err = {0};
-    if (o->what != FETCH_CONSISTENCY || !s->log_token || o->token != s->log_token) {
+    unsigned place = place_of(s, o->token);
+    if (o->what != FETCH_CONSISTENCY || place == SESSION_LATE_MAX) {
         return false;
     }
-    s->log_token = 0;
+    s->log_tokens[place] = 0;
+    if (!o->found && place > 0) {
+        return true;
+    }
+    memset(s->log_tokens, 0, sizeof s->log_tokens);
     bool broken = yzi_log_is_broken(s);
     int rc = yzi_view_proved(s->view, yzi_bytes(s->log_name, sizeof s->log_name), o->found, payload,
                              now_ms(s), &err);

@@ -74,6 +74,12 @@ static void send_object(struct puppet *p, uint32_t token, enum fetch_what what, 
     puppet_send(p, yzi_bytes_buf(&out));
 }
 
+void puppet_answer_late(struct puppet *p, unsigned fetch, bool found)
+{
+    send_object(p, p->service_tokens[fetch], FETCH_SERVICE, found,
+                found ? yzi_bytes_buf(&p->service) : (yz_bytes){0});
+}
+
 void puppet_push_freshness(struct puppet *p)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf record;
@@ -136,7 +142,7 @@ static void serve(struct puppet *p, const struct fetch *f)
         found = payload.n > 0;
         break;
     case FETCH_SERVICE:
-        p->fetches++;
+        p->service_tokens[p->fetches++ % PUPPET_REQUESTS_MAX] = f->token;
         if (p->no_service_answer) {
             return;
         }

@@ -37,7 +37,8 @@ struct puppet {
     unsigned hellos, fetches;
     bool no_freshness, no_service_answer, no_directory;
     bool no_receipts, false_receipts;
-    uint64_t fresh_at, fresh_version; /* of the freshness it gives out */
+    uint64_t fresh_at, fresh_version;             /* of the freshness it gives out */
+    uint32_t service_tokens[PUPPET_REQUESTS_MAX]; /* of the fetches, in turn */
     bool service_found;
     yz_buf service;                 /* the payload of FETCH_SERVICE */
     yz_buf pages[PUPPET_PAGES_MAX]; /* of FETCH_CATALOGUE, one after the other, then empty ones */
@@ -55,6 +56,8 @@ void puppet_send(struct puppet *p, yz_bytes frame);
 struct frame puppet_request(const struct puppet *p, unsigned i);
 /* The service's offer with the announcements of these adapters, NULL-terminated. */
 void puppet_offer(struct puppet *p, struct world_node *const *adapters);
+/* Answer the fetch of the service with this number (from 0), which was not answered. */
+void puppet_answer_late(struct puppet *p, unsigned fetch, bool found);
 void puppet_respond(struct puppet *p, const struct world_response *r, unsigned request);
 void puppet_outcome(struct puppet *p, struct world_node *by, enum outcome_status status,
                     const char *reason, unsigned request);

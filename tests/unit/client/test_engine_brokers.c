@@ -435,6 +435,113 @@ static void test_service__silence_is_a_time_out(void **state)
     assert_int_equal(s->b1.fetches, 6);
 }
 
+static void ask_again(struct stage *s, unsigned times)
+{
+    stage_settle(s);
+    for (unsigned i = 0; i < times; i++) {
+        yzi_manual_clock_advance(&s->w->clock, 5000);
+        stage_settle(s);
+    }
+}
+
+static void test_service__an_answer_counts_when_it_was_asked_for_again(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 1);
+    assert_int_equal(s->b1.fetches, 2);
+    puppet_answer_late(&s->b1, 0, true);
+    stage_run_until_requests(s, &s->b1, 1);
+    puppet_answer_late(&s->b1, 1, true); /* nobody waits for it */
+    stage_settle(s);
+    assert_int_equal(s->b1.fetches, 2);
+}
+
+static void test_service__an_answer_counts_when_another_broker_was_asked(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = s->b2.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 1);
+    assert_int_equal(s->b2.fetches, 1);
+    puppet_answer_late(&s->b1, 0, true);
+    stage_run_until_requests(s, &s->b1, 1);
+}
+
+static void test_service__an_answer_counts_for_the_next_call(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 6);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_ETIMEOUT, "asked for the service's offer");
+    outcome_fini(&s->call);
+    puppet_answer_late(&s->b1, 5, true);
+    stage_settle(s);
+    stage_call(s, &s->call);
+    stage_run_until_requests(s, &s->b1, 1);
+    assert_int_equal(s->b1.fetches, 6);
+}
+
+/* That there is none is heard, but the question asked again may still be answered better. */
+static void test_service__a_late_no_leaves_time_for_a_yes(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 1);
+    puppet_answer_late(&s->b1, 0, false);
+    stage_settle(s);
+    assert_int_equal(s->call.ended, 0);
+    puppet_answer_late(&s->b1, 1, true);
+    stage_run_until_requests(s, &s->b1, 1);
+}
+
+static void test_service__a_late_no_is_believed_in_the_end(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 1);
+    puppet_answer_late(&s->b1, 0, false);
+    ask_again(s, 1);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_ENOTFOUND, "it holds no offer");
+}
+
+/* Each question is answered once, by whom it was put to, on the connection it was put on. */
+static void test_service__what_was_not_asked_is_not_looked_at(void **state)
+{
+    struct stage *s = *state;
+    s->b1.no_service_answer = s->b2.no_service_answer = true;
+    stage_ready(s);
+    stage_call(s, &s->call);
+    ask_again(s, 1);
+    s->b2.service_tokens[1] = s->b1.service_tokens[0] + 1000;
+    puppet_answer_late(&s->b2, 1, true);
+    s->b2.service_tokens[1] = 0;
+    puppet_answer_late(&s->b2, 1, true);
+    stage_settle(s);
+    puppet_down(&s->b1);
+    stage_settle(s);
+    puppet_up(&s->b1);
+    for (unsigned i = 0; i < 100 && !s->b1.has_client; i++) {
+        yzi_manual_clock_advance(&s->w->clock, 10);
+        stage_settle(s);
+    }
+    assert_true(s->b1.has_client);
+    puppet_answer_late(&s->b1, 0, true);
+    stage_settle(s);
+    assert_int_equal(s->b1.requests_n + s->b2.requests_n, 0);
+}
+
 /* -- the engine -- */
 
 static void test_engine__freed_ends_its_calls(void **state)
@@ -666,6 +773,12 @@ int main(void)
         ONE(test_service__a_forged_offer_is_not_believed),
         TWO(test_service__a_silent_broker_is_not_the_only_one_asked),
         ONE(test_service__silence_is_a_time_out),
+        ONE(test_service__an_answer_counts_when_it_was_asked_for_again),
+        TWO(test_service__an_answer_counts_when_another_broker_was_asked),
+        ONE(test_service__an_answer_counts_for_the_next_call),
+        ONE(test_service__a_late_no_leaves_time_for_a_yes),
+        ONE(test_service__a_late_no_is_believed_in_the_end),
+        TWO(test_service__what_was_not_asked_is_not_looked_at),
         ONE(test_write__a_broker_passed_on_is_in_doubt),
         TWO(test_write__a_broker_did_not_pass_on_was_not_done),
         TWO(test_write__in_doubt_at_one_broker_is_asked_of_another),

@@ -185,7 +185,17 @@ static void take_fetch(struct puppet *p, yz_bytes header)
 {
     struct fetch f;
     assert_int_equal(yzi_fetch_parse(header, &f), 0);
-    p->fetched[f.what]++;
+    unsigned n = p->fetched[f.what]++;
+    struct asked *asked = &p->asked[f.what];
+    assert_in_range(f.name.n, 0, sizeof asked->name);
+    asked->token = f.token;
+    asked->name_n = f.name.n;
+    for (size_t i = 0; i < f.name.n; i++) {
+        asked->name[i] = f.name.p[i];
+    }
+    if (f.what == FETCH_CHUNK) {
+        p->chunks[n % CHUNKS_KEPT] = *asked;
+    }
     if (!p->silent) {
         answer_fetch(p, &f);
     }

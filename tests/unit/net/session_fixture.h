@@ -14,6 +14,7 @@
 
 #define WAIT_MS 20000u /* how long a test waits for what must happen */
 #define KINDS 64u
+#define CHUNKS_KEPT 16u
 #define BEAT_MS 2000u /* the puppet's */
 
 extern struct world *w;
@@ -39,6 +40,11 @@ struct puppet {
     unsigned got[KINDS];
     yz_buf last[KINDS]; /* the last frame of each kind */
     unsigned fetched[FETCH_RECEIPT + 1], answered[FETCH_RECEIPT + 1];
+    struct asked {
+        uint32_t token;
+        uint8_t name[YZ_ID_MAX];
+        size_t name_n;
+    } asked[FETCH_RECEIPT + 1], chunks[CHUNKS_KEPT]; /* the last of each; chunks, in turn */
     struct puppet_log *log; /* what it proves consistency from; NULL: it has none */
     struct connection_id peer;
     uint8_t key[32];

@@ -86,6 +86,112 @@ static void test_follow__asks_for_a_few_chunks_at_a_time(void **state)
     assert_int_equal(o->alarms, 0);
 }
 
+static void pass(struct owner *o, unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i += 2) {
+        yzi_manual_clock_advance(&w->clock, BEAT_MS);
+        say_heartbeat(&o->b1);
+        settle(o);
+    }
+}
+
+static void say_manifest(struct owner *o, uint32_t token)
+{
+    say_object(&o->b1, token, FETCH_MANIFEST, true, yzi_directory_manifest(w->directory));
+    settle(o);
+}
+
+/* The chunk asked for by this question. */
+static void say_chunk(struct owner *o, const struct asked *asked)
+{
+    yz_digest digest;
+    assert_int_equal(asked->name_n, sizeof digest.b);
+    memcpy(digest.b, asked->name, sizeof digest.b);
+    yz_bytes chunk = yzi_directory_chunk(w->directory, &digest);
+    assert_true(chunk.n > 0);
+    say_object(&o->b1, asked->token, FETCH_CHUNK, true, chunk);
+    settle(o);
+}
+
+/* A newer directory of one chunk, which the broker claims and does not give; its manifest's token.
+ */
+static uint32_t claim_one_chunk(struct owner *o)
+{
+    know_directory(o);
+    puppet_adopts(&o->b1, w->directory);
+    come_up(o);
+    yz_world_add_member(w, "GOV/NEW");
+    yz_world_publish(w);
+    puppet_adopts(&o->b1, w->directory);
+    o->b1.silent = true;
+    say_heartbeat(&o->b1);
+    UNTIL(o, o->b1.fetched[FETCH_MANIFEST] == 1);
+    return o->b1.asked[FETCH_MANIFEST].token;
+}
+
+static void test_follow__takes_what_comes_when_it_was_asked_for_again(void **state)
+{
+    struct owner *o = *state;
+    uint32_t manifest = claim_one_chunk(o);
+    pass(o, 40);
+    assert_int_equal(o->b1.fetched[FETCH_MANIFEST], 3);
+    assert_int_equal(version(o), 1);
+    say_manifest(o, manifest);
+    UNTIL(o, o->b1.fetched[FETCH_CHUNK] > 0);
+    for (unsigned n = 0; n < o->b1.fetched[FETCH_CHUNK] && n < CHUNKS_KEPT; n++) {
+        pass(o, 30); /* for each */
+        say_chunk(o, &o->b1.chunks[n]);
+    }
+    assert_int_equal(version(o), 2);
+    assert_int_equal(o->alarms, 0);
+}
+
+/* A chunk is known by its digest, whichever question it answers. */
+static void test_follow__takes_a_chunk_by_its_digest(void **state)
+{
+    struct owner *o = *state;
+    say_manifest(o, claim_one_chunk(o));
+    UNTIL(o, o->b1.fetched[FETCH_CHUNK] > 0);
+    unsigned n = o->b1.fetched[FETCH_CHUNK];
+    pass(o, 18);
+    say_manifest(o, o->b1.asked[FETCH_MANIFEST].token); /* so they are asked for again */
+    assert_in_range(o->b1.fetched[FETCH_CHUNK], n + 1, CHUNKS_KEPT);
+    for (unsigned i = 0; i < n; i++) {
+        say_chunk(o, &o->b1.chunks[i]);
+    }
+    assert_int_equal(version(o), 2);
+    assert_int_equal(o->alarms, 0);
+}
+
+/* What comes late is judged as what comes in time. */
+static void test_follow__raises_alarm_at_another_chunk_that_comes_late(void **state)
+{
+    struct owner *o = *state;
+    say_manifest(o, claim_one_chunk(o));
+    UNTIL(o, o->b1.fetched[FETCH_CHUNK] > 0);
+    uint32_t token = o->b1.asked[FETCH_CHUNK].token;
+    pass(o, 16);
+    say_object(&o->b1, token, FETCH_CHUNK, true, yzi_bytes_str("another"));
+    settle(o);
+    assert_int_equal(o->alarms, 1);
+    assert_int_equal(version(o), 1);
+}
+
+/* That it has it no more was the answer to a question that was put again. */
+static void test_follow__a_late_no_does_not_end_it(void **state)
+{
+    struct owner *o = *state;
+    uint32_t first = claim_one_chunk(o);
+    pass(o, 18);
+    uint32_t second = o->b1.asked[FETCH_MANIFEST].token;
+    assert_int_not_equal(first, second);
+    say_object(&o->b1, first, FETCH_MANIFEST, false, (yz_bytes){0});
+    settle(o);
+    say_manifest(o, second);
+    UNTIL(o, o->b1.fetched[FETCH_CHUNK] > 0);
+    assert_int_equal(o->alarms, 0);
+}
+
 static void test_follow__follows_a_new_root_statement(void **state)
 {
     struct owner *o = *state;
@@ -663,6 +769,10 @@ int main(void)
         TEST(test_follow__fetches_a_whole_directory),
         TEST(test_follow__fetches_only_what_changed),
         TEST(test_follow__asks_for_a_few_chunks_at_a_time),
+        TEST(test_follow__takes_what_comes_when_it_was_asked_for_again),
+        TEST(test_follow__takes_a_chunk_by_its_digest),
+        TEST(test_follow__raises_alarm_at_another_chunk_that_comes_late),
+        TEST(test_follow__a_late_no_does_not_end_it),
         TEST(test_follow__follows_a_new_root_statement),
         TEST(test_follow__gives_up_a_broker_that_is_revoked),
         TEST(test_follow__gives_up_a_broker_whose_key_is_revoked),

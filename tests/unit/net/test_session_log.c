@@ -82,6 +82,60 @@ static void test_log__what_is_seen_is_proved_and_shown(void **state)
     assert_int_equal(o->alarms, 0);
 }
 
+/* The answer to a question that was left unanswered. */
+static void prove_late(struct owner *o, const struct asked *asked, bool found)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf proof;
+    yz_world_buf(&proof);
+    assert_true(!found || yz_puppet_prove(&honest, yzi_bytes(asked->name, asked->name_n), &proof));
+    say_object(&o->b1, asked->token, FETCH_CONSISTENCY, found, yzi_bytes_buf(&proof));
+    settle(o);
+}
+
+/* The `n`th question for a proof. */
+static struct asked nth_asked(struct owner *o, unsigned n)
+{
+    for (unsigned i = 0; i < 100 && o->b1.fetched[FETCH_CONSISTENCY] < n; i++) {
+        pass_a_second();
+        say_heartbeat(&o->b1);
+        settle(o);
+    }
+    assert_int_equal(o->b1.fetched[FETCH_CONSISTENCY], n);
+    return o->b1.asked[FETCH_CONSISTENCY];
+}
+
+static void test_log__a_proof_counts_when_it_was_asked_for_again(void **state)
+{
+    struct owner *o = *state;
+    come_up(o);
+    see(o, &honest, 120, "receipt");
+    o->b1.silent = true;
+    see(o, &honest, 200, "CN/GOV/HB/@w2");
+    struct asked first = nth_asked(o, 1);
+    (void)nth_asked(o, 3);
+    prove_late(o, &first, true);
+    assert_int_equal(held(o), 200);
+    assert_int_equal(o->alarms, 0);
+    assert_int_equal(o->objects, 0);
+}
+
+/* It may have been none of it when it was asked first. */
+static void test_log__that_there_is_no_proof_counts_for_the_last_question(void **state)
+{
+    struct owner *o = *state;
+    come_up(o);
+    see(o, &honest, 120, "receipt");
+    o->b1.silent = true;
+    see(o, &honest, 200, "CN/GOV/HB/@w2");
+    struct asked first = nth_asked(o, 1);
+    struct asked second = nth_asked(o, 2);
+    prove_late(o, &first, false);
+    assert_int_equal(o->objects, 0);
+    prove_late(o, &second, true);
+    assert_int_equal(held(o), 200);
+    assert_int_equal(o->alarms, 0);
+}
+
 static void test_hello__carries_the_checkpoint(void **state)
 {
     struct owner *o = *state;
@@ -202,6 +256,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_log__what_is_seen_is_proved_and_shown),
+        TEST(test_log__a_proof_counts_when_it_was_asked_for_again),
+        TEST(test_log__that_there_is_no_proof_counts_for_the_last_question),
         TEST(test_hello__carries_the_checkpoint),
         TEST(test_fork__ends_the_session_for_good),
         TEST(test_fork__of_one_size_is_seen_at_once),
