@@ -448,6 +448,77 @@ static void early_late_and_again(void **state)
     yz_world_message_fini(&m);
 }
 
+/* -- whom the owner named -- */
+
+/* The request is in order, the grant is, and the adapter has the data: but the owner's offer has
+ * the service at another, and a broker that sends it here all the same is not believed. */
+static void an_adapter_the_offer_does_not_name(void **state)
+{
+    struct post *p = *state;
+    struct world_message m = make_request(p);
+    hand_over_honestly(p, &m);
+    yz_world_message_fini(&m);
+    p->t->only_at = "CN/GOV/MCA/@a2";
+    town_new_policy(p->t);
+    m = make_request(p);
+    struct expected e = model_request(&p->model, &m.frame, SIGNED_RIGHT);
+    unsigned answers = p->wire->answers;
+    assert_int_equal(e.status, 0);
+    wire_to_adapter(p->wire, 0, yzi_bytes_buf(&m.raw));
+    await(p, answers + 1);
+    see_response(p, &m, RESPONSE_REFUSED);
+    yz_world_message_fini(&m);
+    p->t->only_at = p->model.self; /* and named again it serves again */
+    town_new_policy(p->t);
+    m = make_request(p);
+    hand_over_honestly(p, &m);
+    yz_world_message_fini(&m);
+}
+
+/* -- of a directory still to come -- */
+
+#define GREAT (15u << 20)
+#define GREAT_PARKED 4u /* a fifth would be more than 64 MiB of them */
+
+static void of_the_next_directory(struct request_header *h, void *ctx)
+{
+    (void)ctx;
+    h->directory_version++;
+}
+
+/* Requests that may be judged when a newer directory is here are kept a while, though never more
+ * than so many bytes of them, however few they are: the next is judged by what there is. */
+static void great_requests_that_wait_hold_no_more_than_allowed(void **state)
+{
+    struct post *p = *state;
+    struct world_message m[GREAT_PARKED + 1];
+    uint8_t *body = calloc(1, GREAT);
+    assert_non_null(body);
+    unsigned answers = p->wire->answers;
+    for (unsigned i = 0; i <= GREAT_PARKED; i++) {
+        struct world_request q = {.head = yzi_bytes_buf(&p->query),
+                                  .body = yzi_bytes(body, GREAT),
+                                  .spoil = of_the_next_directory};
+        yz_world_request(p->t->w, &q, &m[i]);
+        wire_to_adapter(p->wire, 0, yzi_bytes_buf(&m[i].raw));
+        town_begin(p->t);
+        while (p->a1->parked_n <= i && p->wire->answers == answers) {
+            town_wait(p->t);
+        }
+    }
+    await(p, answers + 1);
+    assert_int_equal(p->a1->parked_n, GREAT_PARKED);
+    assert_in_range(p->a1->parked_bytes, GREAT_PARKED * GREAT, 64u << 20);
+    town_advance(p->t, PARK_MS);
+    await(p, answers + 1 + GREAT_PARKED);
+    assert_int_equal(p->a1->parked_n, 0);
+    assert_int_equal(p->a1->parked_bytes, 0);
+    for (unsigned i = 0; i <= GREAT_PARKED; i++) {
+        yz_world_message_fini(&m[i]);
+    }
+    free(body);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -457,6 +528,8 @@ int main(void)
         TEST(wrong_signers_slots_and_subsystems),
         TEST(a_low_order_epoch_key),
         TEST(early_late_and_again),
+        TEST(an_adapter_the_offer_does_not_name),
+        TEST(great_requests_that_wait_hold_no_more_than_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,6 +216,11 @@ static void make_policy(struct town *t, yz_buf *offer, yz_buf *terms)
     o.catalogue_n = 1;
     o.services[0].data_set = entry.data_set;
     o.grants[0].strict = t->strict;
+    yz_bytes only = yzi_bytes_str(t->only_at);
+    if (t->only_at) {
+        o.services[0].adapters.items = &only;
+        o.services[0].adapters.n = 1;
+    }
     yz_world_put_offer(t->w, &o, offer);
 }
 

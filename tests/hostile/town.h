@@ -77,7 +77,9 @@ struct town {
     struct net *net;
     struct engine *engine;
     uint64_t policy_version;
-    bool strict;         /* the grant of policies made from now on */
+    bool strict; /* the grant of policies made from now on */
+    /* NULL, or the only adapter that policies made from now on name */
+    const char *only_at;
     uint64_t real_until; /* of the wait under way */
     /* NULL, or what surrounds each step of an adapter; then a step may fail, and the adapter ends
      * as its program would. */
