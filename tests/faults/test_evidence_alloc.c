@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "tests/faults/evidence_ledger.h"
 #include "tests/support/alloc_fail.h"
 
@@ -56,23 +58,19 @@ static void test_alloc__each_of_a_caller_fails(void **state)
     evidence_fixture_fini(&f);
 }
 
-/* -- the writer's thread: the clock is what it asks first in each commit -- */
+/* -- the writer's thread, which the clock gets to know: it looks there in each commit -- */
 
-static _Atomic size_t nth;
+#define FIRST_AT_LEAST 8u /* of a commit and its receipts; all of them fail */
+#define MISSES_IN_A_ROW 8u
+#define NTH_MAX 4096u
+
+static _Atomic int writer;
 static struct manual_clock inner;
 
 static uint64_t wall(const struct clock *c)
 {
     (void)c;
-    static bool watching; /* only the writer comes here once it runs */
-    size_t n = atomic_exchange(&nth, 0);
-    if (watching) {
-        yz_alloc_fail_stop();
-    }
-    watching = n > 0;
-    if (watching) {
-        yz_alloc_fail_start(n);
-    }
+    atomic_store(&writer, (int)gettid());
     return yzi_wall_ms(&inner.clock);
 }
 
@@ -82,47 +80,68 @@ static uint64_t mono(const struct clock *c)
     return yzi_mono_ms(&inner.clock);
 }
 
-static const struct clock failing_clock = {wall, mono};
+static const struct clock watching_clock = {wall, mono};
 
-static void append_with_failure(size_t n)
+/* How many of three appended at once came back without a receipt. */
+static unsigned append_three(size_t number)
 {
     struct evidence_item *items[3];
-    unsigned durable = 0;
-    atomic_store(&nth, n);
+    unsigned taken = 0, failed = 0;
     for (unsigned i = 0; i < 3; i++) {
-        items[i] = evidence_make(ENTRY_REQUEST, n * 8 + i, LEDGER_BODY, NULL);
+        items[i] = evidence_make(ENTRY_REQUEST, number * 8 + i, LEDGER_BODY, NULL);
         int rc = yzi_evidence_append(f.log, items[i]);
         assert_true(rc == YZ_OK || rc == YZ_EUNAVAILABLE);
-        durable += rc == YZ_OK;
+        taken += rc == YZ_OK;
+        failed += rc != YZ_OK;
         yzi_evidence_item_unref(items[i]);
     }
-    for (; durable > 0; durable--) {
+    for (; taken > 0; taken--) {
         struct evidence_item *back = evidence_take_wait(f.log);
         assert_true(back->rc == YZ_OK || back->rc == YZ_ENOMEM || back->rc == YZ_EUNAVAILABLE);
+        failed += back->rc != YZ_OK;
         if (back->rc == YZ_OK) {
             ledger_hear_item(&f, back);
         }
         yzi_evidence_item_unref(back);
     }
     evidence_wait_up(f.log);
+    return failed;
+}
+
+/* The writer's n-th allocation from now on fails: was there one? What it cost is added. */
+static bool append_with_failure(size_t n, unsigned *cost)
+{
+    int tid = atomic_load(&writer);
+    (void)yz_alloc_fail_in(&tid, 1, n);
+    unsigned failed = append_three(n);
+    bool hit = yz_alloc_fail_in(NULL, 0, 0);
+    assert_true(hit || failed == 0); /* it fails for no other reason */
+    *cost += failed;
+    return hit;
 }
 
 static void test_alloc__each_of_the_writer_fails(void **state)
 {
     (void)state;
     yz_error err = {0};
+    unsigned hits = 0, cost = 0;
     evidence_fixture_init_in_memory(&f);
     yzi_manual_clock_init(&inner, UINT64_C(1790000000000));
-    f.options.clock = &failing_clock;
+    f.options.clock = &watching_clock;
     assert_int_equal(evidence_fixture_open(&f, &err), 0);
-    for (size_t n = 1; n <= 120; n++) {
-        append_with_failure(n);
+    assert_int_equal(append_three(0), 0);
+    assert_int_not_equal(atomic_load(&writer), gettid());
+    size_t n = 1;
+    for (unsigned missed = 0; missed < MISSES_IN_A_ROW; n++) { /* it may be on with other things */
+        bool hit = append_with_failure(n, &cost);
+        assert_true(hit || n > FIRST_AT_LEAST);
+        hits += hit;
+        missed = hit ? 0 : missed + 1;
+        assert_true(n < NTH_MAX);
     }
-    atomic_store(&nth, 0);
-    struct evidence_item *i = evidence_make(ENTRY_REQUEST, 4096, LEDGER_BODY, NULL);
-    assert_int_equal(yzi_evidence_append(f.log, i), YZ_OK);
-    yzi_evidence_item_unref(evidence_take_wait(f.log));
-    yzi_evidence_item_unref(i);
+    print_message("%u of %zu allocations failed, and with them %u entries\n", hits, n, cost);
+    assert_true(cost >= FIRST_AT_LEAST);
+    assert_int_equal(append_three(n), 0);
     evidence_fixture_close(&f);
     ledger_check_and_free(&f);
     evidence_fixture_fini(&f);
