@@ -55,24 +55,30 @@ void public_key(const char *file, char out[64])
     assert_int_equal(sscanf(at, "\"public_key\": \"%63[^\"]", out), 1);
 }
 
+void broker_home(const struct sandbox *s, const char *name, const char *node, char endpoint[64])
+{
+    char config[512];
+    snprintf(endpoint, 64, "tcp://127.0.0.1:%u", free_port());
+    EXPECT_YZ(0, "broker", "request", "--home", in_sandbox(s, "%s", name), "--node", node,
+              "--endpoint", endpoint);
+    copy_file(in_sandbox(s, "operator/keys/freshness.key"),
+              in_sandbox(s, "%s/keys/freshness.key", name), 0600);
+    copy_file(in_sandbox(s, "operator/anchor.yzr"), in_sandbox(s, "%s/anchor.yzr", name), 0600);
+    assert_int_equal(mkdir(in_sandbox(s, "%s/state", name), 0700), 0);
+    snprintf(config, sizeof config,
+             "node: %s\nhome: .\nlisten: [\"%s\"]\nops: \"\"\nlock_secrets: false\n", node,
+             endpoint);
+    write_file(in_sandbox(s, "%s/broker.yaml", name), config);
+    write_file(in_sandbox(s, "%s/stderr", name), "");
+}
+
 pid_t second_broker_up(const struct sandbox *s, char endpoint[64])
 {
-    const char *home = in_sandbox(s, "broker2");
-    snprintf(endpoint, 64, "tcp://127.0.0.1:%u", free_port());
-    EXPECT_YZ(0, "broker", "request", "--home", home, "--node", "CN/@b2", "--endpoint", endpoint);
-    copy_file(in_sandbox(s, "operator/keys/freshness.key"),
-              in_sandbox(s, "broker2/keys/freshness.key"), 0600);
-    copy_file(in_sandbox(s, "operator/anchor.yzr"), in_sandbox(s, "broker2/anchor.yzr"), 0600);
+    broker_home(s, "broker2", "CN/@b2", endpoint);
     EXPECT_YZ(0, "broker", "admit", "--home", in_sandbox(s, "operator"),
               in_sandbox(s, "broker2/request.yzr"));
-    assert_int_equal(mkdir(in_sandbox(s, "broker2/state"), 0700), 0);
     EXPECT_YZ(0, "directory", "publish", "--home", in_sandbox(s, "operator"), "--admin",
               in_sandbox(s, "broker/admin.sock"), "--out",
               in_sandbox(s, "broker2/state/directory.bundle"));
-    char config[512];
-    snprintf(config, sizeof config,
-             "node: CN/@b2\nhome: .\nlisten: [\"%s\"]\nops: \"\"\nlock_secrets: false\n", endpoint);
-    write_file(in_sandbox(s, "broker2/broker.yaml"), config);
-    write_file(in_sandbox(s, "broker2/stderr"), "");
     return start_again(s, "broker2");
 }
