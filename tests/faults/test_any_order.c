@@ -24,7 +24,6 @@
 
 #include "tests/integration/second_broker.h"
 
-#define TOWNS "CN/GOV/STATS/divisions/towns/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
 #define CLIENT "CN/GOV/WINDOW/@w1"
 #define ADAPTER "CN/GOV/STATS/@a1"
@@ -136,22 +135,11 @@ static int write_one(yz_client *client, const char *code)
 
 /* -- the sandbox -- */
 
-static void offer_towns(void)
-{
-    EXPECT_YZ(0, "service", "publish", "--home", HERE("statistics/member"), "--subsystem",
-              "divisions", "--service", "towns/v1", "--definition", HERE("statistics/areas.yaml"),
-              "--adapter", ADAPTER, "--mode", "write", "--admin", HERE("statistics/admin.sock"));
-    EXPECT_YZ(0, "grant", "add", "--home", HERE("statistics/member"), "--service", TOWNS,
-              "--consumer", WINDOW, "--operation", "get", "--operation", "insert", "--write",
-              "code", "--write", "name", "--write", "city", "--write", "province", "--admin",
-              HERE("statistics/admin.sock"));
-}
-
 static int up(void **state)
 {
     (void)state;
     sandbox_up(&sandbox);
-    offer_towns();
+    offer_towns(&sandbox);
     adapter = adapter_pid(&sandbox, "statistics");
     keep_endpoints(&sandbox, "");
     return 0;
