@@ -64,11 +64,12 @@ static unsigned draw(unsigned below)
 static void list_brokers(unsigned first, char *out, size_t cap)
 {
     const struct broker *a = &brokers[first], *b = &brokers[!first];
-    snprintf(out, cap,
-             "home: .\nanchor: anchor.yzr\nlock_secrets: false\nbrokers:\n"
-             "  - {node: %s, endpoint: \"%s\", key: \"%s\"}\n"
-             "  - {node: %s, endpoint: \"%s\", key: \"%s\"}\n",
-             a->node, a->endpoint, a->key, b->node, b->endpoint, b->key);
+    int n = snprintf(out, cap,
+                     "home: .\nanchor: anchor.yzr\nlock_secrets: false\nbrokers:\n"
+                     "  - {node: %s, endpoint: \"%s\", key: \"%s\"}\n"
+                     "  - {node: %s, endpoint: \"%s\", key: \"%s\"}\n",
+                     a->node, a->endpoint, a->key, b->node, b->endpoint, b->key);
+    assert_in_range(n, 1, cap - 1);
 }
 
 static void configure_broker(const struct broker *b)
