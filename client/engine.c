@@ -246,10 +246,17 @@ bool yzi_call_send(struct engine *e, struct call *c)
 }
 
 /* It may be that nobody else has it: the broker stands still, or drops what it is given, and its
- * connection tells nothing. Or the adapter needs its time: it knows the bytes again. */
+ * connection tells nothing. Or the adapter needs its time: it knows the bytes again. A broker that
+ * has said other things meanwhile has much to do, most likely, and so might the next have with a
+ * copy of it all: it gets half of the time. */
 static void ask_another(struct engine *e, struct call *c)
 {
-    yzi_peers_doubt(e, c->asked, c->sent_at);
+    uint64_t half = c->submitted + (c->deadline - c->submitted) / 2;
+    if (yzi_peers_doubt(e, c->asked, c->sent_at) && yzi_engine_now(e) < half) {
+        c->another_at = half;
+        yzi_call_set_timer(e, c);
+        return;
+    }
     if (!yzi_call_send(e, c)) {
         set_another(e, c);
     }

@@ -215,14 +215,21 @@ struct peer *yzi_peers_first(struct engine *e, unsigned except)
     return doubted;
 }
 
-void yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since)
+bool yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since)
 {
+    bool one_lives = false;
     for (unsigned i = 0; i < e->peers_n; i++) {
         struct peer *p = &e->peers[i];
-        if (asked & (1u << i) && p->up && yzi_session_heard_at(p->session) <= since) {
+        if (!(asked & (1u << i)) || !p->up) {
+            continue;
+        }
+        if (yzi_session_heard_at(p->session) > since) {
+            one_lives = true;
+        } else {
             p->doubted_at = yzi_engine_now(e);
         }
     }
+    return one_lives;
 }
 
 void yzi_peers_say_down(const struct engine *e, char *out, size_t n)

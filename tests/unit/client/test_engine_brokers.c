@@ -130,6 +130,26 @@ static void first_stands_still(struct stage *s)
     assert_int_equal(s->call.ended, 0);
 }
 
+/* What it says of other things shows that it lives: it gets half of the call's time. */
+static void test_broker__that_says_other_things_has_half_of_the_time(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    stage_call_sent(s);
+    yzi_manual_clock_advance(&s->w->clock, 5000);
+    puppet_heartbeat(&s->b1);
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 9999);
+    stage_settle(s);
+    assert_int_equal(s->b2.requests_n, 0);
+    yzi_manual_clock_advance(&s->w->clock, 1);
+    stage_run_until_requests(s, &s->b2, 1);
+    assert_true(yzi_bytes_eq(yzi_bytes_buf(&s->b1.requests[0]), yzi_bytes_buf(&s->b2.requests[0])));
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
 static void test_broker__that_stands_still_is_not_the_only_one_asked(void **state)
 {
     struct stage *s = *state;
@@ -752,6 +772,7 @@ int main(void)
         TWO(test_evidence__another_broker_may_do_better),
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
+        TWO(test_broker__that_says_other_things_has_half_of_the_time),
         TWO(test_broker__that_stands_still_is_not_the_only_one_asked),
         TWO(test_broker__that_stands_still_is_not_begun_with_until_it_says_something),
         TWO(test_broker__that_goes_on_is_still_heard),
