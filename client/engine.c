@@ -247,7 +247,7 @@ bool yzi_call_send(struct engine *e, struct call *c)
 
 /* It may be that nobody else has it: the broker stands still, or drops what it is given, and its
  * connection tells nothing. Or the adapter needs its time: it knows the bytes again. A broker that
- * has said other things meanwhile has much to do, most likely, and so might the next have with a
+ * has said other things lately has much to do, most likely, and so might the next have with a
  * copy of it all: it gets half of the time. */
 static void ask_another(struct engine *e, struct call *c)
 {

@@ -164,7 +164,7 @@ void yzi_peer_give_up(struct peer *p, const char *reason);
 /* The first broker that is up and whose bit is not in `except`; NULL. */
 struct peer *yzi_peers_first(struct engine *e, unsigned except);
 /* These were asked, and whoever of them has said nothing since then is doubted. True: one of them
- * has. */
+ * has, in the later half of that time. */
 bool yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since);
 /* Why none is up, one clause per broker. */
 void yzi_peers_say_down(const struct engine *e, char *out, size_t n);

@@ -218,16 +218,15 @@ struct peer *yzi_peers_first(struct engine *e, unsigned except)
 bool yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since)
 {
     bool one_lives = false;
+    uint64_t lately = since + (yzi_engine_now(e) - since) / 2;
     for (unsigned i = 0; i < e->peers_n; i++) {
         struct peer *p = &e->peers[i];
         if (!(asked & (1u << i)) || !p->up) {
             continue;
         }
-        if (yzi_session_heard_at(p->session) > since) {
-            one_lives = true;
-        } else {
-            p->doubted_at = yzi_engine_now(e);
-        }
+        uint64_t heard_at = yzi_session_heard_at(p->session);
+        one_lives = one_lives || heard_at > lately;
+        p->doubted_at = heard_at <= since ? yzi_engine_now(e) : p->doubted_at;
     }
     return one_lives;
 }

@@ -2,6 +2,7 @@
  *
  * The engine and what stands between it and the provider: brokers that die, lie or dawdle, a
  * directory that is newer or too old, services nobody offers, and the engine's own bounds.
+ * Over 800 lines: all of it is about one engine between two brokers, in many short tests.
  */
 #include "tests/unit/client/puppet.h"
 
@@ -139,7 +140,9 @@ static void test_broker__that_says_other_things_has_half_of_the_time(void **stat
     yzi_manual_clock_advance(&s->w->clock, 5000);
     puppet_heartbeat(&s->b1);
     stage_settle(s);
-    yzi_manual_clock_advance(&s->w->clock, 9999);
+    yzi_manual_clock_advance(&s->w->clock, 2500);
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 7499);
     stage_settle(s);
     assert_int_equal(s->b2.requests_n, 0);
     yzi_manual_clock_advance(&s->w->clock, 1);
@@ -148,6 +151,19 @@ static void test_broker__that_says_other_things_has_half_of_the_time(void **stat
     stage_answer(s, &s->b2, NULL, "married", 0);
     stage_run_until_ended(s, &s->call);
     expect_record(&s->call, "married");
+}
+
+/* What it said before it stopped shows nothing. */
+static void test_broker__that_stopped_after_saying_other_things_is_silent(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    stage_call_sent(s);
+    yzi_manual_clock_advance(&s->w->clock, 3000);
+    puppet_heartbeat(&s->b1);
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 4500);
+    stage_run_until_requests(s, &s->b2, 1);
 }
 
 static void test_broker__that_stands_still_is_not_the_only_one_asked(void **state)
@@ -773,6 +789,7 @@ int main(void)
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
         TWO(test_broker__that_says_other_things_has_half_of_the_time),
+        TWO(test_broker__that_stopped_after_saying_other_things_is_silent),
         TWO(test_broker__that_stands_still_is_not_the_only_one_asked),
         TWO(test_broker__that_stands_still_is_not_begun_with_until_it_says_something),
         TWO(test_broker__that_goes_on_is_still_heard),
