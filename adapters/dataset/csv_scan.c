@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #define NAME_SHOWN 120u
+#define NAMES_SHOWN 160u /* bytes after which names are only counted */
 #define IGNORED (-1)
 #define UNKNOWN (-2)
 
@@ -21,6 +22,12 @@ struct csv_scan {
 
 /* -- faults -- */
 
+/* Columns that one fault is about: the first few are named, the others counted. */
+struct columns {
+    size_t n, named;
+    char names[NAMES_SHOWN + NAME_SHOWN]; /* 'a', 'b' */
+};
+
 /* A column's name from the file, fit to be shown: cut, and without control characters. */
 static void shown(yz_bytes name, char out[NAME_SHOWN + 1])
 {
@@ -31,17 +38,34 @@ static void shown(yz_bytes name, char out[NAME_SHOWN + 1])
     out[n] = '\0';
 }
 
+static void add_column(struct columns *list, yz_bytes name)
+{
+    char text[NAME_SHOWN + 1];
+    size_t used = strlen(list->names);
+    shown(name, text);
+    if (list->named == list->n++ && used < NAMES_SHOWN) {
+        snprintf(list->names + used, sizeof list->names - used, "%s'%s'", used ? ", " : "", text);
+        list->named++;
+    }
+}
+
 static int fault(struct csv_scan *c, uint64_t line, const char *reason)
 {
     const struct scan_place at = {.line = line};
     return yzi_scan_fault(c->scan, &at, NULL, reason);
 }
 
-static int column_fault(struct csv_scan *c, uint64_t line, yz_bytes name, const char *what)
+/* Nothing, when there is no such column. */
+static int columns_fault(struct csv_scan *c, uint64_t line, const struct columns *list,
+                         const char *one, const char *several)
 {
-    char text[NAME_SHOWN + 1], reason[NAME_SHOWN + 200];
-    shown(name, text);
-    snprintf(reason, sizeof reason, "the column '%s' %s", text, what);
+    char more[40] = "", reason[sizeof list->names + 250];
+    YZ_ENSURE(list->n > 0, 0);
+    if (list->n > list->named) {
+        snprintf(more, sizeof more, " and %zu more", list->n - list->named);
+    }
+    snprintf(reason, sizeof reason, "the column%s %s%s %s", list->n == 1 ? "" : "s", list->names,
+             more, list->n == 1 ? one : several);
     return fault(c, line, reason);
 }
 
@@ -67,32 +91,91 @@ static int field_of_column(const struct csv_scan *c, yz_bytes name)
     return is_ignored(c->d, name) || yzi_scan_keys_only(c->scan) ? IGNORED : UNKNOWN;
 }
 
-static int map_column(struct csv_scan *c, const struct csv_row *row, size_t column)
+/* What a header may have wrong with its columns: one fault for each kind, whatever their number. */
+struct header {
+    bool found[DATASET_FIELDS_MAX]; /* by field */
+    size_t found_n;
+    struct columns nameless, twice, unknown, missing;
+};
+
+static bool stands_before(const struct csv_row *row, size_t column)
 {
-    yz_bytes name = row->fields[column];
-    if (!yzi_utf8_is_valid(name)) {
-        return fault(c, row->line,
-                     c->d->csv.encoding == ENCODING_UTF8
-                         ? "a column name is not valid UTF-8 (if the file is in GBK or GB 18030, "
-                           "write `csv: {encoding: gb18030}`)"
-                         : "a column name is not GB 18030");
-    }
-    if (name.n == 0) {
-        return fault(c, row->line, "a column has no name");
-    }
     for (size_t i = 0; i < column; i++) {
-        if (yzi_bytes_eq(row->fields[i], name)) {
-            return column_fault(c, row->line, name, "stands twice in the header");
+        if (yzi_bytes_eq(row->fields[i], row->fields[column])) {
+            return true;
         }
+    }
+    return false;
+}
+
+static void map_column(struct csv_scan *c, const struct csv_row *row, size_t column,
+                       struct header *h)
+{
+    char position[24];
+    yz_bytes name = row->fields[column];
+    c->field_of[column] = IGNORED;
+    if (name.n == 0) {
+        snprintf(position, sizeof position, "%zu", column + 1);
+        add_column(&h->nameless, yzi_bytes_str(position));
+        return;
+    }
+    if (stands_before(row, column)) {
+        add_column(&h->twice, name);
+        return;
     }
     int field = field_of_column(c, name);
     if (field == UNKNOWN) {
-        return column_fault(c, row->line, name,
-                            "belongs to no field (give a field `csv:` with this name, or list it "
-                            "under `csv: ignore:`)");
+        add_column(&h->unknown, name);
+        return;
     }
     c->field_of[column] = field;
+    if (field != IGNORED) {
+        h->found[field] = true;
+        h->found_n++;
+    }
+}
+
+static int check_names(struct csv_scan *c, const struct csv_row *row)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        if (!yzi_utf8_is_valid(row->fields[i])) {
+            YZ_TRY(fault(c, row->line,
+                         c->d->csv.encoding == ENCODING_UTF8
+                             ? "a column name is not valid UTF-8 (if the file is in GBK or GB "
+                               "18030, write `csv: {encoding: gb18030}`)"
+                             : "a column name is not GB 18030 (if the file is in UTF-8, remove "
+                               "`encoding:`)"));
+            return YZ_EDATA;
+        }
+    }
     return 0;
+}
+
+/* A first row that has none of the columns is likely a record, whose values are not to be told. */
+static int no_header(struct csv_scan *c, uint64_t line, const struct columns *missing)
+{
+    char reason[sizeof missing->names + 200];
+    snprintf(reason, sizeof reason,
+             "the header has none of the definition's columns (%s%s); if the file has no header "
+             "row, write `csv: {header: false}`",
+             missing->names, missing->n > missing->named ? ", …" : "");
+    YZ_TRY(fault(c, line, reason));
+    return YZ_EDATA;
+}
+
+static int tell_columns(struct csv_scan *c, uint64_t line, const struct header *h)
+{
+    YZ_TRY(h->found_n == 0 && h->unknown.n ? no_header(c, line, &h->missing) : 0);
+    YZ_TRY(columns_fault(c, line, &h->nameless, "has no name (give it one, or remove it)",
+                         "have no name (give them one, or remove them)"));
+    YZ_TRY(columns_fault(c, line, &h->twice, "stands twice in the header",
+                         "stand twice in the header"));
+    YZ_TRY(columns_fault(c, line, &h->unknown,
+                         "belongs to no field (give a field `csv:` with this name, or list it "
+                         "under `csv: ignore:`)",
+                         "belong to no field (give fields `csv:` with these names, or list them "
+                         "under `csv: ignore:`)"));
+    return columns_fault(c, line, &h->missing, "is missing", "are missing");
 }
 
 /* A header of one column that no field reads and that holds another delimiter, or '\0'. */
@@ -124,22 +207,20 @@ static int wrong_delimiter(struct csv_scan *c, uint64_t line, char likely)
 
 static int read_header(struct csv_scan *c, const struct csv_row *row)
 {
-    bool found[DATASET_FIELDS_MAX] = {0};
+    struct header h = {.found_n = 0};
     char likely = likely_delimiter(c, row);
     YZ_TRY(likely ? wrong_delimiter(c, row->line, likely) : 0);
+    YZ_TRY(check_names(c, row));
     c->columns = row->n;
     for (size_t i = 0; i < row->n; i++) {
-        c->field_of[i] = IGNORED;
-        YZ_TRY(map_column(c, row, i));
-        if (c->field_of[i] != IGNORED) {
-            found[c->field_of[i]] = true;
-        }
+        map_column(c, row, i, &h);
     }
     for (size_t i = 0; i < c->d->fields_n; i++) {
-        if (!found[i] && yzi_scan_wants(c->scan, i)) {
-            YZ_TRY(column_fault(c, row->line, yzi_bytes_str(c->d->fields[i].csv), "is missing"));
+        if (!h.found[i] && yzi_scan_wants(c->scan, i)) {
+            add_column(&h.missing, yzi_bytes_str(c->d->fields[i].csv));
         }
     }
+    YZ_TRY(tell_columns(c, row->line, &h));
     c->has_columns = true;
     YZ_ENSURE(yzi_scan_faults(c->scan) == 0, YZ_EDATA);
     return yzi_scan_columns(c->scan, row->fields, row->n);

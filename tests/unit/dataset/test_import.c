@@ -177,7 +177,13 @@ static const struct fault_case fault_cases[] = {
     {"\xef\xbb\xbf", "t.csv:1: the header row is missing"},
     {"id,name,born\n", "t.csv:1: the column 'kids' is missing"},
     {"id,name,born,kids,id\n", "t.csv:1: the column 'id' stands twice in the header"},
-    {"id,name,,kids\n", "t.csv:1: a column has no name"},
+    {"id,name,,kids\n", "t.csv:1: the column '3' has no name (give it one, or remove it)"},
+    {"id,name,born,children,,,\n",
+     "t.csv:1: the columns '5', '6', '7' have no name (give them one, or remove them)"},
+    {"1,Li Si,2001-01-01,0\n",
+     "t.csv:1: the header has none of the definition's columns ('id', 'name', 'born', 'kids'); if "
+     "the file has no header row, write `csv: {header: false}`"},
+    {"id,name\n", "t.csv:1: the columns 'born', 'kids' are missing"},
     {"id,name,born,kids,\xe6\x9d\n",
      "t.csv:1: a column name is not valid UTF-8 (if the file is in GBK or GB 18030, write "
      "`csv: {encoding: gb18030}`)"},
@@ -237,6 +243,32 @@ static void test_import__tells_line_field_and_reason(void **unused)
         assert_int_equal(sequence, 0);
         close_state(&st);
     }
+}
+
+static void test_import__many_columns_are_one_fault(void **unused)
+{
+    (void)unused;
+    struct state st;
+    struct import_report r;
+    yz_error err;
+    yz_buf csv;
+    yzi_buf_init(&csv, 1u << 16);
+    assert_int_equal(yzi_buf_put_str(&csv, "id,name,born,kids"), 0);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(yzi_buf_printf(&csv, ",a_column_of_theirs_%d", i), 0);
+    }
+    assert_int_equal(yzi_buf_printf(&csv, "\n%c", 0), 0);
+    open_state(&st, people_yaml);
+    assert_int_equal(fixture_import(st.s, (const char *)csv.p, &r, &err), YZ_EDATA);
+    assert_string_equal(
+        err.text,
+        "t.csv:1: the columns 'a_column_of_theirs_0', 'a_column_of_theirs_1', "
+        "'a_column_of_theirs_2', 'a_column_of_theirs_3', 'a_column_of_theirs_4', "
+        "'a_column_of_theirs_5', 'a_column_of_theirs_6' and 293 more belong to no field (give "
+        "fields `csv:` with these names, or list them under `csv: ignore:`)");
+    assert_int_equal(r.faults, 1);
+    yzi_buf_fini(&csv);
+    close_state(&st);
 }
 
 static void test_import__refuses_nul(void **unused)
@@ -645,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_import__fault_after_many_rows_changes_nothing),
         cmocka_unit_test(test_import__tells_line_field_and_reason),
         cmocka_unit_test(test_import__refuses_nul),
+        cmocka_unit_test(test_import__many_columns_are_one_fault),
         cmocka_unit_test(test_import__accepts_bom_crlf_ignored_column_and_open_last_line),
         cmocka_unit_test(test_import__duplicate_of_any_kind_names_the_first_line),
         cmocka_unit_test(test_import__tells_every_fault_up_to_the_limit),
