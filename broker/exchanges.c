@@ -34,6 +34,7 @@ static void free_exchange(void *value)
 void yzi_exchanges_fini(struct exchanges *e)
 {
     yzi_table_fini(&e->by_digest, free_exchange);
+    yzi_table_fini(&e->shares, free);
     yzi_table_fini(&e->loads, free);
     yzi_deadlines_fini(&e->timers);
 }
@@ -47,12 +48,23 @@ int yzi_exchange_new(struct message *message, struct exchange **out)
     return YZ_OK;
 }
 
-static int load_of(struct exchanges *e, yz_service_id service, struct service_load **out)
+/* Both are where they are for as long as an exchange counts against them. */
+struct share_key {
+    const struct service_load *service;
+    const struct node_load *asker;
+};
+
+static yz_bytes share_key(const struct share_key *k)
 {
-    struct service_load *load = yzi_table_get(&e->loads, service.v);
+    return (yz_bytes){(const uint8_t *)k, sizeof *k};
+}
+
+static int counter(struct table *counters, yz_bytes key, struct service_load **out)
+{
+    struct service_load *load = yzi_table_get(counters, key);
     if (!load) {
         YZ_TRY(yzi_alloc(1, sizeof *load, &load));
-        int rc = yzi_table_put(&e->loads, service.v, load);
+        int rc = yzi_table_put(counters, key, load);
         if (rc < 0) {
             free(load);
             return rc;
@@ -62,14 +74,22 @@ static int load_of(struct exchanges *e, yz_service_id service, struct service_lo
     return YZ_OK;
 }
 
-/* A service nobody is calling costs nothing: who may rename his services cannot fill our memory
- * with their counters. */
-static void forget_idle(struct exchanges *e, yz_service_id service, struct service_load *load)
+/* What nobody counts on costs nothing: who may rename his services cannot fill our memory with
+ * their counters. */
+static void forget_idle(struct table *counters, yz_bytes key)
 {
-    if (load->in_flight == 0) {
-        yzi_table_remove(&e->loads, service.v);
+    struct service_load *load = yzi_table_get(counters, key);
+    if (load && load->in_flight == 0) {
+        yzi_table_remove(counters, key);
         free(load);
     }
+}
+
+static void forget_idle_counters(struct exchanges *e, yz_service_id service,
+                                 const struct service_load *load, const struct node_load *asker)
+{
+    forget_idle(&e->shares, share_key(&(struct share_key){load, asker}));
+    forget_idle(&e->loads, service.v);
 }
 
 static bool fits(size_t held, size_t more, size_t max)
@@ -77,23 +97,56 @@ static bool fits(size_t held, size_t more, size_t max)
     return held <= max && more <= max - held;
 }
 
+/* Would what stays free be too little beside what the node has of it already? */
+static bool is_greedy(size_t own, size_t held, size_t more, size_t max)
+{
+    return own / YZ_SHARE_OF_FREE > max - held - more;
+}
+
+/* The limit that says no to one exchange more, of so many bytes. */
+static const char *full(const struct exchanges *e, const struct service_load *load, size_t n,
+                        const struct node_load *asker)
+{
+    if (load->in_flight >= e->per_service_max) {
+        return "in-flight-per-service";
+    }
+    if (e->max && yzi_exchanges_count(e) >= e->max) {
+        return "in-flight";
+    }
+    if (!fits(e->bytes, n, e->bytes_max)) {
+        return "in-flight-bytes";
+    }
+    if (e->bytes_per_service_max && !fits(load->bytes, n, e->bytes_per_service_max)) {
+        return "in-flight-bytes-per-service";
+    }
+    if (e->bytes_per_peer_max && !fits(asker->in_flight_bytes, n, e->bytes_per_peer_max)) {
+        return "in-flight-bytes-per-peer";
+    }
+    return NULL;
+}
+
+/* The same of the room that others find after it; nothing is full. */
+static bool takes_too_much(const struct exchanges *e, const struct service_load *load, size_t n,
+                           const struct node_load *asker, const struct service_load *share)
+{
+    return is_greedy(share->in_flight, load->in_flight, 1, e->per_service_max) ||
+           (e->max && is_greedy(asker->in_flight, yzi_exchanges_count(e), 1, e->max)) ||
+           is_greedy(asker->in_flight_bytes, e->bytes, n, e->bytes_max) ||
+           (e->bytes_per_service_max &&
+            is_greedy(share->bytes, load->bytes, n, e->bytes_per_service_max));
+}
+
 int yzi_exchanges_may_track(const struct exchanges *e, yz_bytes service, size_t n,
                             const struct node_load *asker, const char **out_limit)
 {
     static const struct service_load idle;
     const struct service_load *load = yzi_table_get(&e->loads, service);
+    const struct service_load *share =
+        load ? yzi_table_get(&e->shares, share_key(&(struct share_key){load, asker})) : NULL;
     load = load ? load : &idle;
-    const char *limit = NULL;
-    if (load->in_flight >= e->per_service_max) {
-        limit = "in-flight-per-service";
-    } else if (e->max && yzi_exchanges_count(e) >= e->max) {
-        limit = "in-flight";
-    } else if (!fits(e->bytes, n, e->bytes_max)) {
-        limit = "in-flight-bytes";
-    } else if (e->bytes_per_service_max && !fits(load->bytes, n, e->bytes_per_service_max)) {
-        limit = "in-flight-bytes-per-service";
-    } else if (e->bytes_per_peer_max && !fits(asker->in_flight_bytes, n, e->bytes_per_peer_max)) {
-        limit = "in-flight-bytes-per-peer";
+    const char *limit = full(e, load, n, asker);
+    if (!limit && takes_too_much(e, load, n, asker, share ? share : &idle)) {
+        limit = "in-flight-share";
     }
     if (!limit) {
         return YZ_OK;
@@ -112,22 +165,44 @@ static int enter(struct exchanges *e, struct exchange *x)
     return rc;
 }
 
+static void count(struct service_load *load, const struct exchange *x)
+{
+    load->in_flight++;
+    load->bytes += x->message.bytes.n;
+}
+
+static void uncount(struct service_load *load, const struct exchange *x)
+{
+    load->in_flight--;
+    load->bytes -= x->message.bytes.n;
+}
+
+static int enter_counted(struct exchanges *e, struct exchange *x, struct service_load *load,
+                         const struct node_load *asker)
+{
+    struct service_load *share;
+    YZ_TRY(counter(&e->shares, share_key(&(struct share_key){load, asker}), &share));
+    YZ_TRY(enter(e, x));
+    x->share = share;
+    return YZ_OK;
+}
+
 int yzi_exchange_track(struct exchanges *e, struct exchange *x, struct node_load *asker,
                        const char **out_limit)
 {
+    yz_service_id service = x->request.header.service;
     struct service_load *load;
-    YZ_TRY(yzi_exchanges_may_track(e, x->request.header.service.v, x->message.bytes.n, asker,
-                                   out_limit));
-    YZ_TRY(load_of(e, x->request.header.service, &load));
-    int rc = enter(e, x);
+    YZ_TRY(yzi_exchanges_may_track(e, service.v, x->message.bytes.n, asker, out_limit));
+    YZ_TRY(counter(&e->loads, service.v, &load));
+    int rc = enter_counted(e, x, load, asker);
     if (rc < 0) {
-        forget_idle(e, x->request.header.service, load);
+        forget_idle_counters(e, service, load, asker);
         return rc;
     }
     x->load = load;
     x->asker = asker;
-    load->in_flight++;
-    load->bytes += x->message.bytes.n;
+    count(x->load, x);
+    count(x->share, x);
     asker->in_flight++;
     asker->in_flight_bytes += x->message.bytes.n;
     e->bytes += x->message.bytes.n;
@@ -155,9 +230,9 @@ void yzi_exchange_end(struct exchanges *e, struct exchange *x)
     if (x->tracked) {
         yzi_deadlines_remove(&e->timers, &x->timer);
         yzi_table_remove(&e->by_digest, yzi_bytes_digest(&x->request.digest));
-        x->load->in_flight--;
-        x->load->bytes -= x->message.bytes.n;
-        forget_idle(e, x->request.header.service, x->load);
+        uncount(x->load, x);
+        uncount(x->share, x);
+        forget_idle_counters(e, x->request.header.service, x->load, x->asker);
         x->asker->in_flight--;
         x->asker->in_flight_bytes -= x->message.bytes.n;
         e->bytes -= x->message.bytes.n;

@@ -20,12 +20,17 @@ struct service_load {
     size_t in_flight, bytes;
 };
 
+/* A limit that many share lets a node have at most so many times what it leaves free to the others,
+ * so that who comes later finds room (decision 34). */
+#define YZ_SHARE_OF_FREE 16u
+
 struct exchange {
     struct message message;                /* the request's bytes */
     struct verified_request request;       /* views into message; of its node none once admitted */
     const struct held_offer *offer;        /* reference */
     const struct offered_service *service; /* in offer */
     struct service_load *load;
+    struct service_load *share;    /* what of load is the asker's */
     struct node_load *asker;       /* the consumer node's; outlives the exchange */
     struct connection_id consumer; /* who gets the answer: the newest connection that asked */
     struct connection_id adapter;  /* who has it now */
@@ -47,7 +52,8 @@ struct exchange {
 
 struct exchanges {
     struct table by_digest;
-    struct table loads; /* service id -> struct service_load */
+    struct table loads;  /* service id -> struct service_load */
+    struct table shares; /* the service's load and the node's, by their addresses -> the same */
     struct deadlines timers;
     size_t bytes, bytes_max, per_service_max;
     size_t

@@ -316,6 +316,13 @@ struct puppet *rig_join(struct rig *r, const char *node)
     return p;
 }
 
+struct puppet *rig_ready(struct rig *r, struct puppet **out_adapter)
+{
+    rig_offer(r, 1);
+    *out_adapter = rig_join(r, "CN/GOV/MCA/@a1");
+    return rig_join(r, "CN/GOV/HB/@w1");
+}
+
 void puppet_heartbeat(struct puppet *p, uint64_t directory_version)
 {
     struct heartbeat h = {.directory_version = directory_version, .time = yz_world_now(p->rig->w)};

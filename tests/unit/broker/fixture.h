@@ -63,8 +63,12 @@ void rig_wait(struct rig *r);           /* for something to happen, a little whi
 void rig_advance(struct rig *r, uint64_t ms);
 /* Offer the marriage service to the window, and announce a1 and a2. */
 void rig_offer(struct rig *r, uint64_t version);
+/* That, and its adapter a1 and the window's w1, which is returned, have joined. */
+struct puppet *rig_ready(struct rig *r, struct puppet **out_adapter);
 
 /* -- puppets -- */
+/* Frees itself. */
+#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 struct puppet *rig_puppet(struct rig *r, const char *node); /* a link under way, no more */
 void puppet_close(struct puppet *p);
 bool puppet_connects(struct puppet *p); /* false: it was refused */

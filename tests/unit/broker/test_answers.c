@@ -12,8 +12,6 @@
 
 #include "tests/unit/broker/fixture.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
-
 struct cast {
     struct puppet *client, *a1, *a2;
 };

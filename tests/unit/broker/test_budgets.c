@@ -12,15 +12,6 @@
 
 #include "tests/unit/broker/fixture.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
-
-static struct puppet *ready(struct rig *r, struct puppet **out_adapter)
-{
-    rig_offer(r, 1);
-    *out_adapter = rig_join(r, "CN/GOV/MCA/@a1");
-    return rig_join(r, "CN/GOV/HB/@w1");
-}
-
 /* Its status, and its rule if that is wanted. */
 static enum outcome_status next_outcome(struct puppet *p, const char *rule)
 {
@@ -44,7 +35,7 @@ static void test_budgets__failed_verifications_are_counted_per_node(void **state
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     r->config.limits.faults_per_peer = 2; /* sixteen at once */
     for (int i = 0; i < 30; i++) {        /* what verifies uses nothing up */
         MESSAGE(good) = make_request(r, &(struct world_request){0});
@@ -73,7 +64,7 @@ static void test_budgets__nonsense_costs_the_connection(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     struct puppet *second = rig_join(r, "CN/GOV/HB/@w1");
     r->config.limits.nonsense_per_peer = 1; /* sixteen at once */
     for (int i = 0; i < 16; i++) {
@@ -99,7 +90,7 @@ static void test_budgets__an_adapters_wrong_answers_are_counted(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     r->config.limits.nonsense_per_peer = 1;
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     puppet_send(client, yzi_bytes_buf(&q.raw));
@@ -122,7 +113,7 @@ static void test_budgets__refusals_are_signed_together(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     enum { N = 200 };
     static struct world_message q[N];
     size_t largest = 0;

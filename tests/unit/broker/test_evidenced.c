@@ -18,7 +18,6 @@
 #include "tests/faults/shim_io.h"
 #include "tests/unit/broker/fixture.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 #define OK(call) assert_int_equal((call), YZ_OK)
 
 /* -- the gate -- */

@@ -15,7 +15,6 @@
 
 #include "base/file.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define BUFFER(name)                                                                               \
     YZ_AUTO(yzi_buf_fini) yz_buf name;                                                             \

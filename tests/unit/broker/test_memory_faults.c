@@ -15,7 +15,6 @@
 #include "tests/support/alloc_fail.h"
 #include "tests/unit/broker/fixture.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 #define ALLOCATIONS_MAX 400u /* a flow that never gets by is a fault of the test */
 
 /* What puppets were given since the last flow began. */

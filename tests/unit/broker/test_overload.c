@@ -12,7 +12,6 @@
 
 #include "tests/unit/broker/fixture.h"
 
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
 #define FLOOD 200u
 
 static const char *const apart[] = {"tcp://127.0.0.1:*"};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Admission at the broker: every reason for which a request is refused, with the status and reason
- * its sender hears; what refused requests leave behind; limits.
+ * its sender hears; what refused requests leave behind. Limits are in test_limits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,20 +9,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "tests/unit/broker/fixture.h"
-
-#define MESSAGE(name) YZ_AUTO(yz_world_message_fini) struct world_message name
-
-static struct puppet *ready(struct rig *r, struct puppet **out_adapter)
-{
-    rig_offer(r, 1);
-    *out_adapter = rig_join(r, "CN/GOV/MCA/@a1");
-    return rig_join(r, "CN/GOV/HB/@w1");
-}
 
 static void refused(struct rig *r, struct puppet *p, const struct world_request *q,
                     enum outcome_status status, const char *reason)
@@ -36,7 +26,7 @@ static void test_requests__are_forwarded_and_answered(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     puppet_send(client, yzi_bytes_buf(&q.raw));
     assert_int_equal(puppet_expect_request(adapter, &q), YZ_EXPIRY_DEFAULT_MS);
@@ -55,7 +45,7 @@ static void test_requests__of_malformed_headers_are_refused(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     yz_bytes cut = yzi_bytes(q.frame.header.p, q.frame.header.n - 5);
     YZ_AUTO(yzi_buf_fini) yz_buf raw;
@@ -72,7 +62,7 @@ static void test_requests__of_another_sender_are_refused(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     struct world_node *w2 = yz_world_node(r->w, "CN/GOV/HB/@w2");
     /* what w2 signed, over w1's connection; and what an adapter asks as itself */
     refused(r, client, &(struct world_request){.client = w2}, OUTCOME_WRONG_SENDER, "peer");
@@ -92,7 +82,7 @@ static void test_requests__for_another_broker_or_instance_are_refused(void **sta
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_WRONG_SENDER,
             "other-broker");
     refused(r, client, &(struct world_request){.service = "EE/GOV/MCA/civil/marriage/v1"},
@@ -109,7 +99,7 @@ static void test_requests__out_of_their_time_are_refused(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     uint64_t now = yz_world_now(r->w);
     refused(r, client, &(struct world_request){.issued_at = now + YZ_SKEW_MS + 1}, OUTCOME_EXPIRED,
             "not-yet");
@@ -131,7 +121,7 @@ static void test_requests__are_refused_when_the_directory_is_too_old(void **stat
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     yzi_key_pair_fini(&r->b->freshness);
     r->b->has_freshness = false;
     rig_advance(r, r->config.directory.stop + 1);
@@ -153,7 +143,7 @@ static void test_requests__with_an_id_of_other_bytes_conflict(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     yz_uuid id = yzi_uuid_v7(yz_world_now(r->w));
     struct world_request same_id = {.spoil = keep_id, .ctx = &id};
     MESSAGE(q) = make_request(r, &same_id);
@@ -174,7 +164,7 @@ static void test_requests__are_known_again_after_a_restart(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     yz_uuid id = yzi_uuid_v7(yz_world_now(r->w));
     struct world_request same_id = {.spoil = keep_id, .ctx = &id};
     MESSAGE(q) = make_request(r, &same_id);
@@ -188,7 +178,7 @@ static void test_requests__are_known_again_after_a_restart(void **state)
     rig_stop(r);
     rig_start(r);
     assert_int_equal(yzi_replay_count(r->b->replay), 1);
-    client = ready(r, &adapter);
+    client = rig_ready(r, &adapter);
     refused(r, client, &same_id, OUTCOME_ID_CONFLICT, "other-bytes");
     puppet_send(client, yzi_bytes_buf(&q.raw));
     puppet_expect_request(adapter, &q);
@@ -204,7 +194,7 @@ static void test_requests__are_known_as_long_as_they_are_accepted(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     uint64_t began = yz_world_now(r->w);
     yz_uuid id = yzi_uuid_v7(began);
     struct world_request request = {
@@ -238,7 +228,7 @@ static void test_requests__are_refused_when_their_id_cannot_be_kept(void **state
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
     assert_int_equal(yzi_path_join(r->home, "state/replay", &dir), YZ_OK);
     assert_int_equal(rmdir(dir), 0);
@@ -255,7 +245,7 @@ static void test_requests__repeated_are_answered_where_the_sender_now_listens(vo
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     puppet_send(client, yzi_bytes_buf(&q.raw));
     puppet_expect_request(adapter, &q);
@@ -285,7 +275,7 @@ static void test_requests__repeated_too_often_are_refused(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     for (unsigned i = 0; i <= REPLAY_RETRIES_MAX; i++) {
         puppet_send(client, yzi_bytes_buf(&q.raw));
@@ -302,7 +292,7 @@ static void test_requests__of_wrong_signatures_are_refused_and_leave_no_id(void 
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     MESSAGE(other) = make_request(r, &(struct world_request){0});
     MESSAGE(bad);
@@ -321,7 +311,7 @@ static void test_requests__of_another_payload_are_refused(void **state)
 {
     struct rig *r = *state;
     struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
+    struct puppet *client = rig_ready(r, &adapter);
     MESSAGE(q) = make_request(r, &(struct world_request){0});
     uint8_t payload[4096];
     assert_in_range(q.frame.payload.n, 1, sizeof payload);
@@ -392,353 +382,6 @@ static void test_requests__denied_are_told_the_rule(void **state)
     assert_true(yzi_bytes_eq_str(h.rule, "CN/GOV/MCA/civil@3"));
 }
 
-/* -- limits -- */
-
-static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void **state)
-{
-    struct rig *r = *state;
-    r->config.limits.rate_per_peer = 3;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    struct puppet *second = rig_join(r, "CN/GOV/HB/@w1"); /* the same node */
-    for (int i = 0; i < 3; i++) {
-        MESSAGE(q) = make_request(r, &(struct world_request){0});
-        puppet_send(i % 2 ? second : client, yzi_bytes_buf(&q.raw));
-        puppet_expect_request(adapter, &q);
-    }
-    refused(r, client, &(struct world_request){0}, OUTCOME_BUSY, "limit");
-    refused(r, second, &(struct world_request){0}, OUTCOME_BUSY, "limit");
-    refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_BUSY,
-            "limit");     /* before it is judged */
-    puppet_close(client); /* a new connection brings no new share */
-    struct puppet *third = rig_join(r, "CN/GOV/HB/@w1");
-    refused(r, third, &(struct world_request){0}, OUTCOME_BUSY, "limit");
-    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
-    MESSAGE(theirs) = make_request(r, &(struct world_request){.client = other->node});
-    puppet_send(other, yzi_bytes_buf(&theirs.raw));
-    puppet_expect_request(adapter, &theirs);
-    rig_advance(r, 400); /* one token and a bit */
-    MESSAGE(q) = make_request(r, &(struct world_request){0});
-    puppet_send(third, yzi_bytes_buf(&q.raw));
-    puppet_expect_request(adapter, &q);
-    assert_int_equal(yzi_replay_count(r->b->replay), 5);
-}
-
-static void expect_limit(struct rig *r, struct puppet *p, const char *rule)
-{
-    MESSAGE(q) = make_request(r, &(struct world_request){.client = p->node});
-    puppet_send(p, yzi_bytes_buf(&q.raw));
-    struct outcome_header h;
-    assert_int_equal(yzi_outcome_header_parse(puppet_expect(p, FRAME_OUTCOME)->header, &h), YZ_OK);
-    assert_int_equal(h.status, OUTCOME_BUSY);
-    assert_true(yzi_bytes_eq_str(h.rule, rule));
-    assert_true(h.retry_after_ms > 0);
-}
-
-static void test_requests__under_way_are_limited_per_node_service_and_bytes(void **state)
-{
-    struct rig *r = *state;
-    r->config.limits.in_flight_per_peer = 2;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    struct puppet *second = rig_join(r, "CN/GOV/HB/@w1");
-    MESSAGE(one) = make_request(r, &(struct world_request){0});
-    MESSAGE(two) = make_request(r, &(struct world_request){0});
-    puppet_send(client, yzi_bytes_buf(&one.raw));
-    puppet_expect_request(adapter, &one);
-    puppet_send(second, yzi_bytes_buf(&two.raw));
-    puppet_expect_request(adapter, &two);
-    expect_limit(r, client, "in-flight-per-peer");
-    expect_limit(r, second, "in-flight-per-peer");
-    MESSAGE(a);
-    puppet_answer(adapter, &one, &a);
-    puppet_expect_response(client, &a); /* one ended: one more passes */
-
-    r->config.limits.in_flight_per_service = 1;
-    yzi_broker_limits_changed(r->b);
-    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
-    expect_limit(r, other, "in-flight-per-service");
-    r->config.limits.in_flight_per_service = 10;
-    r->config.limits.in_flight_bytes = r->b->exchanges.bytes + 100;
-    yzi_broker_limits_changed(r->b);
-    expect_limit(r, other, "in-flight-bytes");
-    r->config.limits.in_flight_bytes = 1; /* less than there is already */
-    yzi_broker_limits_changed(r->b);
-    expect_limit(r, other, "in-flight-bytes");
-    assert_int_equal(yzi_replay_count(r->b->replay), 2);
-    MESSAGE(b);
-    puppet_answer(adapter, &two, &b);
-    puppet_expect_response(second, &b);
-    assert_int_equal(r->b->exchanges.bytes, 0);
-    assert_int_equal(yzi_table_count(&r->b->exchanges.loads), 0);
-}
-
-static void puts_under_way(struct rig *r, struct puppet *p, struct puppet *adapter,
-                           struct world_message *out)
-{
-    *out = make_request(r, &(struct world_request){.client = p->node});
-    puppet_send(p, yzi_bytes_buf(&out->raw));
-    puppet_expect_request(adapter, out);
-}
-
-static void test_requests__under_way_are_limited_in_all(void **state)
-{
-    struct rig *r = *state;
-    r->config.limits.in_flight = 2;
-    rig_stop(r);
-    rig_start(r); /* that they hold from the start, others see that they may change */
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
-    MESSAGE(one) = {0};
-    MESSAGE(two) = {0};
-    MESSAGE(three) = {0};
-    puts_under_way(r, client, adapter, &one);
-    puts_under_way(r, other, adapter, &two);
-    expect_limit(r, client, "in-flight");
-    expect_limit(r, other, "in-flight");
-    MESSAGE(a);
-    puppet_answer(adapter, &one, &a);
-    puppet_expect_response(client, &a);
-    puts_under_way(r, other, adapter, &three); /* one ended: one more passes */
-    expect_limit(r, client, "in-flight");
-    assert_int_equal(yzi_replay_count(r->b->replay), 3);
-}
-
-/* To the byte; who has used up its own share leaves others theirs. */
-static void test_requests__bytes_under_way_are_limited_to_the_byte(void **state)
-{
-    struct rig *r = *state;
-    struct broker_limits *limits = &r->config.limits;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
-    static struct world_message q[5];
-    puts_under_way(r, client, adapter, &q[0]);
-    size_t n = r->b->exchanges.bytes;
-    assert_int_equal(n, q[0].raw.n);
-    limits->in_flight_bytes_per_peer = 2 * n - 1;
-    yzi_broker_limits_changed(r->b);
-    expect_limit(r, client, "in-flight-bytes-per-peer");
-    puts_under_way(r, other, adapter, &q[1]);
-    limits->in_flight_bytes_per_peer = 2 * n;
-    yzi_broker_limits_changed(r->b);
-    puts_under_way(r, client, adapter, &q[2]);
-    limits->in_flight_bytes_per_service = 4 * n - 1;
-    yzi_broker_limits_changed(r->b);
-    expect_limit(r, other, "in-flight-bytes-per-service");
-    limits->in_flight_bytes_per_service = 1024 * n;
-    limits->in_flight_bytes = 4 * n - 1;
-    yzi_broker_limits_changed(r->b);
-    expect_limit(r, other, "in-flight-bytes");
-    limits->in_flight_bytes = limits->in_flight_bytes_per_service = 4 * n;
-    yzi_broker_limits_changed(r->b);
-    puts_under_way(r, other, adapter, &q[3]);
-    assert_int_equal(r->b->exchanges.bytes, 4 * n);
-    for (unsigned i = 0; i < 4; i++) {
-        MESSAGE(a);
-        puppet_answer(adapter, &q[i], &a);
-        puppet_expect_response(i % 2 ? other : client, &a);
-        yz_world_message_fini(&q[i]);
-    }
-    assert_int_equal(r->b->exchanges.bytes, 0);
-}
-
-/* Where there is no room nothing else is looked at, whatever else is wrong: no fault is counted and
- * no id taken. Who asks again for what is under way is not told that there is no room. */
-static void test_requests__without_room_are_refused_before_anything_is_judged(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
-    r->config.limits.in_flight_per_service = 1;
-    r->config.limits.nonsense_per_peer = 1;
-    yzi_broker_limits_changed(r->b);
-    MESSAGE(q) = make_request(r, &(struct world_request){0});
-    puppet_send(client, yzi_bytes_buf(&q.raw));
-    puppet_expect_request(adapter, &q);
-    for (int i = 0; i < 20; i++) {
-        refused(r, client, &(struct world_request){.spoil = spoil_id}, OUTCOME_BUSY, "limit");
-        refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_BUSY,
-                "limit");
-        refused(r, other, &(struct world_request){0}, OUTCOME_BUSY, "limit"); /* another's */
-    }
-    assert_int_equal(yzi_replay_count(r->b->replay), 1);
-    assert_int_equal(yzi_metric_get(&r->b->metrics.cut_nonsense), 0);
-    struct puppet *again = rig_join(r, "CN/GOV/HB/@w1");
-    puppet_send(again, yzi_bytes_buf(&q.raw));
-    assert_int_equal(puppet_count(again, FRAME_OUTCOME), 0);
-    puppet_send(other, yzi_bytes_buf(&q.raw)); /* but it is not the other's */
-    puppet_expect_outcome(other, &q, OUTCOME_WRONG_SENDER, "peer");
-    refused(r, client, &(struct world_request){.service = "CN/GOV/MCA/civil/none/v1"},
-            OUTCOME_UNKNOWN_SERVICE, "no-such-service"); /* which has room */
-    MESSAGE(a);
-    puppet_answer(adapter, &q, &a);
-    puppet_expect_response(again, &a);
-}
-
-static void test_requests__are_busy_when_no_more_ids_can_be_remembered(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    yzi_replay_free(r->b->replay);
-    assert_int_equal(yzi_replay_new(4, NULL, &r->b->replay), YZ_OK);
-    for (int i = 0; i < 2; i++) {
-        MESSAGE(q) = make_request(r, &(struct world_request){.life_ms = 1000});
-        puppet_send(client, yzi_bytes_buf(&q.raw));
-        puppet_expect_request(adapter, &q);
-    }
-    expect_limit(r, client, "remembered-ids-per-peer");
-    for (unsigned ms = 0; ms <= YZ_SKEW_MS + 1000; ms += 1000) {
-        rig_advance(r, 1000);
-        assert_true(puppet_is_heard(adapter)); /* or it would be given up as silent */
-    }
-    /* both can no longer be accepted */
-    MESSAGE(q) = make_request(r, &(struct world_request){0});
-    puppet_send(client, yzi_bytes_buf(&q.raw));
-    puppet_expect_request(adapter, &q);
-}
-
-/* -- a sender who knows more -- */
-
-static void claim_version(struct request_header *h, void *ctx)
-{
-    h->directory_version = *(const uint64_t *)ctx;
-}
-
-static void test_requests__of_a_newer_directory_wait_for_it_a_moment(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    uint64_t next = 99;
-    struct world_request claims = {.spoil = claim_version, .ctx = &next};
-    MESSAGE(q) = make_request(r, &claims);
-    puppet_send(client, yzi_bytes_buf(&q.raw));
-    struct fetch f;
-    assert_int_equal(yzi_fetch_parse(puppet_expect(client, FRAME_FETCH)->header, &f), YZ_OK);
-    assert_int_equal(f.what, FETCH_MANIFEST);
-    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
-    assert_int_equal(r->b->parked_n, 1);
-    rig_advance(r, 1000); /* it did not come: judged by what there is */
-    puppet_expect_request(adapter, &q);
-    assert_int_equal(r->b->parked_n, 0);
-    assert_int_equal(r->b->parked_bytes, 0);
-    assert_int_equal(yzi_metric_get(&r->b->metrics.requests), 1);
-}
-
-static void test_requests__are_parked_in_bounds(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    uint64_t next = 99;
-    struct world_request claims = {.spoil = claim_version, .ctx = &next};
-    for (unsigned i = 0; i < BROKER_PARKED_PER_PEER + 3; i++) {
-        MESSAGE(q) = make_request(r, &claims);
-        puppet_send(client, yzi_bytes_buf(&q.raw));
-    }
-    /* those beyond its share are judged at once */
-    assert_int_equal(puppet_count(client, FRAME_OUTCOME), 0);
-    assert_int_equal(r->b->parked_n, BROKER_PARKED_PER_PEER);
-    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 3);
-    /* who is gone meanwhile is not brought back by what he left behind */
-    puppet_close(client);
-    yzi_broker_connection_lost(r->b, yzi_connection_of_node(&r->b->connections, client->node->node),
-                               "test");
-    rig_step(r);
-    size_t connections = yzi_connections_count(&r->b->connections);
-    rig_advance(r, 1000);
-    assert_int_equal(r->b->parked_n, 0);
-    assert_int_equal(r->b->parked_bytes, 0);
-    assert_int_equal(yzi_connections_count(&r->b->connections), connections);
-    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
-}
-
-static void test_requests__are_parked_up_to_a_quarter_of_the_bytes(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    uint64_t next = 99;
-    struct world_request claims = {.spoil = claim_version, .ctx = &next};
-    static struct world_message q[3];
-    for (unsigned i = 0; i < 3; i++) {
-        q[i] = make_request(r, &claims);
-    }
-    r->config.limits.in_flight_bytes = 4 * (q[0].raw.n + q[1].raw.n);
-    yzi_broker_limits_changed(r->b);
-    for (unsigned i = 0; i < 3; i++) {
-        puppet_send(client, yzi_bytes_buf(&q[i].raw));
-    }
-    puppet_expect_request(adapter, &q[2]);
-    assert_int_equal(r->b->parked_n, 2);
-    assert_int_equal(r->b->parked_bytes, q[0].raw.n + q[1].raw.n);
-    for (unsigned i = 0; i < 3; i++) {
-        yz_world_message_fini(&q[i]);
-    }
-}
-
-/* Whoever may publish sets of its nodes again and again could otherwise have the broker keep each,
- * as long as a request lives. */
-static void test_requests__under_way_keep_no_directory(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    struct puppet *client = ready(r, &adapter);
-    enum { REQUESTS = 40, NODES = 50, LIMIT_BYTES = 1024 * 1024 };
-    static struct world_message q[REQUESTS];
-    char code[8];
-    for (unsigned i = 0; i < NODES; i++) {
-        snprintf(code, sizeof code, "p%u", i);
-        yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), code, ROLE_CLIENT, "window");
-    }
-    size_t before = 0;
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        yz_world_publish(r->w);
-        rig_give_directory(r);
-        puts_under_way(r, client, adapter, &q[i]);
-        before = before ? before : mallinfo2().uordblks; /* 0 under a sanitizer */
-    }
-    assert_in_range(mallinfo2().uordblks, 0, before + LIMIT_BYTES);
-    for (unsigned i = 0; i < REQUESTS; i++) {
-        MESSAGE(a);
-        puppet_answer(adapter, &q[i], &a);
-        puppet_expect_response(client, &a);
-        yz_world_message_fini(&q[i]);
-    }
-}
-
-static void test_requests__of_many_nodes_are_parked_in_bounds(void **state)
-{
-    struct rig *r = *state;
-    struct puppet *adapter;
-    (void)ready(r, &adapter);
-    enum { NODES = BROKER_PARKED_MAX / BROKER_PARKED_PER_PEER + 1 };
-    uint64_t next = 99;
-    char id[NODES][24], code[8];
-    for (unsigned i = 0; i < NODES; i++) {
-        snprintf(code, sizeof code, "p%u", i);
-        snprintf(id[i], sizeof id[i], "CN/GOV/HB/@p%u", i);
-        yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), code, ROLE_CLIENT, "window");
-    }
-    yz_world_publish(r->w);
-    rig_give_directory(r);
-    for (unsigned i = 0; i < NODES; i++) {
-        struct puppet *p = rig_join(r, id[i]);
-        struct world_request claims = {.client = p->node, .spoil = claim_version, .ctx = &next};
-        for (unsigned k = 0; k < BROKER_PARKED_PER_PEER; k++) {
-            MESSAGE(q) = make_request(r, &claims);
-            puppet_send(p, yzi_bytes_buf(&q.raw));
-        }
-        assert_true(puppet_is_heard(p));
-    }
-    assert_int_equal(r->b->parked_n, BROKER_PARKED_MAX);
-    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), BROKER_PARKED_PER_PEER);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -761,17 +404,6 @@ int main(void)
         TEST(test_requests__without_a_right_are_denied_and_leave_no_id),
         TEST(test_requests__to_services_that_write_have_one_slot),
         TEST(test_requests__denied_are_told_the_rule),
-        TEST(test_requests__beyond_the_rate_are_busy_whatever_the_connection),
-        TEST(test_requests__under_way_are_limited_per_node_service_and_bytes),
-        TEST(test_requests__under_way_are_limited_in_all),
-        TEST(test_requests__bytes_under_way_are_limited_to_the_byte),
-        TEST(test_requests__without_room_are_refused_before_anything_is_judged),
-        TEST(test_requests__are_busy_when_no_more_ids_can_be_remembered),
-        TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
-        TEST(test_requests__are_parked_in_bounds),
-        TEST(test_requests__are_parked_up_to_a_quarter_of_the_bytes),
-        TEST(test_requests__under_way_keep_no_directory),
-        TEST(test_requests__of_many_nodes_are_parked_in_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
