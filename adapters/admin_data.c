@@ -321,9 +321,10 @@ static void write_progress(const struct finished *f, struct json *j)
         put_str(j, "fault", f->fault);
         return;
     }
-    put_u64(j, "rows", f->rows);
-    put_u64(j, "bytes", f->bytes);
-    put_u64(j, "bytes_total", f->bytes_total);
+    put_str(j, "phase", yzi_work_phase_name(f->progress.phase));
+    put_u64(j, "rows", f->progress.rows);
+    put_u64(j, "done", f->progress.done);
+    put_u64(j, "total", f->progress.total);
 }
 
 static void write_report(const struct import_job *i, struct json *j)

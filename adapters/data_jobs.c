@@ -23,10 +23,10 @@ static void on_fault(void *ctx, const struct import_fault *f)
     r->told->fault(r->told->ctx, f);
 }
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     const struct running *r = ctx;
-    r->told->progress(r->told->ctx, rows, bytes, total);
+    r->told->progress(r->told->ctx, at);
 }
 
 static int on_change(void *ctx, const struct import_change *c)

@@ -119,9 +119,9 @@ static void on_fault(void *ctx, const struct import_fault *fault)
     report(ctx, &f);
 }
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
-    struct finished f = {.rows = rows, .bytes = bytes, .bytes_total = bytes_total};
+    struct finished f = {.progress = *at};
     report(ctx, &f);
 }
 

@@ -50,7 +50,7 @@ void yzi_import_job_free(struct import_job *j);
 /* -- data_jobs.c: on the writer thread -- */
 struct data_job_told {
     void (*fault)(void *ctx, const struct import_fault *f);
-    void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    work_progress_fn *progress;
     void (*between)(void *ctx); /* what else is to be written may be now */
     void *ctx;
 };
@@ -67,11 +67,11 @@ enum finished_kind {
 /* What comes back. The taker frees it. */
 struct finished {
     enum finished_kind kind;
-    struct job *job;                   /* FINISHED_ANSWER, owned */
-    struct import_job *import;         /* borrowed for progress, owned at the end */
-    struct reload *reload;             /* owned */
-    uint64_t rows, bytes, bytes_total; /* progress */
-    char *fault;                       /* progress: a fault's sentence, owned, or NULL */
+    struct job *job;           /* FINISHED_ANSWER, owned */
+    struct import_job *import; /* borrowed for progress, owned at the end */
+    struct reload *reload;     /* owned */
+    struct work_progress progress;
+    char *fault; /* progress: a fault's sentence, owned, or NULL */
 };
 void yzi_finished_free(struct finished *f);
 

@@ -31,20 +31,20 @@ json_int_t yzi_data_number(const json_t *object, const char *key);
 
 /* -- data_progress.c: one line on a terminal -- */
 struct data_progress {
-    bool on, shown;       /* standard error is a terminal; the line stands there */
-    uint64_t began, last; /* monotonic milliseconds */
-    uint64_t reading_since, bytes;
+    bool on, shown;             /* standard error is a terminal; the line stands there */
+    uint64_t began, last;       /* monotonic milliseconds */
+    uint64_t phase_since, done; /* of the phase, which has a rate of its own */
+    char phase[16];
 };
 void yzi_data_progress_init(struct data_progress *p, struct cli *c);
-/* What the adapter told, at most some times a second: rows, share, rate, time left. */
+/* What the adapter told, at most some times a second: phase, rows, share, rate, time left. */
 void yzi_data_progress_show(struct data_progress *p, const json_t *at);
 void yzi_data_progress_clear(struct data_progress *p);
-/* The line itself, for tests: rows and bytes of total after `ms`. */
-void yzi_data_progress_text(uint64_t rows, uint64_t bytes, uint64_t total, uint64_t ms, char *out,
+/* The line itself, for tests; false: nothing is to be shown yet. Each phase has a rate of its own,
+ * and so has a file that is read once more (docs/definitions.md): what was done before says nothing
+ * about the time left. */
+bool yzi_data_progress_text(struct data_progress *p, const json_t *at, uint64_t now, char *out,
                             size_t cap);
-/* A file that is read once more (docs/definitions.md) has a rate of its own: what was read before
- * says nothing about the time left. */
-void yzi_data_progress_again(struct data_progress *p, uint64_t bytes, uint64_t now);
 /* Rows a second since it began. */
 double yzi_data_progress_rate(const struct data_progress *p, uint64_t rows);
 

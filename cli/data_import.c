@@ -161,15 +161,19 @@ static int print_json(struct work *w, const char *error)
     return YZ_OK;
 }
 
-/* An adapter leaves out faults that come faster than they are read. */
+/* An adapter leaves out faults that come faster than they are read. A check reads the file for
+ * itself and leaves none out, but stops where it is told and does not know what is stored. */
 static int tell_faults(struct work *w, int rc)
 {
     size_t told = json_array_size(w->faults);
     unsigned long long n = w->found > told ? w->found : told;
-    char missing[80] = "";
+    char missing[160] = "";
     YZ_ENSURE(n, rc);
     if (n > told) {
-        snprintf(missing, sizeof missing, ", %zu of them shown (`yz data check` shows all)", told);
+        snprintf(missing, sizeof missing,
+                 ", %zu of them shown (`yz data check --max-faults %llu DEFINITION FILE` shows all "
+                 "that the file itself has)",
+                 told, n < DATA_FAULTS_MAX ? n + 1 : n);
     }
     return yzi_fail(yzi_cli_error(w->c), rc, "%s%llu fault%s%s%s; nothing was changed",
                     n >= w->max_told ? "stopped after " : "", n, n == 1 ? "" : "s",

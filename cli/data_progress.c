@@ -14,7 +14,7 @@ void yzi_data_progress_init(struct data_progress *p, struct cli *c)
     *p = (struct data_progress){.on = isatty(STDERR_FILENO) == 1 && !yzi_cli_json(c) &&
                                       !yzi_cli_quiet(c),
                                 .began = yzi_mono_ms(&yzi_clock_system)};
-    p->reading_since = p->began;
+    p->phase_since = p->began;
 }
 
 void yzi_data_progress_clear(struct data_progress *p)
@@ -25,38 +25,48 @@ void yzi_data_progress_clear(struct data_progress *p)
     }
 }
 
-void yzi_data_progress_text(uint64_t rows, uint64_t bytes, uint64_t total, uint64_t ms, char *out,
+static void follow(struct data_progress *p, const char *phase, uint64_t done, uint64_t now)
+{
+    if (strcmp(p->phase, phase) != 0 || done < p->done) {
+        snprintf(p->phase, sizeof p->phase, "%s", phase);
+        p->phase_since = now;
+    }
+    p->done = done;
+}
+
+bool yzi_data_progress_text(struct data_progress *p, const json_t *at, uint64_t now, char *out,
                             size_t cap)
 {
-    double seconds = ms ? (double)ms / 1000.0 : 0.001,
-           share = total ? (double)bytes / (double)total : 0;
-    int n = snprintf(out, cap, "%llu rows, %d %%, %.0f rows/s", (unsigned long long)rows,
-                     (int)(share * 100.0), (double)rows / seconds);
+    const char *phase = json_string_value(json_object_get(at, "phase"));
+    uint64_t rows = (uint64_t)yzi_data_number(at, "rows"),
+             done = (uint64_t)yzi_data_number(at, "done"),
+             total = (uint64_t)yzi_data_number(at, "total");
+    YZ_ENSURE(phase, false);
+    follow(p, phase, done, now);
+    if (total == 0) {
+        snprintf(out, cap, "%s", phase);
+        return true;
+    }
+    uint64_t ms = now - p->phase_since;
+    double seconds = ms ? (double)ms / 1000.0 : 0.001, share = (double)done / (double)total;
+    const char *unit = strcmp(phase, "indexing") == 0 ? "entries" : "rows";
+    int n = snprintf(out, cap, "%s: %llu %s, %d %%, %.0f %s/s", phase, (unsigned long long)rows,
+                     unit, (int)(share * 100.0), (double)rows / seconds, unit);
     if (n > 0 && (size_t)n < cap && share > 0 && ms >= 1000) {
         unsigned long long left = (unsigned long long)(seconds / share - seconds + 0.5);
         snprintf(out + n, cap - (size_t)n, ", %llu:%02llu left", left / 60, left % 60);
     }
-}
-
-void yzi_data_progress_again(struct data_progress *p, uint64_t bytes, uint64_t now)
-{
-    if (bytes < p->bytes) {
-        p->reading_since = now;
-    }
-    p->bytes = bytes;
+    return true;
 }
 
 void yzi_data_progress_show(struct data_progress *p, const json_t *at)
 {
-    uint64_t now = yzi_mono_ms(&yzi_clock_system), bytes = (uint64_t)yzi_data_number(at, "bytes");
-    yzi_data_progress_again(p, bytes, now);
-    if (!p->on || (p->shown && now - p->last < BETWEEN_MS)) {
+    uint64_t now = yzi_mono_ms(&yzi_clock_system);
+    char text[160];
+    if (!yzi_data_progress_text(p, at, now, text, sizeof text) || !p->on ||
+        (p->shown && now - p->last < BETWEEN_MS)) {
         return;
     }
-    char text[160];
-    yzi_data_progress_text((uint64_t)yzi_data_number(at, "rows"), bytes,
-                           (uint64_t)yzi_data_number(at, "bytes_total"), now - p->reading_since,
-                           text, sizeof text);
     fprintf(stderr, "\r\033[K%s", text);
     fflush(stderr);
     p->shown = true;

@@ -121,7 +121,8 @@ static int put_record(struct exporter *e, yz_bytes key, yz_bytes stored)
     if (e->rows % ROWS_BETWEEN == 0) {
         YZ_ENSURE(!e->o->cancel || !atomic_load(e->o->cancel), YZ_ECANCELLED);
         if (e->o->progress) {
-            e->o->progress(e->o->ctx, e->rows, e->rows, e->total);
+            const struct work_progress at = {PHASE_EXPORT, e->rows, e->rows, e->total};
+            e->o->progress(e->o->ctx, &at);
         }
     }
     return 0;

@@ -14,9 +14,8 @@ struct export_options {
     int fd;                    /* written to from where it stands; the caller's */
     enum import_format format; /* FORMAT_CSV, FORMAT_JSON (an array), FORMAT_JSONL */
     bool sensitive;
-    const _Atomic bool *cancel;                                                       /* or NULL */
-    void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total); /* or NULL:
-                                        called with records instead of bytes */
+    const _Atomic bool *cancel; /* or NULL */
+    work_progress_fn *progress; /* or NULL */
     void *ctx;
 };
 /* All records in the order of their keys, as one moment saw them, under the names of their fields;

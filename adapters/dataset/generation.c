@@ -490,6 +490,7 @@ static int put_entries(struct generation *g, size_t i)
     while ((rc = yzi_sorter_next(g->deferred[i], &entry, &key)) == 0) {
         YZ_TRY(yzi_db_put(t, g->indexes[i].db, entry, key, DB_PUT_ANY));
         bytes += entry.n + key.n + ENTRY_OVERHEAD;
+        g->deferred_put++;
         if (bytes > PUT_BYTES) {
             return yzi_db_commit(&t);
         }
@@ -508,6 +509,11 @@ int yzi_generation_put_deferred(struct generation *g)
         g->deferred[i] = NULL;
     }
     return YZ_ENOTFOUND;
+}
+
+void yzi_generation_put_so_far(const struct generation *g, struct work_progress *out)
+{
+    *out = (struct work_progress){PHASE_INDEX, g->deferred_put, g->deferred_put, g->deferred_n};
 }
 
 static int put_all_deferred(struct generation *g)

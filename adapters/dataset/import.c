@@ -422,18 +422,16 @@ static int import_row(void *ctx, const struct scan_place *at, const struct query
 
 /* -- sorted records -- */
 
-static int pause_merging(struct importer *im, uint64_t rows, uint64_t file_bytes)
+/* Between pieces of what comes behind the reading: it may be ended, and says how far it is. */
+static int pause_after(struct importer *im, const struct work_progress *at)
 {
     const struct import_source *src = im->src;
-    if (rows % MERGE_PAUSE != 0) {
-        return 0;
+    if (src->progress) {
+        src->progress(src->ctx, at);
     }
     if (src->cancel && atomic_load(src->cancel)) {
         return yzi_fail(im->err, YZ_ECANCELLED, "%s: the import was cancelled, nothing was changed",
                         src->name);
-    }
-    if (src->progress) {
-        src->progress(src->ctx, im->report.rows, file_bytes, file_bytes);
     }
     return 0;
 }
@@ -443,17 +441,32 @@ static int merge(struct importer *im)
     struct scan_place at;
     const struct query_value *values;
     char reason[SCAN_REASON_MAX];
-    struct stat st;
+    struct work_progress progress = {PHASE_LOAD, 0, 0, im->report.rows - im->report.rejected};
     int rc;
-    YZ_ENSURE(fstat(im->src->fd, &st) == 0, YZ_EIO);
     im->merging = true;
     for (uint64_t rows = 1; (rc = yzi_row_sorter_next(im->sorter, &at, &values)) == 0; rows++) {
         rc = write_row(im, &at, values, reason);
         im->faulty = rc == YZ_EDATA;
         YZ_ENSURE(!im->faulty, START_OVER);
         YZ_TRY(rc);
-        YZ_TRY(pause_merging(im, rows, (uint64_t)st.st_size));
+        if (rows % MERGE_PAUSE == 0) {
+            progress.rows = progress.done = rows;
+            YZ_TRY(pause_after(im, &progress));
+        }
     }
+    return rc == YZ_ENOTFOUND ? 0 : rc;
+}
+
+/* Entries of indexes that were gathered: the last that takes long. */
+static int put_entries(struct importer *im)
+{
+    struct work_progress progress;
+    int rc;
+    do {
+        yzi_generation_put_so_far(im->loading, &progress);
+        YZ_TRY(progress.total ? pause_after(im, &progress) : 0);
+        rc = yzi_generation_put_deferred(im->loading);
+    } while (rc == 0);
     return rc == YZ_ENOTFOUND ? 0 : rc;
 }
 
@@ -486,6 +499,10 @@ static int begin(struct importer *im, bool large)
     YZ_TRY(measure(im, im->old));
     if (!large) {
         return yzi_writer_begin(im->store, &im->w);
+    }
+    if (!replacing && im->old_records && im->src->progress) {
+        const struct work_progress copying = {.phase = PHASE_COPY};
+        im->src->progress(im->src->ctx, &copying);
     }
     YZ_TRY(yzi_generation_begin(im->store, replacing ? GENERATION_EMPTY : GENERATION_COPY,
                                 &im->loading, im->err));
@@ -541,6 +558,7 @@ static int commit(struct importer *im)
     if (im->loading) {
         yzi_writer_end(&im->w);
         yzi_db_abort(&im->old_txn); /* the old generation goes with its last reader */
+        YZ_TRY(put_entries(im));
         YZ_TRY(yzi_generation_publish(&im->loading, im->err));
     }
     im->report.sequence = sequence;
@@ -560,10 +578,12 @@ static void on_fault(void *ctx, const struct import_fault *f)
     }
 }
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     const struct importer *im = ctx;
-    im->src->progress(im->src->ctx, rows, bytes, total);
+    struct work_progress mine = *at;
+    mine.phase = im->sorter ? PHASE_SORT : at->phase;
+    im->src->progress(im->src->ctx, &mine);
 }
 
 static int scan(struct importer *im)
@@ -700,6 +720,15 @@ int yzi_dataset_check(const struct dataset *d, const struct import_source *src,
         }
     }
     return in_words(src, rc, err);
+}
+
+const char *yzi_work_phase_name(enum work_phase phase)
+{
+    static const char *const names[] = {
+        [PHASE_COPY] = "copying",      [PHASE_READ] = "reading",   [PHASE_SORT] = "sorting",
+        [PHASE_LOAD] = "loading",      [PHASE_INDEX] = "indexing", [PHASE_EXPORT] = "exporting",
+        [PHASE_ENCRYPT] = "encrypting"};
+    return names[phase];
 }
 
 bool yzi_import_format_of(const char *name, enum import_format *out)

@@ -331,6 +331,7 @@ static int write_entries(struct record_writer *w, bool add)
         }
         if (add && w->g->deferred[i]) {
             YZ_TRY(yzi_sorter_add(w->g->deferred[i], entry(&w->after, i), w->target.key));
+            w->g->deferred_n++;
         } else if (add) {
             YZ_TRY(yzi_db_put(w->txn, db, entry(&w->after, i), w->target.key, DB_PUT_ANY));
             w->bytes += w->after.of[i].n + w->target.key.n;

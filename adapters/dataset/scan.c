@@ -206,7 +206,8 @@ int yzi_scan_record(struct scan *s, const struct raw_record *r)
     YZ_TRY(s->rejected ? reject(s) : 0);
     s->record = NULL;
     if (s->src->progress && s->totals.rows % PROGRESS_ROWS == 0) {
-        s->src->progress(s->src->ctx, s->totals.rows, s->bytes, s->bytes_total);
+        const struct work_progress at = {PHASE_READ, s->totals.rows, s->bytes, s->bytes_total};
+        s->src->progress(s->src->ctx, &at);
     }
     return 0;
 }

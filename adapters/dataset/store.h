@@ -124,6 +124,24 @@ struct import_report {
     uint64_t sequence;               /* after the import */
     bool unseen[DATASET_FIELDS_MAX]; /* by field: no record had anything at its path */
 };
+
+/* How far some work on a store is: what it does now, and how much of that. */
+enum work_phase {
+    PHASE_COPY,  /* the register is copied, to be changed beside; done and total are not known */
+    PHASE_READ,  /* the file is; done and total are its bytes */
+    PHASE_SORT,  /* the same, and its records are sorted */
+    PHASE_LOAD,  /* sorted records are written; done and total are records, as below */
+    PHASE_INDEX, /* rows, done and total are entries of indexes */
+    PHASE_EXPORT,
+    PHASE_ENCRYPT
+};
+struct work_progress {
+    enum work_phase phase;
+    uint64_t rows, done, total; /* rows since the phase began; total 0: not known */
+};
+typedef void work_progress_fn(void *ctx, const struct work_progress *at);
+const char *yzi_work_phase_name(enum work_phase phase); /* "copying", "reading", ... */
+
 struct import_rejects; /* rejects.h */
 struct import_source {
     int fd;           /* a regular file, read from its start, perhaps twice; YZ_EINVAL otherwise */
@@ -133,8 +151,7 @@ struct import_source {
     bool dry_run; /* check everything, change nothing */
     /* called for each fault, at most max_faults times; may be NULL */
     void (*fault)(void *ctx, const struct import_fault *f);
-    /* called every few thousand rows with bytes done and total; may be NULL */
-    void (*progress)(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total);
+    work_progress_fn *progress; /* called every few thousand rows; may be NULL */
     /* called for each change, also of a dry run; a negative return ends the import, which then
      * changes nothing. May be NULL. A large import may begin again with its first row, and says so
      * by a call with NULL. */
@@ -163,7 +180,7 @@ YZ_MUST_USE int yzi_dataset_check(const struct dataset *d, const struct import_s
 
 /* -- keys -- */
 struct rotation {
-    void (*progress)(void *ctx, uint64_t records, uint64_t done, uint64_t total); /* may be NULL */
+    work_progress_fn *progress; /* may be NULL */
     /* Called again and again: a chance to write (yzi_store_write, not an import) to this store and
      * others. What is written goes to both generations. May be NULL. */
     void (*between)(void *ctx);

@@ -162,6 +162,7 @@ struct generation {
     struct row_layout layout;
     struct index indexes[DATASET_INDEXES_MAX];    /* by index of the definition */
     struct sorter *deferred[DATASET_INDEXES_MAX]; /* loading: entries sorted before they go in */
+    uint64_t deferred_n, deferred_put;            /* of all indexes: how many there are, are in */
     bool read_only;
     unsigned refs; /* under the store's lock */
     bool retired;  /* under the store's lock: the last who lets go removes the folder */
@@ -217,6 +218,7 @@ YZ_MUST_USE int yzi_generation_defer_indexes(struct generation *g);
 /* Put in a piece of what was gathered; YZ_ENOTFOUND when there is no more, and records can be
  * changed. Publishing does what is left. YZ_EIO, YZ_EDISKFULL, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_generation_put_deferred(struct generation *g);
+void yzi_generation_put_so_far(const struct generation *g, struct work_progress *out);
 /* On success *g becomes NULL; on failure the old one is in force and *g is still to be dropped. */
 YZ_MUST_USE int yzi_generation_publish(struct generation **g, yz_error *err);
 /* After a switch that failed without it being known which generation the disk names: name the one

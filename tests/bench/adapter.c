@@ -211,12 +211,10 @@ static size_t heap_now(void)
     return m.uordblks + m.hblkhd;
 }
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t bytes_total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     (void)ctx;
-    (void)rows;
-    (void)bytes;
-    (void)bytes_total;
+    (void)at;
     size_t now = heap_now();
     heap_peak = now > heap_peak ? now : heap_peak;
 }

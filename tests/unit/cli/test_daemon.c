@@ -238,7 +238,7 @@ static void test_import__passes_the_file_and_tells_the_report(void **state)
     struct daemon d;
     yz_cli_write("data.csv", yzi_bytes_str("code,name\n1,x\n"));
     start(&d, "a.sock");
-    d.progress = "{\"rows\":1,\"bytes\":5,\"bytes_total\":10}";
+    d.progress = "{\"phase\":\"reading\",\"rows\":1,\"done\":5,\"total\":10}";
     yz_buf report;
     yzi_buf_init(&report, 4096);
     d.reply = &report;
@@ -288,7 +288,9 @@ static void test_import__tells_faults_and_fails(void **state)
     assert_non_null(strstr(yz_cli_out(), "\"data.csv:2: name: is wrong\""));
     d.progress = "{\"faults\":7}"; /* told, or not: all are counted */
     EXPECT(EXIT_FAILED, "data", "import", "--admin", "a.sock", "areas", "data.csv");
-    yz_cli_said("7 faults, 0 of them shown (`yz data check` shows all); nothing was changed");
+    yz_cli_said(
+        "7 faults, 0 of them shown (`yz data check --max-faults 8 DEFINITION FILE` shows all "
+        "that the file itself has); nothing was changed");
     EXPECT(EXIT_FAILED, "data", "import", "--max-faults", "7", "--admin", "a.sock", "areas",
            "data.csv");
     yz_cli_said("stopped after 7 faults (--max-faults), 0 of them shown");
@@ -308,22 +310,40 @@ static void test_import__tells_faults_and_fails(void **state)
     EXPECT(EXIT_USAGE, "data", "import", "--admin", "a.sock", "areas");
 }
 
-static void test_import__progress_tells_rate_and_time_left(void **state)
+static void expect_progress(struct data_progress *p, const char *phase, int rows, int done,
+                            int total, uint64_t now, const char *wanted)
+{
+    char text[160] = "";
+    json_t *at =
+        json_pack("{s:s,s:i,s:i,s:i}", "phase", phase, "rows", rows, "done", done, "total", total);
+    assert_true(yzi_data_progress_text(p, at, now, text, sizeof text));
+    assert_string_equal(text, wanted);
+    json_decref(at);
+}
+
+static void test_import__progress_tells_phase_rate_and_time_left(void **state)
 {
     (void)state;
+    struct data_progress p = {.phase_since = 0};
+    expect_progress(&p, "copying", 0, 0, 0, 500, "copying"); /* nothing more can be told */
+    expect_progress(&p, "reading", 10, 1, 100, 1000, "reading: 10 rows, 1 %, 10000 rows/s");
+    expect_progress(&p, "reading", 50000, 25, 100, 3000,
+                    "reading: 50000 rows, 25 %, 25000 rows/s, 0:06 left");
+    /* the file is read once more, from its start */
+    expect_progress(&p, "sorting", 10, 1, 100, 4000, "sorting: 10 rows, 1 %, 10000 rows/s");
+    expect_progress(&p, "sorting", 90000, 50, 100, 5000,
+                    "sorting: 90000 rows, 50 %, 90000 rows/s, 0:01 left");
+    expect_progress(&p, "loading", 8192, 1, 200, 6000, "loading: 8192 rows, 0 %, 8192000 rows/s");
+    expect_progress(&p, "loading", 90000, 1, 200, 7000,
+                    "loading: 90000 rows, 0 %, 90000 rows/s, 3:19 left");
+    expect_progress(&p, "indexing", 50, 50, 100, 9000,
+                    "indexing: 50 entries, 50 %, 50000 entries/s");
+    expect_progress(&p, "indexing", 20, 20, 100, 9500, /* from the start again */
+                    "indexing: 20 entries, 20 %, 20000 entries/s");
     char text[160];
-    yzi_data_progress_text(50000, 25, 100, 2000, text, sizeof text);
-    assert_string_equal(text, "50000 rows, 25 %, 25000 rows/s, 0:06 left");
-    yzi_data_progress_text(90000, 1, 200, 1000, text, sizeof text);
-    assert_string_equal(text, "90000 rows, 0 %, 90000 rows/s, 3:19 left");
-    yzi_data_progress_text(10, 1, 0, 0, text, sizeof text); /* nothing can be told yet */
-    assert_string_equal(text, "10 rows, 0 %, 10000 rows/s");
-    struct data_progress p = {.reading_since = 1000};
-    yzi_data_progress_again(&p, 50, 2000);
-    yzi_data_progress_again(&p, 90, 3000);
-    assert_int_equal(p.reading_since, 1000);
-    yzi_data_progress_again(&p, 10, 4000); /* the file is read once more, from its start */
-    assert_int_equal(p.reading_since, 4000);
+    json_t *fault = json_pack("{s:s}", "fault", "x");
+    assert_false(yzi_data_progress_text(&p, fault, 9600, text, sizeof text));
+    json_decref(fault);
 }
 
 static void test_list__shows_a_table_or_what_the_adapter_said(void **state)
@@ -415,7 +435,7 @@ int main(void)
         CASE(test_show__verifies_what_a_broker_answers),
         CASE(test_import__passes_the_file_and_tells_the_report),
         CASE(test_import__tells_faults_and_fails),
-        CASE(test_import__progress_tells_rate_and_time_left),
+        CASE(test_import__progress_tells_phase_rate_and_time_left),
         CASE(test_list__shows_a_table_or_what_the_adapter_said),
         CASE(test_show__tells_fields_and_indexes),
         CASE(test_status__is_lines_or_what_the_daemon_said),

@@ -132,12 +132,10 @@ static void expect_public(struct world *w)
 }
 
 /* Now and then: each is a reading of all there is. */
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     struct world *w = ctx;
-    (void)rows;
-    (void)bytes;
-    (void)total;
+    (void)at;
     if (w->searches++ % 2 == 1) {
         expect_none(w);
         expect_none_unnamed(w);
@@ -308,11 +306,10 @@ static void test_at_rest__large_imports_and_rotation_while_they_run(void **state
     assert_true(w->searches >= 4);
 }
 
-static void kill_at(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void kill_at(void *ctx, const struct work_progress *at)
 {
     (void)ctx;
-    (void)rows;
-    if (bytes * 2 > total) {
+    if (at->done * 2 > at->total) {
         kill(getpid(), SIGKILL);
     }
 }

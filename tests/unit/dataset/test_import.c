@@ -341,10 +341,11 @@ static void on_fault(void *ctx, const struct import_fault *f)
              (unsigned long long)f->line, f->field ? f->field : "-", f->reason);
 }
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     struct seen *seen = ctx;
-    assert_true(rows > 0 && bytes > 0 && bytes <= total);
+    assert_int_equal(at->phase, PHASE_READ);
+    assert_true(at->rows > 0 && at->done > 0 && at->done <= at->total);
     seen->progress++;
 }
 
@@ -517,12 +518,10 @@ static void test_import__real_register_of_divisions(void **unused)
     fixture_dir_remove(&dir);
 }
 
-static void kill_self(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void kill_self(void *ctx, const struct work_progress *at)
 {
     (void)ctx;
-    (void)rows;
-    (void)bytes;
-    (void)total;
+    (void)at;
     kill(getpid(), SIGKILL);
 }
 

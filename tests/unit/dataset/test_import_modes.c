@@ -22,7 +22,8 @@ static const char yaml[] =
     "  - {name: name, type: text, classification: sensitive}\n"
     "  - {name: born, type: date, classification: internal}\n"
     "  - {name: mail, type: text, classification: internal, max_length: 100}\n"
-    "indexes:\n  - {name: by_mail, fields: [mail], unique: true}\n";
+    "indexes:\n  - {name: by_mail, fields: [mail], unique: true}\n"
+    "  - {name: by_born, fields: [born, id]}\n";
 
 #define HEADER "id,name,born,mail\n"
 #define LARGE 60000
@@ -38,6 +39,9 @@ struct world {
     struct change_writer changes;
     _Atomic bool cancel;
     uint64_t cancel_at;
+    enum work_phase cancel_in; /* or later */
+    uint64_t done;             /* of the phase */
+    char phases[200];          /* that were told, one after the other */
     size_t heap, heap_most;
 };
 
@@ -324,14 +328,23 @@ static void test_import__tells_what_it_would_change(void **state)
 
 /* -- large -- */
 
-static void on_progress(void *ctx, uint64_t rows, uint64_t bytes, uint64_t total)
+static void on_progress(void *ctx, const struct work_progress *at)
 {
     struct world *w = ctx;
+    const char *phase = yzi_work_phase_name(at->phase);
+    size_t n = strlen(w->phases), k = strlen(phase);
+    bool goes_on = n > k && strcmp(w->phases + n - k, phase) == 0;
     struct mallinfo2 m = mallinfo2();
     size_t now = m.uordblks + m.hblkhd;
-    assert_true(bytes <= total);
+    assert_true(at->done <= at->total);
+    assert_true(!goes_on || at->done >= w->done || at->phase == PHASE_READ);
+    w->done = at->done;
+    if (!goes_on && n + k + 2 < sizeof w->phases) {
+        snprintf(w->phases + n, sizeof w->phases - n, " %s", phase);
+    }
     w->heap_most = now > w->heap_most ? now : w->heap_most;
-    if (w->cancel_at && rows >= w->cancel_at) {
+    if (w->cancel_at && at->phase >= w->cancel_in &&
+        (at->rows >= w->cancel_at || at->phase == PHASE_INDEX)) {
         atomic_store(&w->cancel, true);
     }
 }
@@ -358,6 +371,7 @@ static int import_large(struct world *w, enum import_mode mode, unsigned rows, u
         .mode = mode, .progress = on_progress, .cancel = &w->cancel, .ctx = w};
     struct mallinfo2 m = mallinfo2();
     w->heap = w->heap_most = m.uordblks + m.hblkhd;
+    w->phases[0] = '\0';
     int rc = import_source(w, &src, yzi_bytes_buf(&file));
     yzi_buf_fini(&file);
     return rc;
@@ -369,6 +383,7 @@ static void test_import__large_ones_keep_memory_bounded(void **state)
     struct world *w = *state;
     uint64_t before = generation(w);
     assert_int_equal(import_large(w, IMPORT_UPSERT, LARGE, 1), 0);
+    assert_string_equal(w->phases, " reading sorting loading indexing");
     expect_report(w, LARGE, 0, 0, 0, LARGE);
     assert_int_equal(generation(w), before + 1);
     assert_true(w->heap_most - w->heap < (size_t)64 << 20);
@@ -376,8 +391,11 @@ static void test_import__large_ones_keep_memory_bounded(void **state)
     expect_report(w, 0, 0, LARGE, 0, LARGE);
     assert_int_equal(generation(w), before + 1);
     assert_int_equal(import_large(w, IMPORT_REPLACE, LARGE, 2), 0);
+    assert_string_equal(w->phases, " sorting loading indexing");
     expect_report(w, 0, LARGE / 10, LARGE - LARGE / 10, 0, LARGE + LARGE / 10);
     assert_true(w->heap_most - w->heap < (size_t)64 << 20);
+    assert_int_equal(import_large(w, IMPORT_UPSERT, LARGE, 3), 0); /* not into nothing */
+    assert_string_equal(w->phases, " reading copying sorting loading");
     struct import_source src = {.mode = IMPORT_DELETE};
     yz_buf keys = large_file(LARGE, 2);
     assert_int_equal(import_source(w, &src, yzi_bytes_buf(&keys)), 0);
@@ -464,11 +482,19 @@ static void test_import__cancelled_leaves_what_was(void **state)
 {
     struct world *w = *state;
     assert_int_equal(import(w, IMPORT_UPSERT, "a,b,,\n"), 0);
-    static const enum import_mode modes[] = {IMPORT_UPSERT, IMPORT_REPLACE};
-    for (size_t i = 0; i < 2; i++) {
-        w->cancel_at = 30000;
+    static const struct {
+        enum import_mode mode;
+        enum work_phase in;
+    } cases[] = {{IMPORT_UPSERT, PHASE_COPY},
+                 {IMPORT_REPLACE, PHASE_COPY},
+                 {IMPORT_UPSERT, PHASE_LOAD},
+                 {IMPORT_REPLACE, PHASE_LOAD},
+                 {IMPORT_REPLACE, PHASE_INDEX}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        w->cancel_at = 10000;
+        w->cancel_in = cases[i].in;
         atomic_store(&w->cancel, false);
-        assert_int_equal(import_large(w, modes[i], LARGE, 1), YZ_ECANCELLED);
+        assert_int_equal(import_large(w, cases[i].mode, LARGE, 1), YZ_ECANCELLED);
         assert_string_equal(w->err.text, "f: the import was cancelled, nothing was changed");
         expect_all(w, HEADER "a,b,,\n");
     }
