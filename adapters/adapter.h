@@ -30,6 +30,7 @@ struct upstream {
     const struct adapter_broker *config;
     yz_node_id broker;
     bool up;
+    size_t offers_at; /* the next to be put */
     struct receipts receipts;
     struct outbox outbox;
 };

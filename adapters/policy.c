@@ -324,11 +324,22 @@ int yzi_policies_each(const struct policies *book, int (*visit)(void *ctx, yz_su
     return YZ_OK;
 }
 
-int yzi_policies_offers(const struct policies *book, yz_buf *out)
+int yzi_policies_offers(const struct policies *book, size_t *at, unsigned most, yz_buf *out)
 {
-    for (struct table_item *i = yzi_table_first(&book->by_subsystem); i; i = yzi_table_next(i)) {
+    size_t n = 0;
+    for (struct table_item *i = yzi_table_first(&book->by_subsystem); i;
+         i = yzi_table_next(i), n++) {
         const struct policy *p = yzi_table_value(i);
-        YZ_TRY(is_outdated(book, p) ? YZ_OK : yzi_buf_put(out, p->offer->raw));
+        if (n < *at || is_outdated(book, p)) {
+            continue;
+        }
+        if (most == 0 || p->offer->raw.n > out->max - out->n) {
+            *at = n;
+            return YZ_OK;
+        }
+        YZ_TRY(yzi_buf_put(out, p->offer->raw));
+        most--;
     }
+    *at = 0;
     return YZ_OK;
 }

@@ -55,7 +55,9 @@ YZ_MUST_USE int yzi_policies_each(const struct policies *p,
                                   int (*visit)(void *ctx, yz_subsystem_id id), void *ctx);
 /* The one in force; borrowed until the book changes; NULL when there is none. */
 struct policy *yzi_policies_get(const struct policies *p, yz_subsystem_id subsystem);
-/* The raw offers in force, concatenated: what brokers are given. */
-YZ_MUST_USE int yzi_policies_offers(const struct policies *p, yz_buf *out);
+/* Append the raw offers in force, what brokers are given, from the *at-th on: at most `most`, and
+ * as many as fit; *at: the one after them, 0 when there is none. YZ_ENOMEM, and *at stays. */
+YZ_MUST_USE int yzi_policies_offers(const struct policies *p, size_t *at, unsigned most,
+                                    yz_buf *out);
 
 #endif

@@ -16,7 +16,11 @@
 #define DAY_MS 86400000u
 #define PAIR_KEYS 4096u
 #define FAREWELL_MS 200u
+/* A broker takes only so much at once from one node, and of that in one message. */
 #define STATEMENTS_AT_ONCE 16u
+#define OFFER_PUTS_AT_ONCE 15u
+#define OFFERS_PER_PUT 64u
+#define OFFER_BYTES_PER_PUT (512u * 1024u) /* room for one, whatever its size */
 
 /* -- session callbacks -- */
 
@@ -84,29 +88,48 @@ static int put_statements(struct adapter *a, struct session *s)
     return YZ_OK;
 }
 
+/* From where the last time ended: whoever has more than are taken at once goes on with the next
+ * word on the directory's freshness, a minute later, and puts each again now and then. */
+static int put_offers(struct adapter *a, struct upstream *u)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf offers;
+    yzi_buf_init(&offers, OFFER_BYTES_PER_PUT);
+    size_t at = u->offers_at;
+    for (unsigned i = 0; i < OFFER_PUTS_AT_ONCE; i++) {
+        uint32_t token;
+        yzi_buf_clear(&offers);
+        YZ_TRY(yzi_policies_offers(a->policies, &at, OFFERS_PER_PUT, &offers));
+        YZ_TRY(offers.n ? yzi_session_put(u->session, yzi_bytes_buf(&offers), &token) : YZ_OK);
+        u->offers_at = at;
+        if (at == 0) {
+            break;
+        }
+    }
+    return YZ_OK;
+}
+
 /* What a broker must have before it can route to us: newer member sets, our announcement, then our
  * offers. */
-static int put_all(struct adapter *a, struct session *s)
+static int put_all(struct adapter *a, struct upstream *u)
 {
-    YZ_TRY(put_statements(a, s));
+    YZ_TRY(put_statements(a, u->session));
     struct epoch *epoch;
     YZ_TRY(yzi_epochs_current(a->epochs, &epoch, NULL));
     uint32_t token;
-    YZ_TRY(yzi_session_put(s, yzi_bytes_buf(&epoch->record), &token));
-    YZ_AUTO(yzi_buf_fini) yz_buf offers;
-    yzi_buf_init(&offers, a->config->limits.message);
-    YZ_TRY(yzi_policies_offers(a->policies, &offers));
-    return offers.n ? yzi_session_put(s, yzi_bytes_buf(&offers), &token) : YZ_OK;
+    YZ_TRY(yzi_session_put(u->session, yzi_bytes_buf(&epoch->record), &token));
+    u->offers_at = 0;
+    return put_offers(a, u);
 }
 
 static void on_up(void *ctx, struct session *s, const struct welcome *w)
 {
     struct upstream *u = ctx;
     struct adapter *a = u->adapter;
+    (void)s;
     (void)w;
     u->up = true;
     yzi_log(&ADAPTER_BROKER_UP, (struct log_field[]){log_bytes("broker", u->broker.v), {0}});
-    int rc = put_all(a, s);
+    int rc = put_all(a, u);
     if (rc < 0) {
         yzi_log(&ADAPTER_RECORD_REFUSED,
                 (struct log_field[]){log_str("error", yz_err_name(rc)), {0}});
@@ -515,12 +538,12 @@ static void recheck_policies(struct adapter *a)
 }
 
 /* What was kept comes into force only with a directory, which may be later than the welcome. */
-static void put_offers(struct adapter *a)
+static void put_offers_everywhere(struct adapter *a)
 {
-    YZ_AUTO(yzi_buf_fini) yz_buf offers;
-    yzi_buf_init(&offers, a->config->limits.message);
-    if (a->listed && yzi_policies_offers(a->policies, &offers) == YZ_OK) {
-        yzi_adapter_put_everywhere(a, yzi_bytes_buf(&offers));
+    for (unsigned i = 0; a->listed && i < a->upstreams_n; i++) {
+        if (a->upstreams[i].up) {
+            yz_ignore(put_offers(a, &a->upstreams[i]), "the next time goes on from there");
+        }
     }
 }
 
@@ -548,7 +571,7 @@ void yzi_adapter_directory_changed(struct adapter *a)
     if (a->listed && yzi_policies_load(a->policies, a->directory, &a->self, a->wall, &err) < 0) {
         yzi_log_error(&ADAPTER_POLICY_REFUSED, &err, NULL);
     }
-    put_offers(a);
+    put_offers_everywhere(a);
     yzi_adapter_unpark(a, true);
     a->next_second = a->mono; /* readiness follows at once */
 }

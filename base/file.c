@@ -192,15 +192,22 @@ static int temp_name(const char *dir, char **out)
     return yzi_path_join(dir, name, out);
 }
 
-/* Write content to `temp` durably. The mode is set on the descriptor: the umask does not count, and
- * at no instant is the file wider than asked. */
-static int write_temp(const char *temp, yz_bytes content, unsigned mode, yz_error *err)
+struct how {
+    bool must_be_new;
+    bool durable;
+};
+
+/* Write content to `temp`. The mode is set on the descriptor: the umask does not count, and at no
+ * instant is the file wider than asked. */
+static int write_temp(const char *temp, yz_bytes content, unsigned mode, bool durable,
+                      yz_error *err)
 {
     YZ_AUTO(close_fd) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         return fail_errno(err, "cannot create", temp);
     }
-    if (write_all(fd, content) != 0 || fchmod(fd, (mode_t)mode) != 0 || fsync(fd) != 0) {
+    if (write_all(fd, content) != 0 || fchmod(fd, (mode_t)mode) != 0 ||
+        (durable && fsync(fd) != 0)) {
         return fail_errno(err, "cannot write", temp);
     }
     return 0;
@@ -216,28 +223,33 @@ static int name_temp(const char *temp, const char *path, bool must_be_new, yz_er
     return 0;
 }
 
-static int write_durably(const char *path, yz_bytes content, unsigned mode, bool must_be_new,
-                         yz_error *err)
+static int write_whole(const char *path, yz_bytes content, unsigned mode, struct how how,
+                       yz_error *err)
 {
     YZ_AUTO(yzi_free_ptr) char *dir = NULL;
     YZ_AUTO(yzi_free_ptr) char *temp = NULL;
     if (yzi_path_dir(path, &dir) < 0 || temp_name(dir, &temp) < 0) {
         return yzi_fail(err, YZ_ENOMEM, "cannot write %s: out of memory", path);
     }
-    int rc = write_temp(temp, content, mode, err);
+    int rc = write_temp(temp, content, mode, how.durable, err);
     if (rc == 0) {
-        rc = name_temp(temp, path, must_be_new, err);
+        rc = name_temp(temp, path, how.must_be_new, err);
     }
-    if (rc < 0 || must_be_new) {
+    if (rc < 0 || how.must_be_new) {
         unlink(temp); /* after a link the file keeps its other name */
     }
     YZ_TRY(rc);
-    return sync_dir(dir, err);
+    return how.durable ? sync_dir(dir, err) : YZ_OK;
 }
 
 int yzi_file_write(const char *path, yz_bytes content, unsigned mode, yz_error *err)
 {
-    return write_durably(path, content, mode, false, err);
+    return write_whole(path, content, mode, (struct how){.durable = true}, err);
+}
+
+int yzi_file_write_cached(const char *path, yz_bytes content, unsigned mode, yz_error *err)
+{
+    return write_whole(path, content, mode, (struct how){0}, err);
 }
 
 int yzi_file_create(const char *path, yz_bytes content, unsigned mode, yz_error *err)
@@ -245,7 +257,8 @@ int yzi_file_create(const char *path, yz_bytes content, unsigned mode, yz_error 
     if (yzi_file_exists(path)) { /* the usual case; the race is decided by link(2) */
         return yzi_fail(err, YZ_EEXIST, "%s exists already", path);
     }
-    return write_durably(path, content, mode, true, err);
+    return write_whole(path, content, mode, (struct how){.must_be_new = true, .durable = true},
+                       err);
 }
 
 /* -- folders and paths -- */

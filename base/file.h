@@ -24,6 +24,10 @@ YZ_MUST_USE int yzi_file_read_private(const char *path, yz_buf *out, yz_error *e
  * old or the new one, whole. A symbolic link in its place is replaced, not followed. mode e.g.
  * 0644, 0600, whatever the umask. YZ_EDISKFULL, YZ_EIO. */
 YZ_MUST_USE int yzi_file_write(const char *path, yz_bytes content, unsigned mode, yz_error *err);
+/* The same without waiting for the disk: it survives the process, but after a loss of power the
+ * file is the old one, the new one, or broken. For who can tell, and cannot wait. */
+YZ_MUST_USE int yzi_file_write_cached(const char *path, yz_bytes content, unsigned mode,
+                                      yz_error *err);
 /* As above, but YZ_EEXIST when the file is there already. */
 YZ_MUST_USE int yzi_file_create(const char *path, yz_bytes content, unsigned mode, yz_error *err);
 /* Create the folder and its parents as needed, all with `mode` less the umask, and make that

@@ -32,7 +32,7 @@ static int write_offer(const struct broker *b, yz_bytes subsystem, yz_bytes reco
 {
     YZ_AUTO(yzi_free_ptr) char *path = NULL;
     YZ_TRY(path_of(b, subsystem, &path, err));
-    return yzi_file_write(path, record, 0600, err);
+    return yzi_file_write_cached(path, record, 0600, err);
 }
 
 void yzi_kept_offer(struct broker *b, const struct offer *offer, yz_bytes record)

@@ -9,7 +9,9 @@
 
 #include "broker/broker.h"
 
-/* Write the offer just taken into force. Failure is logged: the offer is in force all the same. */
+/* Write the offer just taken into force. Failure is logged: the offer is in force all the same. The
+ * disk is not waited for, or one node's offers would be everybody's wait: a loss of power may take
+ * the last ones, and their adapters put them again. */
 void yzi_kept_offer(struct broker *b, const struct offer *offer, yz_bytes record);
 /* Take what was kept into force, by the directory in force. What does not verify is logged with its
  * file and left there: a later directory may know its owner. */

@@ -19,6 +19,7 @@
 #define BYTES_PER_SECOND (8.0 * 1024 * 1024)
 #define RECORDS_BURST 2048.0
 #define RECORDS_PER_SECOND 64.0
+#define RECORDS_PER_PUT 256u /* so that nobody waits long for others' */
 #define RECORD_BYTES 16384.0 /* of a record that count as one more */
 #define MEMBER_SET_COST 32.0
 
@@ -536,7 +537,10 @@ static int take_all(struct broker *b, struct connection *k, yz_bytes payload, yz
 {
     yz_reader r = yzi_reader(payload);
     int result = YZ_OK;
-    while (r.left && result != YZ_EBUSY && !k->gone) {
+    for (unsigned n = 0; r.left && result != YZ_EBUSY && !k->gone; n++) {
+        if (n == RECORDS_PER_PUT) {
+            return yzi_fail(err, YZ_EBUSY, "too many records in one message; put the others again");
+        }
         struct record record;
         YZ_TRY(yzi_record_next(&r, &record));
         yz_error one = {0};

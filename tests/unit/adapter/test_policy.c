@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <limits.h>
 
 #include "base/file.h"
 #include "tests/unit/adapter/fixture.h"
@@ -140,10 +141,62 @@ static void test_policy__is_there_again_after_a_restart(void **state)
     assert_int_equal(
         yzi_policies_load(f->policies, f->w->directory, &f->self, yz_world_now(f->w), &err), YZ_OK);
     BUFFER(offers);
-    assert_int_equal(yzi_policies_offers(f->policies, &offers), YZ_OK);
+    size_t at = 0;
+    assert_int_equal(yzi_policies_offers(f->policies, &at, UINT_MAX, &offers), YZ_OK);
     struct record r;
     assert_int_equal(yzi_record_parse(yzi_bytes_buf(&offers), &r), YZ_OK);
     assert_int_equal(r.kind, RECORD_OFFER);
+}
+
+static void publish_of(struct fixture *f, const char *service)
+{
+    BUFFER(offer);
+    BUFFER(terms);
+    yz_world_simple_offer(f->w, service, WORLD_CONSUMER, 1, readable, &offer, &terms);
+    assert_int_equal(put(f, &offer, &terms), YZ_OK);
+}
+
+/* The subsystem of the only offer taken. */
+static void take_one(struct fixture *f, size_t *at, unsigned most, size_t max, const char *expected)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yzi_buf_init(&out, max);
+    assert_int_equal(yzi_policies_offers(f->policies, at, most, &out), YZ_OK);
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    yzi_arena_init(&arena, 1u << 20);
+    struct record r;
+    struct offer o;
+    assert_int_equal(yzi_record_parse(yzi_bytes_buf(&out), &r), YZ_OK); /* one, and no more */
+    assert_int_equal(yzi_offer_parse(r.body, &arena, &o), YZ_OK);
+    assert_true(yzi_bytes_eq_str(o.subsystem.v, expected));
+}
+
+static void test_policies__are_handed_out_a_few_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct world_member *mca = yz_world_member(f->w, "CN/GOV/MCA");
+    yz_world_add_subsystem(mca, "births");
+    yz_world_add_subsystem(mca, "deaths");
+    struct world_node *n = yz_world_add_node(mca, "a8", ROLE_ADAPTER, "civil births deaths");
+    yz_world_publish(f->w);
+    assert_int_equal(
+        yzi_directory_node(f->w->directory, n->node, yz_world_now(f->w), &f->self, NULL), YZ_OK);
+    publish_of(f, "CN/GOV/MCA/births/births/v1");
+    publish_of(f, "CN/GOV/MCA/deaths/deaths/v1");
+    BUFFER(all);
+    size_t at = 0;
+    assert_int_equal(yzi_policies_offers(f->policies, &at, UINT_MAX, &all), YZ_OK);
+    assert_int_equal(at, 0);
+    take_one(f, &at, 1, all.n, "CN/GOV/MCA/civil"); /* bounded in number */
+    assert_int_equal(at, 1);
+    take_one(f, &at, 3, all.n / 2, "CN/GOV/MCA/births"); /* bounded in bytes */
+    assert_int_equal(at, 2);
+    take_one(f, &at, 3, all.n / 2, "CN/GOV/MCA/deaths");
+    assert_int_equal(at, 0); /* from the beginning again */
+    at = 17;                 /* there were more, once */
+    BUFFER(none);
+    assert_int_equal(yzi_policies_offers(f->policies, &at, 3, &none), YZ_OK);
+    assert_int_equal(none.n + at, 0);
 }
 
 static void test_policy__kept_file_that_was_changed_is_named_and_left_out(void **state)
@@ -257,7 +310,8 @@ static void test_policy__is_out_of_force_when_a_newer_one_is_shown(void **state)
     make(f, 4, readable, &four, &four_terms);
     assert_int_equal(put(f, &four, &four_terms), YZ_EROLLBACK); /* not the last word either */
     BUFFER(offers);
-    assert_int_equal(yzi_policies_offers(f->policies, &offers), YZ_OK);
+    size_t at = 0;
+    assert_int_equal(yzi_policies_offers(f->policies, &at, UINT_MAX, &offers), YZ_OK);
     assert_int_equal(offers.n, 0);
     assert_int_equal(put(f, &newer, &newer_terms), YZ_OK);
     assert_int_equal(version_in_force(f), 5);
@@ -306,6 +360,7 @@ int main(void)
         TEST(test_policy__refuses_offers_not_signed_by_their_owner),
         TEST(test_policy__refuses_a_subsystem_this_node_does_not_serve),
         TEST(test_policy__is_there_again_after_a_restart),
+        TEST(test_policies__are_handed_out_a_few_at_a_time),
         TEST(test_policy__kept_file_that_was_changed_is_named_and_left_out),
         TEST(test_policy__of_a_long_name_is_kept_too),
         TEST(test_policy__is_withdrawn_when_the_owners_key_is_revoked),

@@ -233,6 +233,8 @@ static void test_write__replaces_the_whole_and_leaves_nothing_beside(void **stat
     (void)state;
     assert_int_equal(yzi_file_write(at("f"), yzi_bytes_str("a long first content"), 0644, NULL), 0);
     assert_content("f", "a long first content");
+    assert_int_equal(yzi_file_write_cached(at("f"), yzi_bytes_str("cached"), 0600, NULL), 0);
+    assert_content("f", "cached");
     assert_int_equal(yzi_file_write(at("f"), yzi_bytes_str("short"), 0600, NULL), 0);
     assert_content("f", "short");
     assert_int_equal(mode_of("f"), 0600);
@@ -276,9 +278,11 @@ static void test_write__failing_leaves_the_old_file_and_nothing_beside(void **st
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     int rc = yzi_file_write(at("f"), yzi_bytes(large, sizeof large), 0644, &err);
+    int cached = yzi_file_write_cached(at("f"), yzi_bytes(large, sizeof large), 0644, NULL);
     int created = yzi_file_create(at("g"), yzi_bytes(large, sizeof large), 0644, NULL);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(rc, YZ_ETOOBIG);
+    assert_int_equal(cached, YZ_ETOOBIG);
     assert_int_equal(created, YZ_ETOOBIG);
     assert_non_null(strstr(err.text, "File too large"));
     assert_content("f", "old");

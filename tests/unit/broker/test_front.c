@@ -565,12 +565,20 @@ static void test_records__are_rationed_per_node(void **state)
 {
     struct rig *r = *state;
     struct puppet *a1 = rig_join(r, "CN/GOV/MCA/@a1");
-    BUFFER(many);
     yz_bytes one = yzi_bytes_buf(&yz_world_epoch(r->w, a1->node)->record);
-    for (int i = 0; i < 3000; i++) {
+    BUFFER(many);
+    for (unsigned i = 0; i < 256; i++) {
         OK(yzi_buf_put(&many, one));
     }
-    puppet_put(a1, yzi_bytes_buf(&many), YZ_EBUSY);
+    BUFFER(too_many); /* for one message; what there is room for is taken */
+    OK(yzi_buf_put(&too_many, yzi_bytes_buf(&many)));
+    OK(yzi_buf_put(&too_many, one));
+    puppet_put(a1, yzi_bytes_buf(&too_many), YZ_EBUSY);
+    puppet_put(a1, one, YZ_OK);
+    for (unsigned puts = 0; puts < 6; puts++) {
+        puppet_put(a1, yzi_bytes_buf(&many), YZ_OK);
+    }
+    puppet_put(a1, yzi_bytes_buf(&many), YZ_EBUSY); /* for this node, for the moment */
     puppet_put(a1, one, YZ_EBUSY);
     rig_advance(r, 1000);
     puppet_put(a1, one, YZ_OK);
