@@ -17,8 +17,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tests/support/dice.h"
+#include "tests/support/now.h"
 
 #define PAIRS_MAX 64
 #define PIECE 16384
@@ -48,7 +50,7 @@ struct proxy {
     _Atomic bool stop;
     _Atomic unsigned connections, harmed, reordered;
     uint64_t forwarded; /* pieces, by all connections; begins at 1 */
-    uint64_t random;
+    struct dice dice;
     struct pair pairs[PAIRS_MAX];
 };
 
@@ -56,19 +58,6 @@ static void give_up(const char *what)
 {
     perror(what);
     abort();
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-static unsigned draw(struct proxy *p, unsigned below)
-{
-    p->random = p->random * 6364136223846793005u + 1442695040888963407u;
-    return below ? (unsigned)((p->random >> 33) % below) : 0;
 }
 
 static int tcp_socket(void)
@@ -127,7 +116,7 @@ static void accept_one(struct proxy *p)
 /* Harm after a forwarded piece; true when the connection is gone. */
 static bool maybe_harm(struct proxy *p, struct pair *c, const struct proxy_harm *h)
 {
-    unsigned die = draw(p, 1000);
+    unsigned die = dice_below(&p->dice, 1000);
     if (die < h->cut_per_1000 || die < h->cut_per_1000 + h->reset_per_1000) {
         p->harmed++;
         close_pair(p, c, die >= h->cut_per_1000);
@@ -156,13 +145,13 @@ static bool read_piece(struct proxy *p, struct pair *c, int i, const struct prox
     w->n = (size_t)n;
     w->sent = 0;
     uint64_t now = now_ms();
-    w->not_before = now + draw(p, h->delay_ms + 1);
+    w->not_before = now + dice_below(&p->dice, h->delay_ms + 1);
     if (h->bytes_per_s) {
         uint64_t from = w->paid_until > now ? w->paid_until : now;
         w->paid_until = from + (uint64_t)n * 1000u / h->bytes_per_s;
         w->not_before = w->paid_until > w->not_before ? w->paid_until : w->not_before;
     }
-    if (h->hold_ms && draw(p, 1000) < h->hold_per_1000) {
+    if (h->hold_ms && dice_below(&p->dice, 1000) < h->hold_per_1000) {
         w->held_since = p->forwarded - c->forwarded;
         w->held_until = now + h->hold_ms;
     }
@@ -286,7 +275,7 @@ struct proxy *proxy_start(uint16_t port, uint64_t seed)
         give_up("proxy");
     }
     p->target = port;
-    p->random = seed;
+    p->dice = dice_from(seed);
     p->forwarded = 1;
     p->listener = tcp_socket();
     p->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -11,10 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* YZ_SOAK_TRIALS if it is set, else this. */
-unsigned soak_trials(unsigned in_test);
-/* YZ_SOAK_SEED if it is set, else of the time; the same in all of the program, and printed. */
-uint64_t soak_seed(void);
 /* Is there time for one more? Always, unless YZ_SOAK_SECONDS says otherwise. Each test calls
  * soak_begin first: it gets its share of what is left. Any thread. */
 void soak_begin(unsigned tests_left);

@@ -18,11 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <yizhan/client.h>
 
 #include "tests/integration/second_broker.h"
+#include "tests/support/now.h"
 
 #define WINDOW "CN/GOV/WINDOW/window"
 #define CLIENT "CN/GOV/WINDOW/@w1"
@@ -52,13 +52,6 @@ struct trio {
     yz_client *client;
     long broker_said, adapter_said; /* how much, before */
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
 
 /* -- what daemons say -- */
 

@@ -26,6 +26,7 @@
 #include "tests/faults/proxy.h"
 #include "tests/faults/soak.h"
 #include "tests/integration/harness.h"
+#include "tests/support/dice.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
 #define CALLERS 8
@@ -60,7 +61,7 @@ static int up(void **state)
               "areas", YZ_TEST_DATA "/china-division/areas.csv");
     unsigned port;
     assert_int_equal(sscanf(sandbox.endpoint, "tcp://127.0.0.1:%u", &port), 1);
-    proxy = proxy_start((uint16_t)port, soak_seed());
+    proxy = proxy_start((uint16_t)port, dice_seed_now());
     write_client_config();
     return 0;
 }
@@ -143,7 +144,7 @@ static void endure(const struct proxy_harm *harm, unsigned calls, uint32_t timeo
     static const struct proxy_harm none;
     unsigned before = proxy_harmed(proxy);
     struct tally t = {.timeout_ms = timeout_ms,
-                      .calls = soak_trials(calls),
+                      .calls = dice_trials(calls),
                       .counted = true,
                       .harmed = before + least_harmed};
     yz_error err = {0};

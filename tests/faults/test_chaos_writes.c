@@ -21,13 +21,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <yizhan/client.h>
 
 #include "tests/faults/proxy.h"
 #include "tests/faults/soak.h"
 #include "tests/integration/harness.h"
+#include "tests/support/dice.h"
+#include "tests/support/now.h"
 
 #define CALLERS 4u
 #define INSERTS_MAX 20000u
@@ -41,16 +42,9 @@ static struct proxy *proxy;
 static char client_path[512];
 static pid_t adapter;
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
 static unsigned inserts_of_each(void)
 {
-    unsigned n = soak_trials(16);
+    unsigned n = dice_trials(16);
     return n < INSERTS_MAX ? n : INSERTS_MAX;
 }
 
@@ -79,7 +73,7 @@ static int up(void **state)
     offer_towns(&sandbox);
     unsigned port;
     assert_int_equal(sscanf(sandbox.endpoint, "tcp://127.0.0.1:%u", &port), 1);
-    proxy = proxy_start((uint16_t)port, soak_seed());
+    proxy = proxy_start((uint16_t)port, dice_seed_now());
     write_client_config();
     return 0;
 }

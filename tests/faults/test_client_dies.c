@@ -26,13 +26,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <yizhan/client.h>
 
 #include "tests/faults/honest.h"
 #include "tests/integration/second_broker.h"
+#include "tests/support/now.h"
 
 #define LOADER "CN/GOV/WINDOW/@w2"
 #define PATIENCE_MS 120000u
@@ -41,13 +41,6 @@
 
 static struct sandbox sandbox;
 static pid_t adapter;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
 
 /* -- the client process -- */
 

@@ -23,13 +23,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <yizhan/client.h>
 
 #include "tests/faults/soak.h"
 #include "tests/integration/second_broker.h"
+#include "tests/support/dice.h"
+#include "tests/support/now.h"
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
@@ -45,20 +46,7 @@ static struct victim {
     const char *name;
     pid_t pid;
 } victims[VICTIMS] = {{"broker", 0}, {"broker2", 0}, {"civil", 0}};
-static uint64_t random_state;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-static unsigned draw(unsigned below)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)((random_state >> 33) % below);
-}
+static struct dice dice;
 
 static void write_configs(const char *second)
 {
@@ -94,7 +82,7 @@ static int up(void **state)
     kill_daemon(adapter_pid(&sandbox, "civil"), SIGTERM);
     write_configs(second);
     victims[2].pid = start_again(&sandbox, "civil");
-    random_state = soak_seed();
+    dice = dice_from(dice_seed_now());
     return 0;
 }
 
@@ -221,10 +209,10 @@ static void load_down(void)
 
 static void kill_and_restart(struct victim *v)
 {
-    wait_for_calls(1 + draw(40));
+    wait_for_calls(1 + dice_below(&dice, 40));
     kill_daemon(v->pid, SIGKILL);
     if (v == &victims[2]) {
-        wait_for_calls(1 + draw(20));
+        wait_for_calls(1 + dice_below(&dice, 20));
     } else {
         wait_for_service(); /* the other broker is there */
     }
@@ -233,9 +221,9 @@ static void kill_and_restart(struct victim *v)
 
 static void stop_and_continue(struct victim *v)
 {
-    wait_for_calls(1 + draw(40));
+    wait_for_calls(1 + dice_below(&dice, 40));
     assert_int_equal(kill(v->pid, SIGSTOP), 0);
-    wait_for_calls(1 + draw(3 * CALLERS));
+    wait_for_calls(1 + dice_below(&dice, 3 * CALLERS));
     assert_int_equal(kill(v->pid, SIGCONT), 0);
 }
 
@@ -249,7 +237,7 @@ static void kill_a_client(void)
               (char *)NULL);
         _exit(127);
     }
-    wait_for_calls(1 + draw(60));
+    wait_for_calls(1 + dice_below(&dice, 60));
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
@@ -257,12 +245,13 @@ static void kill_a_client(void)
 static void test_kill__at_random_under_load(void **state)
 {
     (void)state;
-    unsigned rounds = soak_trials(2 * VICTIMS + 1);
+    unsigned rounds = dice_trials(2 * VICTIMS + 1);
     load_up();
     soak_begin(1); /* the other tests are done once */
     for (unsigned i = 0; i < rounds && soak_goes_on(); i++) {
         lap("recovered");
-        unsigned what = i < 2 * VICTIMS + 1 ? i : draw(2 * VICTIMS + 1); /* each at least once */
+        unsigned what =
+            i < 2 * VICTIMS + 1 ? i : dice_below(&dice, 2 * VICTIMS + 1); /* each at least once */
         if (what < VICTIMS) {
             kill_and_restart(&victims[what]);
         } else if (what < 2 * VICTIMS) {
@@ -327,11 +316,11 @@ static void submit_many(yz_client *client)
         yz_error err = {0};
         assert_int_equal(yz_request_new(MARRIAGES, &r), YZ_OK);
         assert_int_equal(yz_request_add_key(r, (const char *const[]){PERSON}, 1), YZ_OK);
-        assert_int_equal(yz_request_set_timeout(r, 1000 + draw(4000)), YZ_OK);
+        assert_int_equal(yz_request_set_timeout(r, 1000 + dice_below(&dice, 4000)), YZ_OK);
         if (yz_submit(client, r, &many.completed[i], &ticket, &err) < 0) {
             fail_msg("%s", err.text);
         }
-        if (draw(10) == 0) {
+        if (dice_below(&dice, 10) == 0) {
             int rc = yz_cancel(client, ticket);
             assert_true(rc == YZ_OK || rc == YZ_ENOTFOUND); /* it was faster */
         }
@@ -378,9 +367,9 @@ static void test_async__thousands_end_once_while_brokers_die(void **state)
         fail_msg("%s", err.text);
     }
     submit_many(client);
-    take_until(client, 1 + draw(200));
+    take_until(client, 1 + dice_below(&dice, 200));
     kill_daemon(victims[0].pid, SIGKILL);
-    take_until(client, many.n + 1 + draw(200));
+    take_until(client, many.n + 1 + dice_below(&dice, 200));
     kill_daemon(victims[1].pid, SIGKILL);
     struct starting back = start_daemon(&sandbox, victims[0].name);
     take_until(client, MANY);

@@ -17,12 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <yizhan/client.h>
 
 #include "tests/integration/harness.h"
 #include "tests/integration/second_broker.h"
+#include "tests/support/now.h"
 
 #define PERSON "990101199109086437"
 #define MARRIAGES "CN/GOV/CIVIL/civil/marriages/v1"
@@ -32,13 +32,6 @@
 
 static struct sandbox sandbox;
 static pid_t second_adapter;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
 
 static void write_config(const char *folder, const char *file, const char *node, const char *rest)
 {

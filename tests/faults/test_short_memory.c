@@ -27,7 +27,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <yizhan/client.h>
@@ -35,6 +34,8 @@
 #include "tests/faults/short_memory.h"
 #include "tests/faults/soak.h"
 #include "tests/integration/consumer.h"
+#include "tests/support/dice.h"
+#include "tests/support/now.h"
 
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
@@ -58,21 +59,8 @@ static struct program adapter = {
     .name = "yz-adapterd", .folder = "statistics", .config = "adapter.yaml"};
 static struct program yz = {.name = "yz", .folder = "client"};
 static yz_client *client;
-static uint64_t random_state;
+static struct dice dice;
 static unsigned writes; /* begun so far */
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-static unsigned draw(unsigned below)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)((random_state >> 33) % below);
-}
 
 /* -- programs -- */
 
@@ -226,7 +214,7 @@ static void start_with_memory(struct program *p)
 static int up(void **state)
 {
     (void)state;
-    random_state = soak_seed();
+    dice = dice_from(dice_seed_now());
     sandbox_up(&sandbox);
     offer_towns(&sandbox);
     share_memory(&broker);
@@ -425,7 +413,7 @@ static void test_serving__short_of_memory_tells_nothing_that_is_not_so(void **st
     static const uint64_t every[] = {311, 83, 19};
     unsigned rounds = sizeof every / sizeof *every;
     for (unsigned i = 0; i < rounds; i++) {
-        uint64_t n = every[i] + 2 * draw(8);
+        uint64_t n = every[i] + 2 * dice_below(&dice, 8);
         serve_short_of_memory(n, 0);
         serve_short_of_memory(0, n);
         serve_short_of_memory(n, n + 2);
@@ -466,12 +454,12 @@ static uint64_t allocations_of_a_start(struct program *p)
 static void every_start(struct program *p, unsigned tests_left)
 {
     uint64_t all = allocations_of_a_start(p);
-    unsigned trials = soak_trials(STARTS), ready = 0, before = p->ended;
+    unsigned trials = dice_trials(STARTS), ready = 0, before = p->ended;
     soak_begin(tests_left);
     for (unsigned i = 0; i < trials && soak_goes_on(); i++) {
         /* a different one of each stretch */
         uint64_t stretch = all / trials + 1;
-        arm(p, 1 + i * stretch % all + draw((unsigned)stretch), 0);
+        arm(p, 1 + i * stretch % all + dice_below(&dice, (unsigned)stretch), 0);
         start(p);
         if (becomes_ready(p)) {
             ready++;
@@ -532,7 +520,7 @@ static void test_yz__says_what_is_so_or_fails_with_a_word(void **state)
 {
     (void)state;
     struct said s;
-    unsigned trials = soak_trials(3 * STARTS), right = 0;
+    unsigned trials = dice_trials(3 * STARTS), right = 0;
     arm(&yz, 0, 0);
     call_by_yz("700001", &s);
     assert_true(WIFEXITED(s.status) && WEXITSTATUS(s.status) == 0);
@@ -540,7 +528,8 @@ static void test_yz__says_what_is_so_or_fails_with_a_word(void **state)
     assert_true(all > 50);
     soak_begin(1);
     for (unsigned i = 0; i < trials && soak_goes_on(); i++) {
-        uint64_t stretch = all / trials + 1, nth = 1 + i * stretch % all + draw((unsigned)stretch);
+        uint64_t stretch = all / trials + 1,
+                 nth = 1 + i * stretch % all + dice_below(&dice, (unsigned)stretch);
         arm(&yz, nth, 0);
         call_by_yz("no-town", &s);
         bool says_none = strstr(s.text, "records: 0") != NULL;

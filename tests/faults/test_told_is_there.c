@@ -25,6 +25,7 @@
 #include <yizhan/client.h>
 
 #include "tests/integration/consumer.h"
+#include "tests/support/dice.h"
 
 #define WINDOW "CN/GOV/WINDOW/window"
 #define HERE(...) in_sandbox(&sandbox, __VA_ARGS__)
@@ -35,17 +36,12 @@
 static struct sandbox sandbox;
 static yz_client *client; /* of the same home as the programs that are killed */
 static pid_t adapter;
-static uint64_t random_state = 20261123;
-
-static unsigned draw(unsigned below)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)((random_state >> 33) % below);
-}
+static struct dice dice;
 
 static int up(void **state)
 {
     (void)state;
+    dice = dice_of("told-is-there");
     sandbox_up(&sandbox);
     offer_towns(&sandbox);
     adapter = adapter_pid(&sandbox, "statistics");
@@ -170,10 +166,10 @@ static void test_told__is_there_after_kills(void **state)
         code_of(i, code);
         pid_t pid = begin_insert(code);
         if (i % 4 == 1) {
-            spend(draw(20));
+            spend(dice_below(&dice, 20));
             kill_the_daemons();
         } else if (i % 4 == 0) {
-            spend(draw(1 + i)); /* the first at once */
+            spend(dice_below(&dice, 1 + i)); /* the first at once */
         }
         told[i] = end_of(pid, i % 4 == 0);
         done += told[i] == DONE;

@@ -7,8 +7,8 @@
 #ifndef YZ_TESTS_HOSTILE_CLASSES_H
 #define YZ_TESTS_HOSTILE_CLASSES_H
 
-#include "tests/hostile/dice.h"
 #include "tests/hostile/town.h"
+#include "tests/support/dice.h"
 
 struct trials {
     struct town *t;

@@ -17,9 +17,9 @@
 // clang-format on
 
 #include "proto/message.pb-c.h"
-#include "tests/hostile/dice.h"
 #include "tests/hostile/model.h"
 #include "tests/hostile/spoil.h"
+#include "tests/support/dice.h"
 #include "tests/unit/broker/fixture.h"
 
 #define SIEGE_COUNTERS 64u

@@ -5,12 +5,12 @@
  * runs nor stays in its memory. What a client's valid key signs anew goes as far as what was sealed
  * allows: an answer comes only when nothing that the seal or the commitment covers was changed.
  */
-#include "tests/hostile/dice.h"
 #include "tests/hostile/model.h"
 #include "tests/hostile/spoil.h"
 #include "tests/hostile/town.h"
 
 #include "proto/message.pb-c.h"
+#include "tests/support/dice.h"
 
 #define MARGIN_MS 5000u /* the town's clock goes on a little by itself */
 #define OK(call) assert_int_equal((call), YZ_OK)

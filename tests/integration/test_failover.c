@@ -22,11 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <yizhan/client.h>
 
 #include "tests/integration/second_broker.h"
+#include "tests/support/dice.h"
+#include "tests/support/now.h"
 
 #define PATIENCE_MS 120000u
 #define BROKERS 2u
@@ -43,20 +44,7 @@ static struct broker {
     char endpoint[256], key[64], vkey[256];
 } brokers[BROKERS] = {{.home = "broker", .node = "CN/@b1"}, {.home = "broker2", .node = "CN/@b2"}};
 static pid_t adapter;
-static uint64_t random_state;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
-static unsigned draw(unsigned below)
-{
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)((random_state >> 33) % below);
-}
+static struct dice dice;
 
 /* -- the town -- */
 
@@ -126,8 +114,7 @@ static int up(void **state)
 {
     (void)state;
     sandbox_up(&sandbox);
-    random_state = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)random_state);
+    dice = dice_from(dice_seed_now());
     snprintf(brokers[0].endpoint, sizeof brokers[0].endpoint, "%s", sandbox.endpoint);
     brokers[1].pid = second_broker_up(&sandbox, brokers[1].endpoint);
     EXPECT_YZ(0, "data", "import", "--admin", HERE("statistics/admin.sock"), "areas",
@@ -396,12 +383,12 @@ static void flow_until_used(const struct broker *b)
 
 static void kill_and_restart(struct broker *b)
 {
-    flow(WINDOW + draw(100));
+    flow(WINDOW + dice_below(&dice, 100));
     disturb_all();
     kill_daemon(b->pid, SIGKILL);
-    flow(2 * WINDOW + draw(60)); /* the other serves those who began with this one */
+    flow(2 * WINDOW + dice_below(&dice, 60)); /* the other serves those who began with this one */
     struct starting s = start_daemon(&sandbox, b->home);
-    flow(1 + draw(40));
+    flow(1 + dice_below(&dice, 40));
     b->pid = await_ready(&s);
     flow_until_used(b);
 }
@@ -618,7 +605,7 @@ static unsigned came_again(const struct log_copy *log)
 static void pile_up(const struct broker *b)
 {
     char n[24];
-    flow(WINDOW + draw(60));
+    flow(WINDOW + dice_below(&dice, 60));
     assert_int_equal(kill(adapter, SIGSTOP), 0);
     fill();
     for (uint64_t end = now_ms() + PATIENCE_MS;;) {
@@ -678,7 +665,7 @@ static void test_failover__a_returned_broker_knows_what_it_accepted(void **state
 /* A broker that stands still holds connections, and nothing tells that it will not answer. */
 static void stop_and_continue(struct broker *b)
 {
-    flow(WINDOW + draw(100));
+    flow(WINDOW + dice_below(&dice, 100));
     disturb_all();
     assert_int_equal(kill(b->pid, SIGSTOP), 0);
     flow_until_adapter(b, false);

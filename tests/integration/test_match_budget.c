@@ -16,12 +16,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <yizhan/client.h>
 
 #include "tests/integration/consumer.h"
 #include "tests/integration/second_adapter.h"
+#include "tests/support/now.h"
 
 #define CLEARANCES "CN/GOV/TAX/clearance/clearances/v1"
 #define WINDOW "CN/GOV/WINDOW/window"
@@ -41,13 +41,6 @@ static const char *const others[] = {"990101197911200381", "990101195811138251"}
 static struct sandbox sandbox;
 static yz_client *client;
 static pid_t first_adapter, second_adapter;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
 
 static int up(void **state)
 {

@@ -22,6 +22,7 @@
 
 #include "base/file.h"
 #include "tests/faults/soak.h"
+#include "tests/support/dice.h"
 #include "tests/unit/adapter/fixture.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
@@ -202,14 +203,11 @@ static int tear_down(void **state)
 
 /* -- chance -- */
 
-static uint64_t chance;
+static struct dice dice;
 
 static unsigned below(unsigned n)
 {
-    chance ^= chance << 13;
-    chance ^= chance >> 7;
-    chance ^= chance << 17;
-    return (unsigned)(chance >> 20) % n;
+    return dice_below(&dice, n);
 }
 
 static bool in_hundred(unsigned n)
@@ -618,8 +616,8 @@ static void hidden_differences_show_in_nothing(void **state)
 {
     struct pairs *p = *state;
     struct tally t = {0};
-    unsigned trials = soak_trials(TRIALS);
-    chance = soak_seed() | 1u;
+    unsigned trials = dice_trials(TRIALS);
+    dice = dice_from(dice_seed_now());
     soak_begin(1);
     for (unsigned i = 0; i < trials && soak_goes_on(); i++) {
         struct grant g;
@@ -651,7 +649,7 @@ static void hidden_differences_show_in_nothing(void **state)
 static void differences_that_are_granted_show(void **state)
 {
     struct pairs *p = *state;
-    chance = 77;
+    dice = dice_from(77);
     p->f->answering.limits.entries = 0;
     p->f->answering.limits.bytes = 1u << 20;
     for (enum difference d = 0; d < DIFFERENCES; d++) {

@@ -12,12 +12,12 @@
 #include "tests/unit/broker/fixture.h"
 
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "net/bundle.h"
+#include "tests/support/now.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define PROBE_TOKEN 0x70726f62u
@@ -226,13 +226,6 @@ void rig_advance(struct rig *r, uint64_t ms)
     rig_step(r);
 }
 
-static uint64_t real_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void rig_offer(struct rig *r, uint64_t version)
 {
     static const char *const fields[] = {"person_id", "status", NULL};
@@ -275,7 +268,7 @@ void puppet_close(struct puppet *p)
 
 bool puppet_connects(struct puppet *p)
 {
-    for (uint64_t end = real_ms() + WAIT_MS; p->last == LINK_NOTHING && real_ms() < end;) {
+    for (uint64_t end = now_ms() + WAIT_MS; p->last == LINK_NOTHING && now_ms() < end;) {
         rig_wait(p->rig);
     }
     assert_int_not_equal(p->last, LINK_NOTHING);
@@ -335,12 +328,12 @@ void puppet_heartbeat(struct puppet *p, uint64_t directory_version)
 /* The next message, whatever it is; false when none came within `ms`. */
 static bool next(struct puppet *p, uint64_t ms)
 {
-    uint64_t end = real_ms() + ms;
+    uint64_t end = now_ms() + ms;
     while (p->inbox_read == p->inbox_n) {
         p->inbox_read = p->inbox_n = 0;
         rig_step(p->rig);
         if (p->inbox_n == 0) {
-            if (real_ms() >= end) {
+            if (now_ms() >= end) {
                 return false;
             }
             rig_wait(p->rig);
@@ -388,7 +381,7 @@ static bool is_over(const struct puppet *p)
 
 void puppet_expect_cut(struct puppet *p)
 {
-    for (uint64_t end = real_ms() + WAIT_MS; p->last == LINK_CONNECTED && real_ms() < end;) {
+    for (uint64_t end = now_ms() + WAIT_MS; p->last == LINK_CONNECTED && now_ms() < end;) {
         rig_wait(p->rig);
     }
     assert_int_not_equal(p->last, LINK_CONNECTED);
@@ -405,7 +398,7 @@ unsigned puppet_count(struct puppet *p, enum frame_kind kind)
 {
     unsigned n = 0;
     probe(p); /* not sent: the connection is over, and what came before counts */
-    for (uint64_t end = real_ms() + WAIT_MS; real_ms() < end;) {
+    for (uint64_t end = now_ms() + WAIT_MS; now_ms() < end;) {
         if (!next(p, 20)) {
             if (is_over(p)) {
                 return n;
@@ -426,7 +419,7 @@ bool puppet_is_heard(struct puppet *p)
     if (!probe(p)) {
         return false;
     }
-    for (uint64_t end = real_ms() + WAIT_MS; real_ms() < end;) {
+    for (uint64_t end = now_ms() + WAIT_MS; now_ms() < end;) {
         if (yzi_metric_get(&p->rig->b->metrics.messages_unknown) != unknown || is_over(p)) {
             return false;
         }

@@ -2,7 +2,11 @@
  *
  * SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to pick what to spoil.
  */
-#include "tests/hostile/dice.h"
+#include "tests/support/dice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include "base/text.h"
 
@@ -24,6 +28,16 @@ uint64_t dice_seed(void)
     return number_of("YZ_SOAK_SEED", SEED);
 }
 
+uint64_t dice_seed_now(void)
+{
+    static uint64_t seed;
+    if (!seed) {
+        seed = number_of("YZ_SOAK_SEED", (uint64_t)time(NULL));
+        printf("YZ_SOAK_SEED=%llu\n", (unsigned long long)seed);
+    }
+    return seed;
+}
+
 uint64_t dice_seconds(void)
 {
     return number_of("YZ_SOAK_SECONDS", UINT32_MAX);
@@ -32,6 +46,11 @@ uint64_t dice_seconds(void)
 unsigned dice_trials(unsigned in_test)
 {
     return (unsigned)number_of("YZ_SOAK_TRIALS", in_test);
+}
+
+struct dice dice_from(uint64_t seed)
+{
+    return (struct dice){seed};
 }
 
 struct dice dice_of(const char *class_name)
