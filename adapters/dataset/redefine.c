@@ -61,15 +61,17 @@ static int say_failure(const struct store *s, const struct dataset *d, int rc, b
                         "tried again from time to time, and before the next change of data",
                         s->dir, d->name, yz_err_name(rc));
     }
-    if (rc == YZ_ELIMIT) {
+    if (err && err->code) {
+        return rc;
+    }
+    if (rc == YZ_ELIMIT) { /* of the library's handles: whatever else was too many is told */
         return yzi_fail(err, rc,
                         "%s: the data set '%s' had too many different indexes since the start; "
                         "start the adapter again",
                         s->dir, d->name);
     }
-    return err && err->code ? rc
-                            : yzi_fail(err, rc, "%s: the definition of '%s' cannot be changed (%s)",
-                                       s->dir, d->name, yz_err_name(rc));
+    return yzi_fail(err, rc, "%s: the definition of '%s' cannot be changed (%s)", s->dir, d->name,
+                    yz_err_name(rc));
 }
 
 static int redefine(struct store *s, const struct dataset *d, yz_error *err)

@@ -264,22 +264,36 @@ int yzi_key_set_destroy_others(struct store *s, const char *keep, unsigned *dest
 }
 
 /* One that a crash left before the store was there, or that is waiting for its store to be put
- * back. */
-static bool find_any(const struct store *s, char id[STORE_KEY_ID_MAX + 1])
+ * back; id is empty when there is none. A folder that cannot be read has one, for all we know: if
+ * another were made, the next start would destroy it. */
+static int find_any(const struct store *s, char id[STORE_KEY_ID_MAX + 1], yz_error *err)
 {
-    bool found = false;
-    DIR *d = opendir(s->keys_dir);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        char one[STORE_KEY_ID_MAX + 1];
-        if (id_of(e->d_name, one) && (!found || strcmp(one, id) < 0)) {
-            memcpy(id, one, sizeof one);
-            found = true;
+    int fd = open(s->keys_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    id[0] = '\0';
+    YZ_ENSURE(d || errno != ENOENT, 0);
+    if (!d) {
+        int rc = yzi_err_from_errno(errno);
+        yz_ignore(yzi_fail(err, rc, "%s: cannot be read: %s", s->keys_dir, strerror(errno)),
+                  "returned below");
+        if (fd >= 0) {
+            close(fd);
         }
+        return rc;
     }
-    if (d) {
-        closedir(d);
+    errno = 0;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char one[STORE_KEY_ID_MAX + 1];
+        if (id_of(e->d_name, one) && (!id[0] || strcmp(one, id) < 0)) {
+            memcpy(id, one, sizeof one);
+        }
+        errno = 0;
     }
-    return found;
+    int rc = errno == 0 ? 0
+                        : yzi_fail(err, yzi_err_from_errno(errno), "%s: cannot be read: %s",
+                                   s->keys_dir, strerror(errno));
+    closedir(d);
+    return rc;
 }
 
 int yzi_key_set_first(struct store *s, struct key_set **out, yz_error *err)
@@ -288,7 +302,8 @@ int yzi_key_set_first(struct store *s, struct key_set **out, yz_error *err)
     if (!s->keys_dir || s->read_only) {
         return load_adapters(s, out);
     }
-    if (find_any(s, id)) {
+    YZ_TRY(find_any(s, id, err));
+    if (id[0]) {
         YZ_TRY(load_file(s, id, out, err));
         (*out)->since = yzi_wall_ms(s->clock);
         return 0;

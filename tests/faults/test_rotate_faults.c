@@ -132,7 +132,7 @@ static bool is_new(struct world *w)
     return strcmp(st.key_id, w->first_id) != 0;
 }
 
-static void fail_each(enum io_harm harm, int error, uint32_t times)
+static void fail_each(uint32_t kinds, enum io_harm harm, int error, uint32_t times)
 {
     struct io_faults *f = io_faults_local();
     bool done = false;
@@ -142,7 +142,7 @@ static void fail_each(enum io_harm harm, int error, uint32_t times)
         struct rotation_report r;
         make(&w);
         struct store *s = open_store(&w);
-        io_faults_arm(f, IO_CHANGES, nth, times, harm, error);
+        io_faults_arm(f, kinds, nth, times, harm, error);
         int rc = rotate(s, &r);
         done = atomic_load(&f->failed) == 0;
         io_faults_disarm(f);
@@ -154,7 +154,8 @@ static void fail_each(enum io_harm harm, int error, uint32_t times)
         failures += rc < 0;
         bool new = is_new(&w);
         assert_true(rc < 0 || new);
-        assert_true(rc == 0 || rc == YZ_EDISKFULL || rc == YZ_EIO || rc == YZ_ECORRUPT);
+        assert_true(rc == 0 || rc == YZ_EDISKFULL || rc == YZ_EIO || rc == YZ_ECORRUPT ||
+                    (error == EMFILE && rc == YZ_ELIMIT));
         if (nth % 4 == 0) { /* the disk is well again */
             s = open_store(&w);
             assert_int_equal(rotate(s, &r), 0);
@@ -170,13 +171,23 @@ static void fail_each(enum io_harm harm, int error, uint32_t times)
 static void test_faults__disk_full_at_each_change(void **unused)
 {
     (void)unused;
-    fail_each(IO_TORN, ENOSPC, IO_ALWAYS);
+    fail_each(IO_CHANGES, IO_TORN, ENOSPC, IO_ALWAYS);
 }
 
 static void test_faults__one_io_error_at_each_change(void **unused)
 {
     (void)unused;
-    fail_each(IO_FAIL, EIO, 1);
+    fail_each(IO_CHANGES, IO_FAIL, EIO, 1);
+}
+
+static void test_faults__nothing_can_be_opened(void **unused)
+{
+    (void)unused;
+    static const int errors[] = {EMFILE, ENOSPC, EIO};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        fail_each(IO_OPEN | IO_CREATE, IO_FAIL, errors[i], 1);
+        fail_each(IO_OPEN | IO_CREATE, IO_FAIL, errors[i], IO_ALWAYS);
+    }
 }
 
 static void kill_each(enum io_harm harm, unsigned step)
@@ -246,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults__disk_full_at_each_change),
         cmocka_unit_test(test_faults__one_io_error_at_each_change),
+        cmocka_unit_test(test_faults__nothing_can_be_opened),
         cmocka_unit_test(test_faults__killed_at_each_change),
         cmocka_unit_test(test_faults__killed_while_the_store_is_made),
     };
