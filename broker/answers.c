@@ -133,20 +133,47 @@ static void bad_response(struct broker *b, struct connection *k, const char *why
     }
 }
 
-/* The exchange this adapter connection is to answer; NULL (and logged) when there is none. */
+/* Did this adapter have the request from us, over whichever connection? */
+static bool was_asked(const struct exchange *x, const struct connection *k)
+{
+    const struct request_header *q = &x->request.header;
+    for (unsigned i = 0; i < q->slots_n; i++) {
+        if (x->tried & (1u << i) && yzi_bytes_eq(q->slots[i].adapter.v, k->peer.node.v)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_it_now(const struct exchange *x, const struct connection *k)
+{
+    return x->forwarded &&
+           yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(&k->id));
+}
+
+/* An honest adapter is late when its consumer's time was short, or another one's answer came first:
+ * that is no fault of its. */
+static void late_response(struct broker *b, struct connection *k)
+{
+    yzi_metric_add(&b->metrics.responses_late, 1);
+    if (yzi_broker_may_log(b, k->load)) {
+        yzi_log(&EV_RESPONSE_LATE, (struct log_field[]){log_str("peer", k->node), {0}});
+    }
+}
+
+/* The exchange under way that this adapter was asked to answer; NULL (and logged) when there is
+ * none. It may be with another adapter now, because this one's connection was lost meanwhile. */
 static struct exchange *find_answered(struct broker *b, struct connection *k,
                                       const yz_digest *request_digest)
 {
     struct exchange *x = yzi_exchange_find(&b->exchanges, request_digest);
-    if (!x) {
-        yzi_metric_add(&b->metrics.responses_late, 1);
-        yzi_log(&EV_RESPONSE_LATE, (struct log_field[]){log_str("peer", k->node), {0}});
-        return NULL;
-    }
-    if (!x->forwarded ||
-        !yzi_bytes_eq(yzi_connection_bytes(&x->adapter), yzi_connection_bytes(&k->id))) {
+    if (x && !was_asked(x, k)) {
         bad_response(b, k, "not the adapter that was asked");
         yzi_broker_fault(b, k);
+        return NULL;
+    }
+    if (!x || !x->forwarded) { /* it has ended, or waits for the log to end */
+        late_response(b, k);
         return NULL;
     }
     return x;
@@ -213,7 +240,9 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
         yzi_broker_fault(b, k);
         struct outcome_words w = {.status = OUTCOME_UNAVAILABLE,
                                   .reason = yzi_bytes_str("bad-answer")};
-        yzi_broker_retry_elsewhere(b, x, &w);
+        if (has_it_now(x, k)) {
+            yzi_broker_retry_elsewhere(b, x, &w);
+        }
         return;
     }
     log_done(b, x, f, &h);
@@ -221,6 +250,7 @@ void yzi_broker_on_response(struct broker *b, struct connection *k, const struct
         yzi_broker_shown(b, &h.broker.checkpoint);
     }
     release_adapter(b, x);
+    x->adapter = k->id; /* whose receipt it is */
     rc = yzi_broker_hold(b, x, ENTRY_RESPONSE, f->raw);
     if (rc < 0) {
         refuse_to_hold(b, x, rc);
@@ -236,7 +266,7 @@ void yzi_broker_on_reject(struct broker *b, struct connection *k, const struct f
         return;
     }
     struct exchange *x = find_answered(b, k, &r.request_digest);
-    if (!x) {
+    if (!x || !has_it_now(x, k)) {
         return;
     }
     /* What an adapter says here is a hint, not a provider's answer: only "not now" and "not me"

@@ -47,10 +47,11 @@ struct parked {
 struct follow {
     bool active;
     bool delivered; /* a chunk that was asked for has come */
+    bool unproved;  /* only its first chunk will tell whether the operators signed it */
     struct connection_id from;
     char node[YZ_ID_MAX + 1]; /* whose connection that is */
     uint64_t version;
-    uint64_t deadline; /* for the next piece, monotonic ms */
+    uint64_t began, deadline; /* the latter for the next piece; monotonic ms */
     struct {
         uint32_t token; /* 0: free */
         yz_digest digest;
@@ -93,6 +94,7 @@ struct broker {
     struct parked parked[BROKER_PARKED_MAX];
     size_t parked_n, parked_bytes;
     struct follow follow;
+    struct follow late;      /* what was given up last, not active; its chunks still count */
     struct connection *gone; /* to be freed */
     struct outcomes *outcomes;
     struct overload overload;

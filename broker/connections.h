@@ -27,7 +27,8 @@ bool yzi_bucket_take(struct bucket *k, double amount, double per_second, double 
 /* Would nothing be taken from it now? */
 bool yzi_bucket_is_empty(const struct bucket *k, double per_second, double burst, uint64_t mono);
 
-#define NODE_REFUSALS 16u /* indexed by enum outcome_status */
+#define CONNECTION_MANIFESTS 8u /* questions whose answer still counts when it comes late */
+#define NODE_REFUSALS 16u       /* indexed by enum outcome_status */
 
 /* What a node has under way over all its connections: limits are per node, because a node may open
  * as many connections as it is let. */
@@ -54,12 +55,13 @@ struct connection {
     bool hello;
     bool gone; /* lost, and to be freed */
     yz_uuid boot;
-    uint64_t opened_mono;       /* first message */
-    uint64_t seen_mono;         /* last message */
-    uint64_t beat_mono;         /* last heartbeat sent */
-    uint64_t directory_version; /* the peer's, as it last said */
-    uint32_t manifest_token;    /* of the directory we asked it for; 0: none */
-    uint64_t follow_after;      /* monotonic ms: before that its directory is not asked for */
+    uint64_t opened_mono;                           /* first message */
+    uint64_t seen_mono;                             /* last message */
+    uint64_t beat_mono;                             /* last heartbeat sent */
+    uint64_t directory_version;                     /* the peer's, as it last said */
+    uint32_t manifest_tokens[CONNECTION_MANIFESTS]; /* of the directory we asked it for; 0: none */
+    unsigned manifests_asked;
+    uint64_t follow_after; /* monotonic ms: before that its directory is not asked for */
     /* the look-up */
     struct directory_node peer;        /* views into `directory` */
     const struct directory *directory; /* a reference, or NULL */

@@ -4,7 +4,9 @@
  * adoption. Any number of peers may be asked for their manifest at once; chunks are fetched from
  * one, because only a manifest that verified, and newer than the one pursued, moves us from whom we
  * follow. What was not asked for is not looked at. A node that claims what it does not give is not
- * asked again for a while, over whatever connection; others are.
+ * asked again for a while, over whatever connection; others are. What it gives too late counts all
+ * the same, whichever of the last questions it answers: it proves itself, and a peer that is slower
+ * than we ask would else never be heard.
  */
 #include "broker/broker.h"
 
@@ -14,6 +16,7 @@
 #define ARENA_MAX (1024u * 1024u)
 #define PROGRESS_MS 5000u /* for the next piece to come */
 #define ASK_AGAIN_MS 2000u
+#define ALONE_MS 5000u     /* then others may take over: who gives piece after piece slowly */
 #define MISTRUST_MS 60000u /* after something an honest peer does not do */
 
 static int fetch_from(struct broker *b, const struct connection_id *to, enum fetch_what what,
@@ -30,15 +33,25 @@ static int fetch_from(struct broker *b, const struct connection_id *to, enum fet
     return YZ_OK;
 }
 
+/* Is somebody about to give us this version, or a newer one? For a while he may do so alone, unless
+ * anybody could have said what he says. */
+static bool is_followed(const struct broker *b, uint64_t version)
+{
+    const struct follow *f = &b->follow;
+    return f->active && !f->unproved &&
+           (version < f->version || (version == f->version && b->mono < f->began + ALONE_MS));
+}
+
 void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t version)
 {
     uint64_t ours = yzi_directory_version(b->directory);
-    bool followed = b->follow.active && version <= b->follow.version;
-    if (version <= ours || followed || b->mono < k->follow_after ||
+    if (version <= ours || is_followed(b, version) || b->mono < k->follow_after ||
         b->mono < k->load->mistrusted_until) {
         return;
     }
-    if (fetch_from(b, &k->id, FETCH_MANIFEST, (yz_bytes){0}, &k->manifest_token) == YZ_OK) {
+    uint32_t *token = &k->manifest_tokens[k->manifests_asked % CONNECTION_MANIFESTS];
+    if (fetch_from(b, &k->id, FETCH_MANIFEST, (yz_bytes){0}, token) == YZ_OK) {
+        k->manifests_asked++;
         k->follow_after = b->mono + ASK_AGAIN_MS;
     }
 }
@@ -46,6 +59,14 @@ void yzi_broker_heard_version(struct broker *b, struct connection *k, uint64_t v
 static void stop(struct broker *b)
 {
     b->follow = (struct follow){0};
+}
+
+/* Wait no longer, but remember what was asked for. */
+static void stop_for_now(struct broker *b)
+{
+    b->late = b->follow;
+    b->late.active = false;
+    stop(b);
 }
 
 /* The load is asked for by name: it outlives the connection, the pointer in it may not. */
@@ -117,16 +138,23 @@ static int take_manifest(struct broker *b, struct connection *k, yz_bytes payloa
     uint64_t version;
     YZ_TRY(yzi_record_next(&r, &manifest));
     YZ_TRY(yzi_directory_peek(manifest.raw, &version));
-    if (version <= yzi_directory_version(b->directory) ||
-        (b->follow.active && version <= b->follow.version)) {
+    if (version <= yzi_directory_version(b->directory) || is_followed(b, version)) {
         return YZ_OK; /* there meanwhile, or under way */
+    }
+    bool proved = yzi_trust_can_judge(b->trust, manifest.raw);
+    if (b->follow.active && !proved) {
+        return YZ_OK; /* not now: whoever makes one up must not keep a true one away */
     }
     YZ_AUTO(yzi_arena_fini) struct arena arena;
     yzi_arena_init(&arena, ARENA_MAX);
     yz_digest *missing = NULL;
     size_t n = 0;
     YZ_TRY(yzi_trust_offer_manifest(b->trust, manifest.raw, &arena, &missing, &n, err));
-    b->follow = (struct follow){.active = true, .from = k->id, .version = version};
+    if (b->follow.active) {
+        stop_for_now(b);
+    }
+    b->follow = (struct follow){
+        .active = true, .unproved = !proved, .from = k->id, .version = version, .began = b->mono};
     snprintf(b->follow.node, sizeof b->follow.node, "%s", k->node);
     return pursue(b, err);
 }
@@ -134,11 +162,13 @@ static int take_manifest(struct broker *b, struct connection *k, yz_bytes payloa
 static int on_manifest(struct broker *b, struct connection *k, const struct object *o,
                        yz_bytes payload, yz_error *err)
 {
-    if (o->token == 0 || o->token != k->manifest_token) {
-        return YZ_OK; /* not asked for */
+    for (size_t i = 0; o->token && i < CONNECTION_MANIFESTS; i++) {
+        if (k->manifest_tokens[i] == o->token) {
+            k->manifest_tokens[i] = 0; /* each question is answered once */
+            return o->found ? take_manifest(b, k, payload, err) : YZ_OK;
+        }
     }
-    k->manifest_token = 0;
-    return o->found ? take_manifest(b, k, payload, err) : YZ_OK;
+    return YZ_OK; /* not asked for */
 }
 
 static bool is_chunk(yz_bytes payload, const yz_digest *asked_for)
@@ -148,35 +178,76 @@ static bool is_chunk(yz_bytes payload, const yz_digest *asked_for)
     return yzi_digest_eq(&digest, asked_for);
 }
 
+/* Which of its fetches this answers; BROKER_FETCHES_MAX: none. */
+static size_t fetch_of(const struct follow *f, const struct connection *k, uint32_t token)
+{
+    size_t i = BROKER_FETCHES_MAX;
+    if (token && yzi_bytes_eq(yzi_connection_bytes(&k->id), yzi_connection_bytes(&f->from))) {
+        for (i = 0; i < BROKER_FETCHES_MAX && f->fetches[i].token != token; i++) {
+        }
+    }
+    return i;
+}
+
+/* It delivers after all: go on with it, unless somebody else is at it or was faster. */
+static void take_up_again(struct broker *b, struct connection *k)
+{
+    if (!b->follow.active && b->late.version > yzi_directory_version(b->directory)) {
+        b->follow = b->late;
+        b->follow.active = true;
+        b->follow.began = b->mono;
+        k->load->mistrusted_until = 0;
+        b->late = (struct follow){0};
+    }
+}
+
+static int take_chunk(struct broker *b, yz_bytes payload, yz_error *err)
+{
+    size_t remaining = 0;
+    int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
+    if (rc < 0 && rc != YZ_ENOTFOUND) {
+        return yzi_fail(err, rc, "a chunk does not fit the manifest");
+    }
+    b->follow.unproved = b->follow.unproved && rc < 0;
+    return b->follow.active ? pursue(b, err) : YZ_OK;
+}
+
 static int on_chunk(struct broker *b, struct connection *k, const struct object *o,
                     yz_bytes payload, yz_error *err)
 {
     struct follow *f = &b->follow;
-    if (!f->active || o->token == 0 ||
-        !yzi_bytes_eq(yzi_connection_bytes(&k->id), yzi_connection_bytes(&f->from))) {
+    size_t i = fetch_of(f, k, o->token);
+    if (i == BROKER_FETCHES_MAX) {
+        f = &b->late;
+        i = fetch_of(f, k, o->token);
+    }
+    if (i == BROKER_FETCHES_MAX) {
+        return YZ_OK; /* not asked for */
+    }
+    f->fetches[i].token = 0;
+    if (!o->found) { /* it moved on to another version, which it will tell */
+        *f = (struct follow){0};
         return YZ_OK;
     }
-    for (size_t i = 0; i < BROKER_FETCHES_MAX; i++) {
-        if (f->fetches[i].token != o->token) {
-            continue;
-        }
-        f->fetches[i].token = 0;
-        if (!o->found) { /* it moved on to another version, which it will tell */
-            stop(b);
-            return YZ_OK;
-        }
-        if (!is_chunk(payload, &f->fetches[i].digest)) { /* it would be asked for for ever */
-            return yzi_fail(err, YZ_ESIGNATURE, "it is another chunk than the one asked for");
-        }
-        f->delivered = true;
-        size_t remaining = 0;
-        int rc = yzi_trust_put_chunk(b->trust, payload, &remaining);
-        if (rc < 0 && rc != YZ_ENOTFOUND) {
-            return yzi_fail(err, rc, "a chunk does not fit the manifest");
-        }
-        return pursue(b, err);
+    if (!is_chunk(payload, &f->fetches[i].digest)) { /* it would be asked for for ever */
+        return yzi_fail(err, YZ_ESIGNATURE, "it is another chunk than the one asked for");
     }
-    return YZ_OK;
+    f->delivered = true;
+    if (f == &b->late) {
+        take_up_again(b, k);
+    }
+    return take_chunk(b, payload, err);
+}
+
+/* Whoever says what an honest peer does not: nothing of its is pursued, but what others give is. */
+static void give_up_on(struct broker *b, const struct connection *k)
+{
+    if (!b->follow.active || strcmp(b->follow.node, k->node) == 0) {
+        stop(b);
+    }
+    if (strcmp(b->late.node, k->node) == 0) {
+        b->late = (struct follow){0};
+    }
 }
 
 void yzi_broker_on_object(struct broker *b, struct connection *k, const struct frame *f)
@@ -196,7 +267,7 @@ void yzi_broker_on_object(struct broker *b, struct connection *k, const struct f
     if (rc == YZ_OK || rc == YZ_EEXIST) {
         return;
     }
-    stop(b);
+    give_up_on(b, k);
     mistrust(b, k->node);
     if (yzi_broker_may_log(b, k->load)) {
         err.code = rc;
@@ -219,5 +290,5 @@ void yzi_broker_follow_step(struct broker *b)
     if (overdue || !b->follow.delivered) { /* else whoever reconnects could hold us up again */
         mistrust(b, b->follow.node);
     }
-    stop(b);
+    stop_for_now(b);
 }

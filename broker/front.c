@@ -101,7 +101,7 @@ void yzi_broker_connection_lost(struct broker *b, struct connection *k, const ch
     if (k->gone) {
         return;
     }
-    if (k->hello) {
+    if (k->hello && yzi_broker_may_log(b, k->load)) {
         yzi_log(&EV_PEER_DOWN,
                 (struct log_field[]){log_str("peer", k->node), log_str("reason", why), {0}});
     }

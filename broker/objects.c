@@ -161,7 +161,7 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
     if (yzi_welcome_write(&w, &b->out) < 0) {
         return;
     }
-    if (first) {
+    if (first && yzi_broker_may_log(b, k->load)) {
         yzi_log(&EV_PEER_UP, (struct log_field[]){log_str("peer", k->node),
                                                   log_str("role", yzi_role_name(k->role)),
                                                   log_bytes("software", h.software),

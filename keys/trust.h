@@ -61,6 +61,9 @@ YZ_MUST_USE int yzi_trust_broker_key(struct trust *t, yz_node_id broker, uint8_t
 YZ_MUST_USE int yzi_trust_offer_manifest(struct trust *t, yz_bytes manifest_record,
                                          struct arena *arena, yz_digest **out_missing,
                                          size_t *out_n, yz_error *err);
+/* Did the operators whom the root statement in force names sign this manifest? False also when a
+ * newer root statement, which it says there is, would have to tell. */
+bool yzi_trust_can_judge(struct trust *t, yz_bytes manifest_record);
 /* A chunk of the pending manifest, known by its digest. YZ_ENOTFOUND when no chunk of that digest
  * is wanted; YZ_ESIGNATURE, YZ_EROLLBACK when it shows the pending manifest to be false, which is
  * then forgotten. *out_remaining counts what is still missing. */

@@ -178,6 +178,14 @@ int yzi_trust_offer_manifest(struct trust *t, yz_bytes manifest_record, struct a
     return yzi_trust_missing(t, arena, out_missing, out_n);
 }
 
+bool yzi_trust_can_judge(struct trust *t, yz_bytes manifest_record)
+{
+    YZ_AUTO(yzi_trust_pending_fini) struct trust_pending p = {0};
+    bool verified = false;
+    return t->root.n && pending_init(&p, manifest_record, NULL) == YZ_OK &&
+           check_signature(t, &p, &verified, NULL) == YZ_OK && verified;
+}
+
 /* -- chunks -- */
 
 int yzi_trust_missing(struct trust *t, struct arena *arena, yz_digest **out, size_t *out_n)

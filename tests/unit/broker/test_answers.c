@@ -424,6 +424,69 @@ static struct world_message write_by_a1(struct rig *r, const struct cast *c)
     return q;
 }
 
+/* Its connection was lost, the other one has the request, and it answers over a new connection
+ * before that does: a true answer, and nothing to be blamed for. */
+static void test_adapters__reconnected_may_answer_what_the_other_has_now(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(c.client));
+    struct puppet *first = outstanding(r, c.a1) ? c.a1 : c.a2;
+    struct puppet *second = first == c.a1 ? c.a2 : c.a1;
+    puppet_expect_request(first, &q);
+    struct puppet *again = rig_join(r, first == c.a1 ? "CN/GOV/MCA/@a1" : "CN/GOV/MCA/@a2");
+    puppet_expect_request(second, &q);
+    /* what it says against the request has no weight any more */
+    puppet_reject(again, &q, OUTCOME_BUSY);
+    const struct world_response false_one = {.adapter = again->node,
+                                             .sign_with = &c.client->node->signing};
+    MESSAGE(forged);
+    yz_world_response(r->w, &false_one, &q.frame, &forged);
+    puppet_send(again, yzi_bytes_buf(&forged.raw));
+    assert_true(puppet_is_heard(again));
+    assert_int_equal(outstanding(r, second), 1);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_bad), 1);
+    again->wants_receipts = true;
+    MESSAGE(a);
+    puppet_answer(again, &q, &a);
+    puppet_expect_response(c.client, &a);
+    puppet_expect(again, FRAME_RECEIPT);
+    MESSAGE(late);
+    puppet_answer(second, &q, &late);
+    assert_true(puppet_is_heard(second));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_bad), 1);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_late), 1);
+    assert_int_equal(puppet_count(c.client, FRAME_RESPONSE), 0);
+    nothing_is_left(r);
+}
+
+/* While the first waits for the log, and afterwards. Nothing it could help, and no line for each:
+ * whoever repeats an answer for ever fills no disk. */
+static void test_response__said_again_is_late_and_no_fault(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    MESSAGE(a) = {0};
+    yz_world_response(r->w, &(struct world_response){.adapter = c.a1->node}, &q.frame, &a);
+    YZ_AUTO(yzi_buf_fini) yz_buf twice;
+    yz_world_buf(&twice);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(yzi_buf_put(&twice, yzi_bytes_buf(&a.raw)), 0);
+    }
+    puppet_send(c.a1, yzi_bytes_buf(&twice));
+    puppet_expect_response(c.client, &a);
+    assert_true(puppet_is_heard(c.a1));
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_bad), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_late), 39);
+    assert_in_range(yzi_metric_get(&r->b->metrics.lines_left_out), 29, 39);
+    nothing_is_left(r);
+}
+
 static void test_write__whose_adapter_is_lost_is_left_open(void **state)
 {
     struct rig *r = *state;
@@ -521,6 +584,8 @@ int main(void)
         TEST(test_adapters__lost_have_their_requests_go_elsewhere),
         TEST(test_adapters__revoked_have_their_requests_go_elsewhere_at_once),
         TEST(test_adapters__reconnected_are_asked_on_their_new_connection),
+        TEST(test_adapters__reconnected_may_answer_what_the_other_has_now),
+        TEST(test_response__said_again_is_late_and_no_fault),
         TEST(test_write__whose_adapter_is_lost_is_left_open),
         TEST(test_write__with_a_wrong_answer_is_left_open),
         TEST(test_write__handed_back_was_not_done),
