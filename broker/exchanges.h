@@ -20,10 +20,6 @@ struct service_load {
     size_t in_flight, bytes;
 };
 
-/* A limit that many share lets a node have at most so many times what it leaves free to the others,
- * so that who comes later finds room (decision 34). */
-#define YZ_SHARE_OF_FREE 16u
-
 struct exchange {
     struct message message;                /* the request's bytes */
     struct verified_request request;       /* views into message; of its node none once admitted */

@@ -105,6 +105,16 @@ static bool has_room(struct account *a, size_t more, size_t instead, size_t max)
     return max == 0 || (others <= max && more <= max - others);
 }
 
+/* Is what stays free for others not too little beside what the member has already? There is room. A
+ * version that takes no more than the one it replaces leaves as much as before. */
+static bool leaves_room(const struct offers *o, struct account *a, size_t more, size_t instead)
+{
+    size_t own = atomic_load(&a->bytes) - instead;
+    size_t all = atomic_load(&o->all->bytes) - instead;
+    return o->bytes_max == 0 || more <= instead ||
+           own / YZ_SHARE_OF_FREE <= o->bytes_max - all - more;
+}
+
 void yzi_offer_unref(const struct held_offer *ho)
 {
     struct opened *o = opened_of(ho);
@@ -419,6 +429,10 @@ static int admit(struct offers *o, struct opened *fresh, struct opened *held, yz
     }
     if (!has_room(o->all, fresh->bytes, instead, o->bytes_max)) {
         return yzi_fail(err, YZ_ELIMIT, "all offers together take more than they may");
+    }
+    if (!leaves_room(o, a, fresh->bytes, instead)) {
+        return yzi_fail(err, YZ_ELIMIT, "the offers of %.*s would leave too little to others",
+                        (int)member.v.n, (const char *)member.v.p);
     }
     count(a, fresh);
     return 0;

@@ -41,6 +41,10 @@
 #define YZ_EXPIRY_MAX_MS 300000u
 #define YZ_SKEW_MS 30000u
 
+/* Of what many share at a broker one has at most so many times what it leaves free to the others,
+ * so that who comes later finds room (decision 34). */
+#define YZ_SHARE_OF_FREE 16u
+
 #define YZ_RECORD_MAX (256u * 1024u - 64u) /* any record fits a chunk */
 #define YZ_STATEMENTS_PAGE (1024u * 1024u) /* after so much of member sets a page ends */
 #define YZ_CATALOGUE_PAGE (1024u * 1024u)  /* after so much of offers a page ends */

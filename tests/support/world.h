@@ -22,7 +22,7 @@
 #include "proto/header.h"
 
 #define WORLD_TIME UINT64_C(1750000000000)
-#define WORLD_CODES_MAX 8u
+#define WORLD_CODES_MAX 32u
 #define WORLD_KEYS 3u
 #define WORLD_SERVICE "CN/GOV/MCA/civil/marriage/v1"
 #define WORLD_CONSUMER "CN/GOV/HB/window"

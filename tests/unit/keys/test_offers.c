@@ -396,6 +396,48 @@ static void test_book__takes_only_so_much_of_a_member_and_in_all(void **state)
     assert_int_equal(yzi_offers_new(&book), 0);
 }
 
+/* Subsystems of HB, s00 and on, each with an offer of the version; how many are taken. */
+static unsigned put_many(char codes[][8], unsigned n, uint64_t version)
+{
+    for (unsigned i = 0; i < n; i++) {
+        YZ_AUTO(yzi_buf_fini) yz_buf offer;
+        char service_id[64];
+        yz_world_buf(&offer);
+        snprintf(service_id, sizeof service_id, "CN/GOV/HB/%.7s/x/v1", codes[i]);
+        yz_world_simple_offer(w, service_id, CIVIL, version, NULL, &offer, NULL);
+        if (put_record(&offer, NOW) != 0) {
+            return i;
+        }
+    }
+    return n;
+}
+
+static void test_book__of_one_member_leaves_room_for_another(void **state)
+{
+    (void)state;
+    enum { MANY = 20 };
+    static char codes[MANY][8];
+    struct world_member *hb = yz_world_member(w, "CN/GOV/HB");
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(codes[i], sizeof codes[i], "s%02u", i);
+        yz_world_add_subsystem(hb, codes[i]);
+        yz_world_add_node(hb, codes[i], ROLE_ADAPTER, codes[i]);
+    }
+    yz_world_publish(w);
+    assert_int_equal(put_many(codes, 1, 1), 1);
+    size_t one = yzi_offers_bytes(book);
+    yzi_offers_set_limits(book, MANY * one, 0);
+    assert_int_equal(put_many(codes, MANY, 2), MANY - 2); /* less than 18 sixteenths stay free */
+    assert_says("would leave too little to others");
+    assert_int_equal(put(WORLD_CONSUMER, 1), 0);
+    /* what replaces another is taken all the same, while exchanges go by that, too */
+    const struct held_offer *held = yzi_offers_get(book, subsystem("CN/GOV/HB/s03"));
+    yzi_offer_ref(held);
+    assert_int_equal(put_many(codes, MANY - 2, 3), MANY - 2);
+    yzi_offer_unref(held);
+    yzi_offers_set_limits(book, 0, 0);
+}
+
 /* A newer version is how a grant is taken back. */
 static void test_book__that_is_full_takes_a_newer_version_of_what_it_holds(void **state)
 {
@@ -651,6 +693,7 @@ int main(void)
         T(test_book__visits_all_until_stopped),
         T(test_book__is_handed_out_in_pages_in_the_order_of_subsystems),
         T(test_book__takes_only_so_much_of_a_member_and_in_all),
+        T(test_book__of_one_member_leaves_room_for_another),
         T(test_book__that_is_full_takes_a_newer_version_of_what_it_holds),
         T(test_book__running_out_of_memory_is_an_error_everywhere),
         T(test_decision__is_no_by_default),
