@@ -12,6 +12,7 @@
 // clang-format on
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +26,7 @@
 
 #include <yizhan/client.h>
 
+#include "net/admin.h"
 #include "tests/integration/consumer.h"
 
 #define AREAS "CN/GOV/STATS/divisions/areas/v1"
@@ -367,6 +369,114 @@ static void test_reload__waits_for_a_replacement_and_no_answer_fails(void **stat
     reload(original, "event=adapter.reloaded");
 }
 
+/* -- while records are changed in place -- */
+
+/* All records with names of this edition, in the order of their keys. */
+static const char *write_edition(unsigned edition)
+{
+    const char *path = in_sandbox(&sandbox, "edition.csv");
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs("code,name,cityCode,provinceCode\n", f);
+    for (unsigned i = 0; i < MANY; i++) {
+        fprintf(f, "%u,e%un%u,%04u,11\n", 100000 + i, edition, i, i % CITIES);
+    }
+    assert_int_equal(fclose(f), 0);
+    return path;
+}
+
+static int told_fd;
+
+static void tell_begun(void *ctx, yz_bytes text, yz_bytes payload)
+{
+    (void)ctx;
+    (void)payload;
+    if (told_fd >= 0 && memmem(text.p, text.n, "reading", 7)) {
+        yz_ignore(write(told_fd, "p", 1), "the test waits for it and fails");
+        close(told_fd);
+        told_fd = -1;
+    }
+}
+
+/* In a child, an upsert of the file, to its end. Returns when the adapter reads it. */
+static pid_t upsert_under_way(const char *path)
+{
+    char admin[400], byte;
+    int fds[2];
+    snprintf(admin, sizeof admin, "%s", socket_path());
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct admin_arg args[] = {{yzi_bytes_str("dataset"), yzi_bytes_str("areas")},
+                                   {yzi_bytes_str("name"), yzi_bytes_str("edition.csv")},
+                                   {yzi_bytes_str("mode"), yzi_bytes_str("upsert")}};
+        const struct admin_request q = {
+            .verb = yzi_bytes_str("data.import"), .args = args, .args_n = 3};
+        told_fd = fds[1];
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int rc =
+            yzi_admin_call(admin, &q, (yz_bytes){0}, fd, 0, tell_begun, NULL, NULL, NULL, NULL);
+        _exit(rc < 0 ? 1 : 0);
+    }
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    close(fds[0]);
+    return pid;
+}
+
+/* SIGHUP with this definition while the upsert goes on: true when it did. Its records are all
+ * there, in what the new definition has, and the file is the one it was. */
+static bool reload_during_upsert(const char *text, unsigned edition, bool by_name)
+{
+    char before[200], after[200], wanted[100];
+    unsigned changes = times_logged("event=dataset.redefined"),
+             imports = times_logged("event=import.done"), built = times_logged("event=index.built");
+    int status;
+    read_current(before);
+    put_definition(text);
+    pid_t pid = upsert_under_way(write_edition(edition));
+    assert_int_equal(kill(adapter, SIGHUP), 0);
+    bool under_way = times_logged("event=import.done") == imports;
+    await_logged("event=dataset.redefined", changes + 1);
+    assert_int_equal(times_logged("event=import.done"), imports + 1); /* it came before */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    read_current(after);
+    assert_string_equal(before, after);
+    snprintf(wanted, sizeof wanted, "\"name\": \"e%un%u\"", edition, MANY - 1);
+    assert_says(EXPECT_YZ(0, "data", "show", "--admin", socket_path(), "areas", "159999"), wanted);
+    if (by_name) {
+        await_logged("event=index.built", built + 1);
+        snprintf(wanted, sizeof wanted, "name=e%un7", edition);
+        assert_says(EXPECT_YZ(0, "query", "--config", sandbox.client, "--where", wanted, AREAS),
+                    "code: 100007");
+        snprintf(wanted, sizeof wanted, "name=e%un7", edition - 1);
+        assert_null(strstr(
+            EXPECT_YZ(0, "query", "--config", sandbox.client, "--where", wanted, AREAS)->text,
+            "code:"));
+    }
+    return under_way;
+}
+
+static void test_reload__waits_for_an_upsert_in_place_and_no_answer_fails(void **state)
+{
+    (void)state;
+    static char text[65536];
+    struct caller callers[CALLERS];
+    bool met[2] = {false, false};
+    with_index(text);
+    start_asking(callers);
+    for (unsigned i = 0; !met[0] || !met[1]; i++) {
+        bool by_name = i % 2 == 0;
+        assert_true(i < ROUNDS_MAX);
+        met[i % 2] = reload_during_upsert(by_name ? text : original, i + 1, by_name) || met[i % 2];
+    }
+    end_asking(callers);
+    reload(original, "event=adapter.reloaded");
+    import_many();
+}
+
 static void test_reload__waits_for_a_rotation_and_no_answer_fails(void **state)
 {
     (void)state;
@@ -487,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_reload__what_does_not_fit_is_refused_with_the_way),
         cmocka_unit_test(test_reload__data_sets_come_and_go),
         cmocka_unit_test(test_reload__waits_for_a_replacement_and_no_answer_fails),
+        cmocka_unit_test(test_reload__waits_for_an_upsert_in_place_and_no_answer_fails),
         cmocka_unit_test(test_reload__twice_at_once_ends_with_the_last),
         cmocka_unit_test(test_reload__a_new_index_and_a_new_field_and_no_answer_fails),
         cmocka_unit_test(test_reload__waits_for_a_rotation_and_no_answer_fails),
