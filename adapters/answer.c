@@ -197,17 +197,26 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
     }
 }
 
+static void say(struct reply *r, const char *detail)
+{
+    snprintf(r->detail, sizeof r->detail, "%s", detail);
+    r->head.detail = yzi_bytes_str(r->detail);
+}
+
 static void run_get(struct answering *a, struct job *j, const struct query *q,
                     const struct access_view *view, const struct query_limits *limits,
                     struct reply *r)
 {
     const struct access_decision *d = view->decision;
     struct query_result result = {0};
-    const char *reason = "failed";
+    struct query_fault fault = {.reason = "failed"};
     int rc = yzi_store_get(j->store, j->dataset, q, d->projection, d->projection_n, &view->view,
-                           limits, &a->rows, &result, &reason);
+                           limits, &a->rows, &result, &fault);
     if (rc < 0) {
-        yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : reason,
+        if (rc == YZ_EINVAL) {
+            say(r, fault.detail);
+        }
+        yzi_reply_failure(r, rc, rc == YZ_ETOOBIG ? "limit" : fault.reason,
                           limits->deadline_mono_ms == j->deadline_mono);
         return;
     }
@@ -246,9 +255,10 @@ static void say_indeterminate(struct reply *r)
 }
 
 /* A failure that is not the consumer's. Nothing was changed. */
-static void refuse_write(struct reply *r, int rc, const char *reason)
+static void refuse_write(struct reply *r, int rc, const char *reason, const char *detail)
 {
     if (rc == YZ_EINVAL) {
+        say(r, detail);
         yzi_reply_refuse(r, ANSWER_BAD_QUERY, reason);
     } else if (rc == YZ_ELIMIT || rc == YZ_ETOOBIG) {
         yzi_reply_refuse(r, ANSWER_TOO_LARGE, "limit");
@@ -275,7 +285,7 @@ static void run_write(struct job *j, const struct query *q, yz_bytes body,
     if (rc < 0 && written.uncertain) {
         say_indeterminate(r);
     } else if (rc < 0) {
-        refuse_write(r, rc, reason);
+        refuse_write(r, rc, reason, written.detail);
     } else {
         r->head.code = ANSWER_OK;
         r->head.has_total = true;

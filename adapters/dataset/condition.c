@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "adapters/dataset/normalise.h"
 #include "adapters/dataset/query_impl.h"
 #include "base/text.h"
 #include "proto/status.h"
@@ -50,6 +51,8 @@ static int check_prefix(const struct dataset_field *f, yz_bytes v, yz_buf *out, 
     YZ_ENSURE(v.n <= f->max_length, YZ_EDATA);
     *why = "contains a NUL character";
     YZ_ENSURE(v.n == 0 || !memchr(v.p, 0, v.n), YZ_EDATA);
+    *why = yzi_normal_fault(f, v, true);
+    YZ_ENSURE(!*why, YZ_EDATA);
     return yzi_buf_put(out, v);
 }
 

@@ -4,6 +4,7 @@
  * guessed: a date that is not in the calendar, an identifier declared as a number (leading zeros)
  * or a time without a zone is refused rather than changed into something the agency did not write.
  */
+#include "adapters/dataset/normalise.h"
 #include "adapters/dataset/store_impl.h"
 #include "base/text.h"
 
@@ -363,7 +364,8 @@ int yzi_field_check_raw(const struct dataset_field *f, yz_bytes value, yz_buf *o
                         const char **reason)
 {
     if (f->type != FIELD_BYTES) {
-        return yzi_field_canonical(f, value, out, reason);
+        const char *fault = yzi_normal_fault(f, value, false);
+        return fault ? refuse(reason, fault) : yzi_field_canonical(f, value, out, reason);
     }
     if (value.n > f->max_length) {
         return refuse(reason, "is longer than the definition allows");

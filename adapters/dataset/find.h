@@ -14,13 +14,6 @@
 
 #include "adapters/dataset/store.h"
 
-/* Why a query is refused: a reason code of the answer and a sentence, which names fields and never
- * values. */
-struct query_fault {
-    const char *reason; /* static */
-    char detail[400];
-};
-
 /* How a query was served; for the owner of the data, not for consumers. */
 struct query_plan_note {
     const char *index; /* the index's name; NULL: the records by key */

@@ -30,21 +30,24 @@ struct getter {
 
 /* One key of the query, in canonical form, encoded into `key`. */
 static int encode_key(struct getter *g, const struct query_key *k, yz_buf *canonical, yz_buf *key,
-                      const char **reason)
+                      struct query_fault *fault)
 {
     const struct dataset *d = g->generation->layout.dataset;
     yz_bytes parts[DATASET_KEY_MAX];
     size_t ends[DATASET_KEY_MAX], start = 0;
-    *reason = "bad-key";
-    YZ_ENSURE(k->parts_n == d->key_n, YZ_EINVAL);
+    if (k->parts_n != d->key_n) {
+        return yzi_query_refuse(fault, "bad-key", "the key has %zu part%s", d->key_n,
+                                d->key_n == 1 ? "" : "s");
+    }
     yzi_buf_clear(canonical);
     for (size_t i = 0; i < k->parts_n; i++) {
-        YZ_ENSURE(!k->parts[i].null, YZ_EINVAL);
-        const char *why = NULL;
-        int rc = yzi_field_check_raw(&d->fields[d->key[i]], k->parts[i].v, canonical, &why);
+        const struct dataset_field *f = &d->fields[d->key[i]];
+        const char *why = "is missing";
+        int rc =
+            k->parts[i].null ? YZ_EDATA : yzi_field_check_raw(f, k->parts[i].v, canonical, &why);
         if (rc == YZ_EDATA) {
-            *reason = "bad-value";
-            return YZ_EINVAL;
+            return yzi_query_refuse(fault, k->parts[i].null ? "bad-key" : "bad-value",
+                                    "a value for %s %s", f->name, why);
         }
         YZ_TRY(rc);
         ends[i] = canonical->n;
@@ -53,16 +56,15 @@ static int encode_key(struct getter *g, const struct query_key *k, yz_buf *canon
         parts[i] = yzi_bytes(canonical->p + start, ends[i] - start);
         start = ends[i];
     }
-    *reason = NULL;
     return yzi_key_encode(d, g->generation->layout.keys, parts, key);
 }
 
-static int encode_keys(struct getter *g, yz_buf *canonical, const char **reason)
+static int encode_keys(struct getter *g, yz_buf *canonical, struct query_fault *fault)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf key = {0};
     yzi_buf_init(&key, (size_t)DATASET_KEY_MAX * YZ_DB_KEY_MAX);
     for (size_t i = 0; i < g->query->keys_n; i++) {
-        YZ_TRY(encode_key(g, &g->query->keys[i], canonical, &key, reason));
+        YZ_TRY(encode_key(g, &g->query->keys[i], canonical, &key, fault));
         YZ_TRY(yzi_buf_put_u16(&g->keys, (uint16_t)key.n));
         YZ_TRY(yzi_buf_put(&g->keys, yzi_bytes_buf(&key)));
     }
@@ -150,29 +152,28 @@ static int read_rows(struct getter *g, struct query_result *out)
     return 0;
 }
 
-static int run(struct getter *g, struct query_result *out, const char **reason)
+static int run(struct getter *g, struct query_result *out, struct query_fault *fault)
 {
     YZ_AUTO(yzi_buf_wipe) yz_buf canonical = {0};
     yzi_buf_init(&canonical, (size_t)DATASET_KEY_MAX * YZ_VALUE_MAX);
     YZ_TRY(yzi_buf_reserve(&canonical, 1)); /* views of empty parts need a pointer, too */
-    YZ_TRY(encode_keys(g, &canonical, reason));
+    YZ_TRY(encode_keys(g, &canonical, fault));
     YZ_TRY(yzi_row_filter_read(g->generation->layout.dataset, g->view, &g->arena, &g->row_filter));
     return read_rows(g, out);
 }
 
-static int check_query(const struct query *q, const char **reason)
+static int check_query(const struct query *q, struct query_fault *fault)
 {
     /* Ignoring a condition would answer another question than was asked. */
     YZ_ENSURE(q->operation == QUERY_GET && q->filter_n == 0 && q->order_n == 0 &&
                   q->cursor.n == 0 && q->predicates_n == 0,
               YZ_EUNSUPPORTED);
     if (q->keys_n > YZ_QUERY_KEYS_MAX) {
-        *reason = "too-many-keys";
-        return YZ_EINVAL;
+        return yzi_query_refuse(fault, "too-many-keys", "at most %u keys are asked for at once",
+                                YZ_QUERY_KEYS_MAX);
     }
     if (q->keys_n == 0) {
-        *reason = "bad-key";
-        return YZ_EINVAL;
+        return yzi_query_refuse(fault, "bad-key", "no key is asked for");
     }
     return 0;
 }
@@ -180,9 +181,9 @@ static int check_query(const struct query *q, const char **reason)
 int yzi_store_get(struct store *s, const struct dataset *d, const struct query *q,
                   const unsigned *projection, size_t projection_n, const struct query_view *view,
                   const struct query_limits *limits, yz_buf *rows, struct query_result *out,
-                  const char **reason)
+                  struct query_fault *fault)
 {
-    YZ_TRY(check_query(q, reason));
+    YZ_TRY(check_query(q, fault));
     for (size_t i = 0; i < projection_n; i++) {
         YZ_ASSERT(projection[i] < d->fields_n);
     }
@@ -202,7 +203,7 @@ int yzi_store_get(struct store *s, const struct dataset *d, const struct query *
     yzi_buf_init(&g.plain, YZ_VALUE_MAX + 64u);
     yzi_buf_init(&g.coded, CODED_MAX);
     yzi_arena_init(&g.arena, ARENA_MAX);
-    int rc = run(&g, out, reason);
+    int rc = run(&g, out, fault);
     yzi_buf_fini(&g.keys);
     yzi_buf_wipe(&g.plain);
     yzi_buf_wipe(&g.coded);

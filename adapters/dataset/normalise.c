@@ -215,3 +215,75 @@ int yzi_normalise(const struct dataset_field *f, yz_bytes raw, yz_buf *scratch, 
     *out = v;
     return v.n ? reform(f, v, scratch, out) : 0;
 }
+
+/* -- values that travel -- */
+
+static bool has_full_width(yz_bytes v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        if (narrow_at(v.p + i, v.n - i) || space_at(v.p + i, v.n - i) == 3) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* White space that is no single space. */
+static bool has_other_space(yz_bytes v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        if (space_at(v.p + i, v.n - i) && (v.p[i] != ' ' || (i > 0 && v.p[i - 1] == ' '))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_letter(yz_bytes v, char first, char last)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        if (v.p[i] >= first && v.p[i] <= last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_space_at_end(yz_bytes v, bool beginning)
+{
+    return beginning ? space_at(v.p, v.n) > 0 : trim(v).n != v.n;
+}
+
+static bool stands_for_nothing(const struct field_normal *n, yz_bytes v)
+{
+    for (size_t i = 0; i < n->empty.n; i++) {
+        if (yzi_bytes_eq_str(v, n->empty.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *yzi_normal_fault(const struct dataset_field *f, yz_bytes v, bool beginning)
+{
+    const struct field_normal *n = &f->normal;
+    if (n->narrow && has_full_width(v)) {
+        return "has full-width characters (write them as ASCII)";
+    }
+    if (n->trim && has_space_at_end(v, beginning)) {
+        return "begins or ends with white space (leave it out)";
+    }
+    if (n->squeeze && has_other_space(v)) {
+        return "has white space that is not a single space (write one space)";
+    }
+    bool letters = f->type == FIELD_TEXT || f->type == FIELD_CODE;
+    if (letters && n->upper && has_letter(v, 'a', 'z')) {
+        return "has small letters (write capital ones)";
+    }
+    if (letters && n->lower && has_letter(v, 'A', 'Z')) {
+        return "has capital letters (write small ones)";
+    }
+    return !beginning && stands_for_nothing(n, v)
+               ? "stands for no value in this register (ask for, or write, no value)"
+               : NULL;
+}

@@ -19,4 +19,9 @@ YZ_MUST_USE int yzi_normalise(const struct dataset_field *f, yz_bytes raw, yz_bu
 /* Why this is no format of a date or time; NULL when it is one. A static sentence fragment. */
 const char *yzi_normal_format_fault(const char *format, enum field_type type);
 
+/* What of a value that travels is not as normalising leaves it, as the rest of a sentence; NULL: it
+ * is as it should be. A date's formats are no part of this: they are for files. `beginning`: of a
+ * value, as conditions have it. */
+const char *yzi_normal_fault(const struct dataset_field *f, yz_bytes v, bool beginning);
+
 #endif

@@ -212,6 +212,13 @@ YZ_MUST_USE int yzi_store_restore(const char *dir, int fd, const struct clock *c
                                   yz_error *err);
 
 /* -- query -- */
+/* Why a query is refused: a reason code of the answer and a sentence, which names fields and never
+ * values. */
+struct query_fault {
+    const char *reason; /* static */
+    char detail[400];
+};
+
 struct query_limits {
     uint32_t rows;             /* rows at most */
     size_t bytes;              /* bytes of rows at most */
@@ -247,7 +254,7 @@ struct query_view {
 /* Serve QUERY_GET: the records with q->keys, in the order of the keys (absent ones are left out),
  * `projection` (indexes into the fields of `d`) in that order, appended to `rows` as
  * proto/payload.h lays them out. YZ_EAGAIN: `d` is not the definition in force any more. On
- * YZ_EINVAL *reason is the answer's reason code ("bad-key", "bad-value", "too-many-keys").
+ * YZ_EINVAL *fault has the answer's reason ("bad-key", "bad-value", "too-many-keys").
  * YZ_ETOOBIG beyond limits or, when set, q->limit; YZ_ETIMEOUT, YZ_ECORRUPT, YZ_EIO, YZ_ENOMEM.
  * YZ_EUNSUPPORTED for any other operation, and for a get with a filter, order, cursor or predicate:
  * left out, they would make it another question. `view` NULL: everything. YZ_EDENIED: its row
@@ -255,6 +262,6 @@ struct query_view {
 YZ_MUST_USE int yzi_store_get(struct store *s, const struct dataset *d, const struct query *q,
                               const unsigned *projection, size_t projection_n,
                               const struct query_view *view, const struct query_limits *limits,
-                              yz_buf *rows, struct query_result *out, const char **reason);
+                              yz_buf *rows, struct query_result *out, struct query_fault *fault);
 
 #endif

@@ -21,6 +21,7 @@ struct writing {
     struct table met; /* keys of the records met */
     uint64_t changed;
     const char **reason;
+    char detail[sizeof((struct store_written *)0)->detail];
     yz_buf text;  /* the record's values, one after the other; wiped */
     yz_buf plain; /* an opened value; wiped */
     struct query_value values[DATASET_FIELDS_MAX];
@@ -70,6 +71,7 @@ static int set_value(struct writing *w, unsigned field, const struct query_value
     const char *why = NULL;
     int rc = yzi_field_check_raw(f, v->v, &w->text, &why);
     if (rc == YZ_EDATA) {
+        snprintf(w->detail, sizeof w->detail, "a value for %s %s", f->name, why);
         return refuse(w, "bad-value");
     }
     YZ_TRY(rc);
@@ -313,6 +315,7 @@ int yzi_store_write(struct store *s, const struct store_write *what, struct stor
     if (rc == 0) {
         rc = run(w, out);
     }
+    memcpy(out->detail, w->detail, sizeof out->detail);
     yzi_writer_end(&w->writer);
     yzi_table_fini(&w->met, NULL);
     yzi_buf_wipe(&w->text);

@@ -29,6 +29,7 @@ struct store_written {
     /* After a failure: whether it is in the store cannot be told until the store is opened again.
      * In every other failure it certainly is not. */
     bool uncertain;
+    char detail[200]; /* of a "bad-value", which and why: a sentence that names no value; or "" */
 };
 
 /* Insert: every record must be new. Put: the columns are set, other fields of a record that is

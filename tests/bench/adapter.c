@@ -273,10 +273,10 @@ static double store_get(struct store *s)
         struct query_limits limits = {
             .rows = 10, .bytes = 1u << 20, .deadline_mono_ms = UINT64_MAX};
         struct query_result result;
-        const char *reason;
+        struct query_fault fault;
         yzi_buf_clear(&rows);
         check(yzi_store_get(s, yzi_store_dataset(s), &q, projection, 5, NULL, &limits, &rows,
-                            &result, &reason),
+                            &result, &fault),
               "get");
         if (result.rows != 1) {
             bench_die("a record is missing");

@@ -97,13 +97,13 @@ static void ask(struct store *s, const struct query *q)
     static const unsigned projection[] = {5, 0, 1, 2, 3, 4, 6};
     struct query_limits limits = {.rows = 4, .bytes = 300};
     struct query_result result;
-    const char *reason = NULL;
+    struct query_fault fault = {0};
     yz_buf rows;
     yzi_buf_init(&rows, 1000);
     int rc = yzi_store_get(s, yzi_store_dataset(s), q, projection, 7, NULL, &limits, &rows, &result,
-                           &reason);
+                           &fault);
     YZ_ASSERT(rc == 0 || rc == YZ_ETOOBIG || rc == YZ_EUNSUPPORTED ||
-              (rc == YZ_EINVAL && is_known(reason)));
+              (rc == YZ_EINVAL && is_known(fault.reason)));
     if (rc < 0) {
         YZ_ASSERT(rows.n == 0);
         yzi_buf_fini(&rows);

@@ -155,12 +155,12 @@ static bool exists(struct scene *s, const char *id)
     struct query q = {.operation = QUERY_GET, .keys = &key, .keys_n = 1};
     struct query_limits limits = {.rows = 1, .bytes = 1000};
     struct query_result r = {0};
-    const char *reason;
+    struct query_fault fault;
     unsigned projection[] = {0};
     YZ_AUTO(yzi_buf_fini) yz_buf rows;
     yzi_buf_init(&rows, 1000);
     OK(yzi_store_get(s->store, yzi_store_dataset(s->store), &q, projection, 1, NULL, &limits, &rows,
-                     &r, &reason));
+                     &r, &fault));
     return r.rows == 1;
 }
 

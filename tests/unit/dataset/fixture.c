@@ -151,11 +151,11 @@ int fixture_get(struct store *s, char *out, size_t cap, const char *key, ...)
     struct query q = {.operation = QUERY_GET, .keys = keys, .keys_n = n};
     struct query_limits limits = {.rows = 64, .bytes = 1u << 20};
     struct query_result result;
-    const char *reason = NULL;
+    struct query_fault fault;
     yz_buf rows;
     yzi_buf_init(&rows, 1u << 20);
     int rc = yzi_store_get(s, yzi_store_dataset(s), &q, projection, fields, NULL, &limits, &rows,
-                           &result, &reason);
+                           &result, &fault);
     out[0] = '\0';
     if (rc == 0) {
         print_rows(yzi_bytes_buf(&rows), result.rows, fields, out, cap);

@@ -75,10 +75,10 @@ static void *read_all(void *ctx)
     yzi_buf_init(&rows, 1u << 16);
     do {
         struct query_result result = {0};
-        const char *reason;
+        struct query_fault fault;
         yzi_buf_clear(&rows);
         int rc = yzi_store_get(sh->s, yzi_store_dataset(sh->s), &q, projection, 1, NULL, &limits,
-                               &rows, &result, &reason);
+                               &rows, &result, &fault);
         if (rc < 0 || !is_one_state(yzi_bytes_buf(&rows), &result)) {
             atomic_fetch_add(&sh->wrong, 1);
         }

@@ -149,10 +149,10 @@ static bool ask_get(struct shared *sh, unsigned k, yz_buf *rows)
     struct query q = {.operation = QUERY_GET, .keys = keys, .keys_n = 2};
     struct query_limits limits = {.rows = 10, .bytes = 1u << 16};
     struct query_result result;
-    const char *reason;
+    struct query_fault fault;
     unsigned state;
     if (yzi_store_get(sh->s, yzi_store_dataset(sh->s), &q, projection, 1, NULL, &limits, rows,
-                      &result, &reason) < 0) {
+                      &result, &fault) < 0) {
         atomic_fetch_add(&sh->failed, 1);
         return true;
     }

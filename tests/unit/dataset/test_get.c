@@ -40,7 +40,7 @@ struct state {
     /* the answer */
     yz_buf rows;
     struct query_result result;
-    const char *reason;
+    struct query_fault fault;
 };
 
 static int setup(void **out)
@@ -85,9 +85,9 @@ static int teardown(void **state)
 
 static int get(struct state *st)
 {
-    st->reason = "untouched";
+    st->fault = (struct query_fault){.reason = "untouched"};
     return yzi_store_get(st->s, yzi_store_dataset(st->s), &st->q, st->projection, st->projection_n,
-                         NULL, &st->limits, &st->rows, &st->result, &st->reason);
+                         NULL, &st->limits, &st->rows, &st->result, &st->fault);
 }
 
 static void next_is(yz_reader *r, const char *text, size_t n)
@@ -171,7 +171,8 @@ static void expect_refused(struct state *st, int rc, const char *reason)
     assert_int_equal(get(st), rc);
     assert_int_equal(st->rows.n, before);
     if (reason) {
-        assert_string_equal(st->reason, reason);
+        assert_string_equal(st->fault.reason, reason);
+        assert_true(strlen(st->fault.detail) > 0);
     }
 }
 

@@ -342,11 +342,11 @@ static void check_get(struct model *m)
     struct query q = {.operation = QUERY_GET, .keys = keys, .keys_n = n};
     struct query_limits limits = {.rows = 8, .bytes = 1u << 20};
     struct query_result result;
-    const char *reason = NULL;
+    struct query_fault fault;
     yz_buf rows;
     yzi_buf_init(&rows, 1u << 20);
     assert_int_equal(yzi_store_get(m->s, yzi_store_dataset(m->s), &q, projection, projection_n,
-                                   NULL, &limits, &rows, &result, &reason),
+                                   NULL, &limits, &rows, &result, &fault),
                      0);
     assert_int_equal(result.sequence, m->sequence);
     yz_reader r = yzi_reader(yzi_bytes_buf(&rows));

@@ -455,9 +455,9 @@ static void get(const struct trial *t, unsigned world, const struct query *q, yz
 {
     static const unsigned projection[] = {F_D, F_X, F_Y, F_H, F_ID};
     struct query_limits limits = {.rows = 5, .bytes = 1u << 16};
-    const char *reason = NULL;
+    struct query_fault fault;
     *rc = yzi_store_get(t->worlds[world].s, t->dataset, q, projection, 5, &t->view, &limits, rows,
-                        result, &reason);
+                        result, &fault);
 }
 
 /* More records than fit are a refusal only when they are visible. */
