@@ -9,12 +9,17 @@
  * sender's own queue has no room for, because TCP pushes back, is turned away there (`held_back`):
  * the library tells its caller so.
  *
+ * Beside them the last node, an honest one, has one call under way at a time: how long that takes
+ * (`honest`) is what others feel of the flood. After the flood the best number in flight has a
+ * second turn (`after`): how far it is from its first is what the machine does to all of these
+ * figures.
+ *
  * What the senders take of that machine the broker and the adapter lack in the flood, so the
  * goodput is a lower bound. What the broker itself is to blame for shows in its processor time:
  * what an answer costs at the peak and a refusal in the flood, for the whole of it and for its
  * front, the one thread that limits it where there are processors enough (`compare`).
  *
- *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID CLIENT.YAML...
+ *     bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID CLIENT.YAML... HONEST
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,6 +47,7 @@
                    */
 #define BURST 64u /* sent before the sessions are looked at again */
 #define PEAK_GUESS 3000.0
+#define HONEST_RATE 600.0 /* more than come through one at a time */
 #define NS 1e9
 
 struct node {
@@ -64,8 +70,11 @@ struct tally {
     double right;
 };
 
-static struct node nodes[NODES_MAX];
+static struct node nodes[NODES_MAX + 1]; /* the one behind them is the honest one */
 static unsigned nodes_n;
+static uint64_t honest_asked; /* 0: nothing is under way */
+static struct bench_samples honest_took;
+static uint64_t honest_refused;
 static struct net *net;
 static struct trust *trust;
 static struct services services;
@@ -114,11 +123,34 @@ static void count_outcome(const struct frame *f)
     count(name);
 }
 
+static struct node *honest(void)
+{
+    return &nodes[nodes_n];
+}
+
+/* Its answers are part of what comes through. */
+static void on_honest_frame(const struct frame *f, uint64_t now)
+{
+    if (f->kind != FRAME_RESPONSE && f->kind != FRAME_OUTCOME) {
+        return;
+    }
+    bool in_time = now >= window_from && now < window_to;
+    if (f->kind == FRAME_RESPONSE && in_time) {
+        tally.good++;
+        bench_add(&honest_took, now - honest_asked);
+    }
+    honest_refused += f->kind == FRAME_OUTCOME;
+    honest_asked = 0;
+}
+
 static void on_frame(void *ctx, struct session *s, const struct frame *f, struct message *m)
 {
-    (void)ctx;
     (void)s;
     uint64_t now = bench_now_ns();
+    if (ctx == honest()) {
+        on_honest_frame(f, now);
+        return;
+    }
     if (f->kind == FRAME_RESPONSE) {
         tally.answered++;
         tally.good += now >= window_from && now < window_to;
@@ -172,14 +204,14 @@ static void on_alarm(void *ctx, struct session *s, const yz_error *err)
 
 static void look(bool wait)
 {
-    struct poll_entry entries[NODES_MAX * LINK_POLL_ENTRIES];
-    for (unsigned i = 0; i < nodes_n; i++) {
+    struct poll_entry entries[(NODES_MAX + 1) * LINK_POLL_ENTRIES];
+    for (unsigned i = 0; i <= nodes_n; i++) {
         yzi_session_poll_entries(nodes[i].session, entries + (size_t)i * LINK_POLL_ENTRIES);
     }
-    if (wait && yzi_poll(entries, (size_t)nodes_n * LINK_POLL_ENTRIES, 1) < 0) {
+    if (wait && yzi_poll(entries, (size_t)(nodes_n + 1) * LINK_POLL_ENTRIES, 1) < 0) {
         bench_die("poll");
     }
-    for (unsigned i = 0; i < nodes_n; i++) {
+    for (unsigned i = 0; i <= nodes_n; i++) {
         if (yzi_session_step(nodes[i].session, NULL) < 0) {
             bench_die("session");
         }
@@ -235,7 +267,8 @@ static void open_node(struct node *n, const char *path)
                                 .role = ROLE_CLIENT,
                                 .broker = c->peers[0].node,
                                 .trust = trust,
-                                .handler = {.up = on_up,
+                                .handler = {.ctx = n,
+                                            .up = on_up,
                                             .down = on_down,
                                             .frame = on_frame,
                                             .object = on_object,
@@ -247,7 +280,7 @@ static void open_node(struct node *n, const char *path)
 static bool is_ready(void)
 {
     bool up = yzi_trust_state(trust, NULL) == TRUST_FRESH;
-    for (unsigned i = 0; i < nodes_n; i++) {
+    for (unsigned i = 0; i <= nodes_n; i++) {
         up = up && yzi_session_is_up(nodes[i].session);
     }
     return up;
@@ -296,25 +329,30 @@ static void forget_made(struct node *n)
     n->made_n = n->sent = 0;
 }
 
-/* So many messages in all, by all nodes. */
-static void make(double wanted)
+static void make_of(struct node *n, size_t wanted)
 {
-    size_t each = (size_t)(wanted < MADE_MAX ? wanted : MADE_MAX) / nodes_n + 1;
     YZ_AUTO(yzi_directory_unref_ptr) const struct directory *d = yzi_trust_directory(trust);
-    for (unsigned i = 0; i < nodes_n; i++) {
-        struct node *n = &nodes[i];
-        forget_made(n);
-        check(yzi_alloc(each, sizeof *n->made, &n->made), "memory", NULL);
-        for (; n->made_n < each; n->made_n++) {
-            yz_uuid conversation = {{0}};
-            check(yzi_envelope_make(n->sealer, &question, service, yzi_directory_version(d),
-                                    LIFE_MS, &conversation, &n->made[n->made_n]),
-                  "a message", NULL);
-            if (n->made_n % BURST == 0) {
-                look(false);
-            }
+    forget_made(n);
+    check(yzi_alloc(wanted, sizeof *n->made, &n->made), "memory", NULL);
+    for (; n->made_n < wanted; n->made_n++) {
+        yz_uuid conversation = {{0}};
+        check(yzi_envelope_make(n->sealer, &question, service, yzi_directory_version(d), LIFE_MS,
+                                &conversation, &n->made[n->made_n]),
+              "a message", NULL);
+        if (n->made_n % BURST == 0) {
+            look(false);
         }
     }
+}
+
+/* So many messages in all, by all nodes, and for so long those of the honest one. */
+static void make(double wanted, double seconds)
+{
+    size_t each = (size_t)(wanted < MADE_MAX ? wanted : MADE_MAX) / nodes_n + 1;
+    for (unsigned i = 0; i < nodes_n; i++) {
+        make_of(&nodes[i], each);
+    }
+    make_of(honest(), (size_t)(HONEST_RATE * seconds) + 1);
 }
 
 /* -- sending -- */
@@ -327,8 +365,15 @@ static bool send_one(struct node *n)
         return false;
     }
     n->sent++;
-    tally.sent++;
     return true;
+}
+
+static void ask_honestly(void)
+{
+    uint64_t now = bench_now_ns();
+    if (!honest_asked && send_one(honest())) {
+        honest_asked = now;
+    }
 }
 
 static uint64_t tried(void)
@@ -341,7 +386,9 @@ static uint64_t tried(void)
 static void send_some(uint64_t due)
 {
     for (unsigned i = 0; i < BURST && tried() < due; i++) {
-        if (!send_one(&nodes[tried() % nodes_n])) {
+        if (send_one(&nodes[tried() % nodes_n])) {
+            tally.sent++;
+        } else {
             tally.held_back++;
         }
     }
@@ -433,6 +480,7 @@ static void drive(double from, double to, unsigned in_flight, double rate)
         uint64_t due =
             in_flight ? tally.ended + tally.held_back + in_flight : (uint64_t)((now - from) * rate);
         send_some(due);
+        ask_honestly();
         look(tried() >= due);
         long rss = bench_rss_kib(broker);
         rss_most = rss > rss_most ? rss : rss_most;
@@ -459,6 +507,8 @@ static double run(const char *phase, double seconds, unsigned in_flight, double 
                   struct spent *out)
 {
     begin_tally();
+    bench_free(&honest_took);
+    honest_refused = 0;
     rss_most = 0;
     double from = now_s(), to = from + WARM_UP_S + seconds;
     window_from = (uint64_t)((from + WARM_UP_S) * NS);
@@ -475,7 +525,7 @@ static double run(const char *phase, double seconds, unsigned in_flight, double 
     emit(phase, "front_cpu", in_time.front / took, "processors");
     emit(phase, "senders_cpu", (double)(bench_cpu_ns(getpid()) - own) / NS / took, "processors");
     double good = window > 0 ? (double)tally.good / window : 0;
-    for (double end = ended + DRAIN_S; tally.ended < sent && now_s() < end;) {
+    for (double end = ended + DRAIN_S; (tally.ended < sent || honest_asked) && now_s() < end;) {
         look(true);
     }
     *out = since(before); /* now that all of it has arrived */
@@ -491,26 +541,41 @@ static double run(const char *phase, double seconds, unsigned in_flight, double 
         snprintf(name, sizeof name, "ended: %s", tally.kinds[k].name);
         emit(phase, name, (double)tally.kinds[k].n, "requests");
     }
+    emit(phase, "honest.p50", bench_percentile_us(&honest_took, 50) / 1e3, "ms");
+    emit(phase, "honest.p99", bench_percentile_us(&honest_took, 99) / 1e3, "ms");
+    emit(phase, "honest.refused", (double)honest_refused, "requests");
+    emit(phase, "honest.unanswered", honest_asked != 0, "requests");
     emit(phase, "rate", good, "answers/s");
     return good;
 }
 
+struct peak {
+    double rate;
+    unsigned in_flight;
+    struct spent spent;
+};
+
+static double keep_in_flight(const char *phase, double guess, double seconds, unsigned in_flight,
+                             struct spent *out)
+{
+    make((guess > PEAK_GUESS ? guess : PEAK_GUESS) * (seconds + WARM_UP_S), seconds + WARM_UP_S);
+    return run(phase, seconds, in_flight, 0, out);
+}
+
 /* The most that comes through, with so many in flight, a quarter, four and 15 times as many. */
-static double find_peak(double seconds, unsigned in_flight, struct spent *out)
+static struct peak find_peak(double seconds, unsigned in_flight)
 {
     const unsigned tried[] = {in_flight / 4 ? in_flight / 4 : 1, in_flight, in_flight * 4,
                               in_flight * 15}; /* the default of in_flight_per_service nearly */
-    double best = 0;
+    struct peak best = {0};
     for (size_t i = 0; i < sizeof tried / sizeof tried[0]; i++) {
         char phase[32];
         snprintf(phase, sizeof phase, "peak.%u", tried[i]);
-        make((best > PEAK_GUESS ? 2 * best : PEAK_GUESS) * (seconds + WARM_UP_S));
-        struct spent spent;
-        double rate = run(phase, seconds, tried[i], 0, &spent);
-        *out = rate > best ? spent : *out;
-        best = rate > best ? rate : best;
+        struct peak now = {.in_flight = tried[i]};
+        now.rate = keep_in_flight(phase, 2 * best.rate, seconds, tried[i], &now.spent);
+        best = now.rate > best.rate ? now : best;
     }
-    bench_emit("peak.best", best, "answers/s");
+    bench_emit("peak.best", best.rate, "answers/s");
     return best;
 }
 
@@ -542,9 +607,9 @@ static void compare(const struct spent *peak, const struct spent *flood, double 
 
 int main(int argc, char **argv)
 {
-    if (argc < 8 || (unsigned)(argc - 7) > NODES_MAX) {
+    if (argc < 9 || (unsigned)(argc - 8) > NODES_MAX) {
         fputs("usage: bench_flood SECONDS IN_FLIGHT FACTOR SERVICE KEY[,KEY...] BROKER_PID "
-              "CLIENT.YAML...\n",
+              "CLIENT.YAML... HONEST\n",
               stderr);
         return 2;
     }
@@ -553,18 +618,22 @@ int main(int argc, char **argv)
     broker = atoi(argv[6]);
     yzi_secret_require_lock(false);
     check(yzi_net_new(1, &net), "net", NULL);
-    for (int i = 7; i < argc; i++) {
-        open_node(&nodes[nodes_n++], argv[i]);
+    nodes_n = (unsigned)(argc - 8);
+    for (unsigned i = 0; i <= nodes_n; i++) {
+        open_node(&nodes[i], argv[7 + i]);
     }
     get_ready(argv[4]);
     make_question(argv[4], argv[5]);
-    struct spent at_peak = {0}, in_flood;
-    double peak = find_peak(seconds, in_flight, &at_peak);
-    make(peak * factor * (seconds + WARM_UP_S));
-    double good = run("flood", seconds, 0, peak * factor, &in_flood);
-    bench_emit("flood.goodput", peak > 0 ? good / peak : 0, "of the peak");
-    compare(&at_peak, &in_flood, factor);
-    for (unsigned i = 0; i < nodes_n; i++) {
+    struct peak peak = find_peak(seconds, in_flight);
+    struct spent in_flood, later;
+    make(peak.rate * factor * (seconds + WARM_UP_S), seconds + WARM_UP_S);
+    double good = run("flood", seconds, 0, peak.rate * factor, &in_flood);
+    double after = keep_in_flight("after", 2 * peak.rate, seconds, peak.in_flight, &later);
+    bench_emit("flood.goodput", peak.rate > 0 ? good / peak.rate : 0, "of the peak");
+    bench_emit("after.rate_again", peak.rate > 0 ? after / peak.rate : 0, "of the peak");
+    compare(&peak.spent, &in_flood, factor);
+    bench_free(&honest_took);
+    for (unsigned i = 0; i <= nodes_n; i++) {
         forget_made(&nodes[i]);
         yzi_session_close(nodes[i].session);
         yzi_sealer_free(nodes[i].sealer);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# script/bench flood: see there. Four client nodes of the sandbox's consumer, one service.
+# script/bench flood: see there. Four client nodes of the sandbox's consumer, one service, and a fifth
+# that asks one thing at a time and shows what others feel of it.
 #
 # The broker's capacity is what a closed loop gets through it (the peak): the best of IN_FLIGHT calls
 # kept in flight, a quarter, four and 15 times as many. The
@@ -50,7 +51,7 @@ kill -HUP "$broker"
     tests/data/china-division/areas.csv >/dev/null
 
 clients=("$work/s/client/client.yaml")
-for i in $(seq 2 "$nodes"); do
+for i in $(seq 2 $((nodes + 1))); do
     home=$work/s/client$i
     "$bin/yz" node request --home "$home" --node "CN/GOV/WINDOW/@w$i" --role client \
         --subsystem window >/dev/null
