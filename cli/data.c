@@ -99,6 +99,27 @@ int yzi_data_parse(struct cli *c, yz_bytes text, json_t **out)
                 : yzi_fail(yzi_cli_error(c), YZ_EMALFORMED, "the adapter's answer is not JSON");
 }
 
+void yzi_data_unseen_add(struct data_unseen *u, const char *field)
+{
+    size_t used = strlen(u->names);
+    if (u->named == u->n++ && used + strlen(field) + 5 < sizeof u->names) {
+        snprintf(u->names + used, sizeof u->names - used, "%s'%s'", used ? ", " : "", field);
+        u->named++;
+    }
+}
+
+void yzi_data_unseen_say(struct cli *c, const struct data_unseen *u)
+{
+    if (u->n == 0) {
+        return;
+    }
+    yzi_cli_say(c, "note: no record has anything where %s", u->names);
+    if (u->n > u->named) {
+        yzi_cli_say(c, " and %zu more", u->n - u->named);
+    }
+    yzi_cli_say(c, " %s read\n", u->n == 1 ? "is" : "are");
+}
+
 json_int_t yzi_data_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));

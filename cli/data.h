@@ -48,6 +48,15 @@ bool yzi_data_progress_text(struct data_progress *p, const json_t *at, uint64_t 
 /* Rows a second since it began. */
 double yzi_data_progress_rate(const struct data_progress *p, uint64_t rows);
 
+/* Fields that no record had anything for, in one line (a path may be misspelt); nothing for none.
+ */
+struct data_unseen {
+    size_t n, named;
+    char names[200];
+};
+void yzi_data_unseen_add(struct data_unseen *u, const char *field);
+void yzi_data_unseen_say(struct cli *c, const struct data_unseen *u);
+
 /* -- the verbs -- */
 int yzi_data_check(struct cli *c);
 int yzi_data_import(struct cli *c);

@@ -103,9 +103,9 @@ static int check_rows(struct check *k, const struct dataset *d, const char *path
     return rc == YZ_EDATA ? YZ_OK : rc; /* the faults were told */
 }
 
-/* Fields that no record had anything for: a path may be misspelt. */
 static void tell_unseen(struct check *k, const struct dataset *d, const struct import_report *r)
 {
+    struct data_unseen unseen = {0};
     if (k->json) {
         yzi_json_key(k->json, "unseen");
         yzi_json_array(k->json);
@@ -114,10 +114,10 @@ static void tell_unseen(struct check *k, const struct dataset *d, const struct i
         if (r->unseen[i] && k->json) {
             yzi_json_str(k->json, d->fields[i].name);
         } else if (r->unseen[i]) {
-            yzi_cli_say(k->c, "note: no record has anything where '%s' is read\n",
-                        d->fields[i].name);
+            yzi_data_unseen_add(&unseen, d->fields[i].name);
         }
     }
+    yzi_data_unseen_say(k->c, &unseen);
     if (k->json) {
         yzi_json_array_end(k->json);
     }

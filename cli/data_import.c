@@ -109,13 +109,15 @@ static long long number(const struct work *w, const char *key)
 
 static void say_unseen(struct work *w)
 {
+    struct data_unseen unseen = {0};
     size_t i;
     json_t *name;
     json_array_foreach(json_object_get(w->report, "unseen"), i, name)
     {
-        yzi_cli_say(w->c, "note: no record has anything where '%s' is read\n",
-                    json_string_value(name));
+        const char *text = json_string_value(name);
+        yzi_data_unseen_add(&unseen, text ? text : "?");
     }
+    yzi_data_unseen_say(w->c, &unseen);
 }
 
 static void say_count(struct work *w, const char *key, const char *words)

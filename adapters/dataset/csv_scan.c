@@ -255,6 +255,16 @@ static const char *ignored_fault(const struct csv_scan *c, const struct csv_row 
     return NULL;
 }
 
+/* What spreadsheets leave below a table. */
+static bool is_empty(const struct csv_row *row)
+{
+    size_t n = 0;
+    while (n < row->n && row->fields[n].n == 0) {
+        n++;
+    }
+    return n == row->n && n > 1;
+}
+
 static int on_row(void *ctx, const struct csv_row *row)
 {
     struct csv_scan *c = ctx;
@@ -272,7 +282,7 @@ static int on_row(void *ctx, const struct csv_row *row)
         r.fault = reason;
         return yzi_scan_record(c->scan, &r);
     }
-    r.fault = ignored_fault(c, row);
+    r.fault = is_empty(row) ? "has nothing in any column (remove the row)" : ignored_fault(c, row);
     for (size_t i = 0; i < row->n; i++) {
         if (c->field_of[i] != IGNORED) {
             c->values[c->field_of[i]] = (struct raw_value){.present = true, .v = row->fields[i]};

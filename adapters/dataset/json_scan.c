@@ -171,6 +171,12 @@ static int skip_scalar(struct json_scan *j)
 
 static int skip_value(struct json_scan *j, unsigned depth);
 
+static int no_name(struct json_scan *j, int c)
+{
+    return fault(j, c == '}' ? "a comma stands before the end of the object"
+                             : "a member has no name in quotes");
+}
+
 /* The rest of an array or object; its opening bracket was taken. */
 static int skip_items(struct json_scan *j, bool object, unsigned depth)
 {
@@ -183,7 +189,7 @@ static int skip_items(struct json_scan *j, bool object, unsigned depth)
     for (;;) {
         if (object) {
             YZ_TRY(skip_space(j, &c));
-            YZ_TRY(c == '"' ? skip_string(j) : fault(j, "a member has no name in quotes"));
+            YZ_TRY(c == '"' ? skip_string(j) : no_name(j, c));
             YZ_TRY(expect(j, ':', "a colon is missing behind a member's name"));
         }
         YZ_TRY(skip_value(j, depth + 1));
@@ -404,7 +410,8 @@ static const char *refusal(const json_error_t *wrong)
         const char *words;
     } known[] = {
         {json_error_duplicate_key, "has a member twice"},
-        {json_error_invalid_utf8, "is not valid UTF-8"},
+        {json_error_invalid_utf8,
+         "is not valid UTF-8 (JSON is in no other encoding: convert the file)"},
         {json_error_null_character, "contains a NUL character"},
         {json_error_null_byte_in_key, "contains a NUL character"},
         {json_error_numeric_overflow, "has a number beyond all bounds (send it as a text)"},
@@ -582,6 +589,13 @@ static bool is_blank(const yz_buf *line)
 
 static int read_lines(struct json_scan *j)
 {
+    int first;
+    YZ_TRY(skip_space(j, &first));
+    if (first == '[') {
+        return fault(j,
+                     "an array begins here, not a record of each line (write `format: array`, or "
+                     "say --format json when the file is named otherwise)");
+    }
     for (int c = 0; c != END;) {
         uint64_t line = j->line;
         j->keep = &j->record;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapters/dataset/advice.h"
 #include "adapters/dataset/encoding.h"
 #include "adapters/dataset/normalise.h"
 #include "adapters/dataset/rejects.h"
@@ -33,6 +34,7 @@ struct scan {
     void *ctx;
     yz_error *err;
     struct scan_totals totals;
+    bool mapped; /* some record could be read at all */
     uint64_t max_faults;
     uint8_t *piece;
     struct decoder *decoder;
@@ -140,6 +142,15 @@ int yzi_scan_columns(struct scan *s, const yz_bytes *names, size_t n)
 
 /* -- records -- */
 
+static int refuse_value(struct scan *s, const struct dataset_field *f, yz_bytes raw,
+                        const char *reason)
+{
+    char advice[120], text[SCAN_REASON_MAX + sizeof advice];
+    YZ_TRY(yzi_field_advice(f, raw, advice, sizeof advice));
+    snprintf(text, sizeof text, "%s%s", reason, advice);
+    return record_fault(s, f->name, text);
+}
+
 /* One value: its canonical text is appended to s->canonical, *null tells there is none. */
 static int map_value(struct scan *s, const struct dataset_field *f, const struct raw_value *raw,
                      bool *null)
@@ -165,13 +176,14 @@ static int map_value(struct scan *s, const struct dataset_field *f, const struct
         reason = "is not valid UTF-8 (if the file is in GBK or GB 18030, write `csv: {encoding: "
                  "gb18030}`)";
     }
-    return rc == YZ_EDATA ? record_fault(s, f->name, reason) : rc;
+    return rc == YZ_EDATA ? refuse_value(s, f, raw->v, reason) : rc;
 }
 
 static int map_values(struct scan *s, const struct raw_record *r)
 {
     size_t end[DATASET_FIELDS_MAX], start = 0;
     uint64_t faults = s->totals.faults;
+    s->mapped = true;
     yzi_buf_clear(&s->canonical);
     for (size_t i = 0; i < s->d->fields_n; i++) {
         bool null = true;
@@ -259,8 +271,34 @@ int yzi_scan_piece(struct scan *s, enum text_encoding encoding, yz_bytes *out)
     return 0;
 }
 
+/* What is named like a text and none. XML says itself what it is in. */
+static int refuse_other_files(struct scan *s)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *reason;
+    } known[] = {
+        {"PK\x03\x04", 4, "is a spreadsheet or an archive, not text (save it as CSV in UTF-8)"},
+        {"\xd0\xcf\x11\xe0", 4, "is a spreadsheet, not text (save it as CSV in UTF-8)"},
+        {"\x1f\x8b", 2, "is compressed (unpack it first)"},
+        {"\xff\xfe", 2, "is in UTF-16 (save it as UTF-8)"},
+        {"\xfe\xff", 2, "is in UTF-16 (save it as UTF-8)"}};
+    const struct scan_place start = {.line = 1};
+    char head[4];
+    ssize_t n = pread(s->src->fd, head, sizeof head, 0);
+    for (size_t i = 0; s->src->format != FORMAT_XML && i < sizeof known / sizeof known[0]; i++) {
+        if (n >= (ssize_t)known[i].n && memcmp(head, known[i].bytes, known[i].n) == 0) {
+            YZ_TRY(yzi_scan_fault(s, &start, NULL, known[i].reason));
+            return YZ_EDATA;
+        }
+    }
+    return 0;
+}
+
 static int run_source(struct scan *s)
 {
+    YZ_TRY(refuse_other_files(s));
     switch (s->src->format) {
     case FORMAT_CSV:
         return yzi_scan_csv(s);
@@ -318,6 +356,9 @@ int yzi_scan(const struct dataset *d, const struct import_source *src, scan_row_
     if (s->piece) {
         explicit_bzero(s->piece, PIECE_BYTES);
         free(s->piece);
+    }
+    for (size_t i = 0; i < d->fields_n && !s->mapped; i++) {
+        s->totals.seen[i] = true; /* nothing is known of what was not read */
     }
     *totals = s->totals;
     return rc;

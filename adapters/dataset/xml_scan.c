@@ -373,7 +373,9 @@ static int read_file(struct xml_scan *x)
         YZ_TRY(yzi_scan_piece(x->scan, x->d->xml.encoding, &piece));
         YZ_TRY(feed(x, piece.n ? piece : yzi_bytes("", 0), piece.n == 0));
     }
-    return x->records ? 0 : fault(x, "the file ends and has no element that `xml: element:` names");
+    return x->records ? 0
+                      : fault(x, "the file ends and has no element that `xml: element:` names "
+                                 "(with its prefix, if it has one)");
 }
 
 static int open_parser(struct xml_scan *x)

@@ -245,12 +245,22 @@ static void test_import__passes_the_file_and_tells_the_report(void **state)
     assert_int_equal(yzi_buf_put_str(&report,
                                      "{\"rows\":3,\"inserted\":1,\"updated\":1,\"unchanged\":1,"
                                      "\"deleted\":2,\"rejected\":1,\"faults\":0,\"sequence\":7,"
-                                     "\"unseen\":[\"name\"]}"),
+                                     "\"unseen\":[\"name\",\"a_rather_long_name_of_a_field_1\","
+                                     "\"a_rather_long_name_of_a_field_2\","
+                                     "\"a_rather_long_name_of_a_field_3\","
+                                     "\"a_rather_long_name_of_a_field_4\","
+                                     "\"a_rather_long_name_of_a_field_5\","
+                                     "\"a_rather_long_name_of_a_field_6\"]}"),
                      0);
     EXPECT(0, "data", "import", "--admin", "a.sock", "--mode", "replace", "areas", "./data.csv");
     assert_non_null(strstr(yz_cli_out(), "3 rows: 1 new, 1 changed, 1 unchanged, 2 deleted, 1 "
                                          "rejected ("));
-    assert_non_null(strstr(yz_cli_out(), " rows/s)\nnote: no record has anything where 'name' is "
+    assert_non_null(strstr(yz_cli_out(), " rows/s)\nnote: no record has anything where 'name', "
+                                         "'a_rather_long_name_of_a_field_1', "
+                                         "'a_rather_long_name_of_a_field_2', "
+                                         "'a_rather_long_name_of_a_field_3', "
+                                         "'a_rather_long_name_of_a_field_4', "
+                                         "'a_rather_long_name_of_a_field_5' and 1 more are "
                                          "read\n"));
     assert_string_equal(yz_cli_err(), ""); /* no progress but on a terminal */
     EXPECT(0, "data", "import", "--admin", "a.sock", "--dry-run", "--json", "areas", "data.csv");

@@ -201,7 +201,21 @@ static const struct fault_case fault_cases[] = {
     {HEADER ",a,,\n", "t.csv:2: id: is required and empty"},
     {HEADER "1,a,2001-13-01,\n", "t.csv:2: born: is a date the calendar does not have"},
     {HEADER "1,a,,1.5\n", "t.csv:2: children: is not an integer"},
-    {HEADER "1,a, 2001-01-01,\n", "t.csv:2: born: is not a date (YYYY-MM-DD)"},
+    {HEADER "1,a, 2001-01-01,\n",
+     "t.csv:2: born: is not a date (YYYY-MM-DD); `normalise: [trim]` would make it one"},
+    {HEADER "1,a,2001/1/5,\n",
+     "t.csv:2: born: is not a date (YYYY-MM-DD); `formats: [YYYY/M/D]` would read it"},
+    {HEADER "1,a,20010105,\n",
+     "t.csv:2: born: is not a date (YYYY-MM-DD); `formats: [YYYYMMDD]` would read it"},
+    {HEADER "1,a,5/1/2001,\n", "t.csv:2: born: is not a date (YYYY-MM-DD)"},
+    {HEADER "1,a,,　１２\n",
+     "t.csv:2: children: is not an integer; `normalise: [narrow, trim]` would make it one"},
+    {HEADER "1,a,,\"1,000\"\n",
+     "t.csv:2: children: is not an integer; a number has a point, and nothing between thousands"},
+    {HEADER "1,a,,\n,,,\n,,,\n", "t.csv:3: has nothing in any column (remove the row)"},
+    {"PK\x03\x04\x14", "t.csv:1: is a spreadsheet or an archive, not text (save it as CSV in "
+                       "UTF-8)"},
+    {"\xff\xfei", "t.csv:1: is in UTF-16 (save it as UTF-8)"},
     {HEADER "1,\xff,,\n",
      "t.csv:2: name: is not valid UTF-8 (if the file is in GBK or GB 18030, write `csv: {encoding: "
      "gb18030}`)"},
@@ -474,7 +488,9 @@ static void test_import__no_sensitive_value_is_in_the_files(void **unused)
                                     "110101199003078516,Ouyang Secretname,x,2023\n",
                                     &r, &err),
                      YZ_EDATA);
-    assert_string_equal(err.text, "t.csv:2: cleared: is not a boolean (true, false, 1 or 0)");
+    assert_string_equal(
+        err.text, "t.csv:2: cleared: is not a boolean (true, false, 1 or 0); other words are of "
+                  "type code");
     expect(st.s, "110101199003078515", "110101199003078515|欧阳娜娜|false|2025\n");
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         assert_false(fixture_dir_contains(st.dir.path, yzi_bytes_str(secrets[i])));

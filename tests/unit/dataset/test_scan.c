@@ -155,21 +155,22 @@ static void test_scan__json_numbers_are_exact(void **unused)
 static void test_scan__json_records_are_refused_one_by_one(void **unused)
 {
     (void)unused;
-    expect_json("[{\"id\":\"1\",\"id\":\"1\"},\n{\"id\":\"\xff\"},\n{\"id\":\"\\u0000\"},\n"
-                "{\"id\":\"\\ud800\"},\n{\"id\":[\"1\"]},\n{\"id\":{}},\n7,\n{\"id\":\"\"},\n"
-                "{\"id\":\"9\",\"t.g\":[[]]},\n{\"id\":\"ok\"}]",
-                "10/10:ok|~|~|~|~|~\n",
-                "f:1: record 1: has a member twice\n"
-                "f:2: record 2: is not valid UTF-8\n"
-                "f:3: record 3: contains a NUL character\n"
-                "f:4: record 4: is not JSON\n"
-                "f:5: record 5: id: is an array, not a value (name one item in the path, or give "
-                "the field `join:`)\n"
-                "f:6: record 6: id: is an object, not a value (name one of its members in the "
-                "path)\n"
-                "f:7: record 7: is not an object\n"
-                "f:8: record 8: id: is required and empty\n"
-                "f:9: record 9: tags: has an item that is no value\n");
+    expect_json(
+        "[{\"id\":\"1\",\"id\":\"1\"},\n{\"id\":\"\xff\"},\n{\"id\":\"\\u0000\"},\n"
+        "{\"id\":\"\\ud800\"},\n{\"id\":[\"1\"]},\n{\"id\":{}},\n7,\n{\"id\":\"\"},\n"
+        "{\"id\":\"9\",\"t.g\":[[]]},\n{\"id\":\"ok\"}]",
+        "10/10:ok|~|~|~|~|~\n",
+        "f:1: record 1: has a member twice\n"
+        "f:2: record 2: is not valid UTF-8 (JSON is in no other encoding: convert the file)\n"
+        "f:3: record 3: contains a NUL character\n"
+        "f:4: record 4: is not JSON\n"
+        "f:5: record 5: id: is an array, not a value (name one item in the path, or give "
+        "the field `join:`)\n"
+        "f:6: record 6: id: is an object, not a value (name one of its members in the "
+        "path)\n"
+        "f:7: record 7: is not an object\n"
+        "f:8: record 8: id: is required and empty\n"
+        "f:9: record 9: tags: has an item that is no value\n");
     expect(yaml, FORMAT_JSONL, "{\"id\":\n\"1\"}\n{\"id\":\"2\"} x\n{\"id\":\"3\"}\n",
            "4/4:3|~|~|~|~|~\n",
            "f:1: record 1: is not JSON\nf:2: record 2: is not JSON\nf:3: record 3: is not JSON\n");
@@ -186,7 +187,8 @@ static void test_scan__json_files_that_are_none(void **unused)
          "…}`; or is every line a record: `format: lines`)\n"},
         {"[{\"id\":\"1\"}", "f:1: column 12: the file ends here, in the middle of its records\n"},
         {"[{\"id\":\"1\"},]", "f:1: column 13: a comma stands before the end of the array\n"},
-        {"[{\"id\":\"1\",}]", "f:1: column 12: a member has no name in quotes\n"},
+        {"[{\"id\":\"1\",}]", "f:1: column 12: a comma stands before the end of the object\n"},
+        {"[{1:2}]", "f:1: column 3: a member has no name in quotes\n"},
         {"[{\"id\" \"1\"}]", "f:1: column 8: a colon is missing behind a member's name\n"},
         {"[{\"id\":\"1\n\"}]",
          "f:1: column 10: a control character stands in a text (write \\n and "
@@ -295,7 +297,9 @@ static void test_scan__xml_where_records_are(void **unused)
     expect_xml("xml: {element: b/case}\n", file, "1/1:2|~|~|~|~|~\n", "");
     expect_xml("xml: {element: /a/case}\n", file, "1/1:1|~|~|~|~|~\n", "");
     expect_xml("xml: {element: /case}\n", file, "",
-               "f:1: column 43: the file ends and has no element that `xml: element:` names\n");
+               "f:1: column 43: the file ends and has no element that `xml: element:` names (with "
+               "its prefix, if it "
+               "has one)\n");
     expect_xml("", file, "",
                "f:1: the definition does not say which element is a record (write `xml: {element: "
                "…}`)\n");
