@@ -58,6 +58,13 @@ static void drop_parked(struct call *c)
     c->parked_until = 0;
 }
 
+void yzi_call_set_want(struct engine *e, struct call *c, bool wants_copy)
+{
+    e->wanting += wants_copy;
+    e->wanting -= c->wants_copy;
+    c->wants_copy = wants_copy;
+}
+
 static void drop_message(struct engine *e, struct call *c)
 {
     if (c->made) {
@@ -67,7 +74,8 @@ static void drop_message(struct engine *e, struct call *c)
         c->made = false;
     }
     drop_parked(c);
-    c->asked = 0;
+    yzi_call_set_want(e, c, false);
+    c->asked = c->on_budget = 0;
     c->another_at = 0;
 }
 
@@ -132,6 +140,7 @@ static void time_out(struct engine *e, struct call *c)
     char down[300];
     const char *because = c->trouble.text[0] ? "; " : "";
     unsigned long long ms = elapsed_of(e, c);
+    yzi_copy_not_answered(e, c);
     if (c->fallback) {
         yzi_call_finish(e, c, YZ_OK, YZ_TAKE(c->fallback), NULL);
         return;
@@ -190,15 +199,6 @@ static bool has_expired(const struct engine *e, const struct call *c)
     return yzi_wall_ms(e->o.clock) > c->envelope.header.expires_at;
 }
 
-/* When there is another to ask. */
-static void set_another(struct engine *e, struct call *c)
-{
-    uint64_t share = (c->deadline - c->submitted) / SHARE_OF_TIME;
-    share = share < SHARE_MIN_MS ? SHARE_MIN_MS : share;
-    c->another_at = e->peers_n > 1 ? yzi_engine_now(e) + share : 0;
-    yzi_call_set_timer(e, c);
-}
-
 static bool send_to(struct engine *e, struct call *c, struct peer *p)
 {
     yz_bytes frame = yzi_bytes_buf(&c->envelope.frame);
@@ -219,11 +219,13 @@ static bool send_to(struct engine *e, struct call *c, struct peer *p)
         return false;
     }
     c->asked |= 1u << p->index;
-    c->sent_at = yzi_engine_now(e);
-    set_another(e, c);
+    c->sent_at[p->index] = yzi_engine_now(e);
+    yzi_copy_watch(e, c);
     e->counters.sent++;
     if (c->sends++ > 0) {
         e->counters.resent++;
+    } else {
+        yzi_copy_sent(e, c);
     }
     set_state(e, c, CALL_SENT);
     return true;
@@ -236,6 +238,12 @@ bool yzi_call_send(struct engine *e, struct call *c)
     if (c->sends >= SENDS_MAX || has_expired(e, c)) {
         return false;
     }
+    if (c->sends == 0 && !not_these && (p = yzi_peers_on_trial(e)) != NULL) {
+        if (send_to(e, c, p)) {
+            return true;
+        }
+        not_these |= 1u << p->index;
+    }
     while ((p = yzi_peers_first(e, not_these)) != NULL) {
         if (send_to(e, c, p)) {
             return true;
@@ -243,23 +251,6 @@ bool yzi_call_send(struct engine *e, struct call *c)
         not_these |= 1u << p->index;
     }
     return false;
-}
-
-/* It may be that nobody else has it: the broker stands still, or drops what it is given, and its
- * connection tells nothing. Or the adapter needs its time: it knows the bytes again. A broker that
- * has said other things lately has much to do, most likely, and so might the next have with a
- * copy of it all: it gets half of the time. */
-static void ask_another(struct engine *e, struct call *c)
-{
-    uint64_t half = c->submitted + (c->deadline - c->submitted) / 2;
-    if (yzi_peers_doubt(e, c->asked, c->sent_at) && yzi_engine_now(e) < half) {
-        c->another_at = half;
-        yzi_call_set_timer(e, c);
-        return;
-    }
-    if (!yzi_call_send(e, c)) {
-        set_another(e, c);
-    }
 }
 
 /* Nothing that is up takes it. Final when each that is up said so for good. */
@@ -474,7 +465,7 @@ static void on_up(void *ctx, struct session *session, const struct welcome *w)
     struct engine *e = p->engine;
     p->up = true;
     p->up_since = yzi_engine_now(e);
-    p->doubted_at = 0;
+    p->doubted_at = p->lost = 0;
     p->message_max = w->message_max;
     e->dirty = true;
 }
@@ -494,6 +485,7 @@ static void on_down(void *ctx, struct session *session, const char *reason)
     for (struct call *c = e->sent.head; c; c = c->next) {
         c->in_doubt = c->in_doubt || (c->ask.writes && c->asked & bit);
         c->asked &= ~bit;
+        c->on_budget &= ~bit;
     }
 }
 
@@ -575,7 +567,7 @@ static void run_timers(struct engine *e, uint64_t now)
         /* taken out of the heap, so this inserts; there is room, for one was just taken */
         yz_ignore(yzi_deadlines_set(&e->timers, &c->timer, c->deadline, c), "room was made");
         if (c->another_at && now >= c->another_at) {
-            ask_another(e, c);
+            yzi_copy_due(e, c);
         }
         if (c->parked_until && now >= c->parked_until) {
             yzi_call_unpark(e, c, true);
@@ -656,7 +648,7 @@ size_t yzi_engine_poll_entries(struct engine *e, struct poll_entry out[ENGINE_PO
 
 uint64_t yzi_engine_deadline(const struct engine *e)
 {
-    if (e->dirty) {
+    if (e->dirty || (e->copies_back && e->wanting)) {
         return 0;
     }
     uint64_t at = yzi_deadlines_next(&e->timers);
@@ -703,6 +695,7 @@ void yzi_engine_step(struct engine *e, bool *out_more)
         }
         advance_all(e);
     }
+    yzi_copies_give(e);
 }
 
 void yzi_engine_counters(const struct engine *e, struct engine_counters *out)

@@ -72,11 +72,12 @@ void yzi_engine_step(struct engine *e, bool *out_more);
 struct engine_counters {
     uint64_t unkept; /* exchanges that could not be kept */
     uint64_t sent, resent, resealed;
-    uint64_t late;     /* answers nobody waits for (any more): late, or duplicates */
-    uint64_t unasked;  /* answers from a broker that was not asked */
-    uint64_t rejected; /* answers that did not verify */
-    uint64_t waited;   /* answers that waited for a newer directory */
-    uint64_t fetched;  /* services asked for */
+    uint64_t copied, spared; /* of `resent`, while another may still answer; those put off */
+    uint64_t late;           /* answers nobody waits for (any more): late, or duplicates */
+    uint64_t unasked;        /* answers from a broker that was not asked */
+    uint64_t rejected;       /* answers that did not verify */
+    uint64_t waited;         /* answers that waited for a newer directory */
+    uint64_t fetched;        /* services asked for */
     uint64_t alarms;
 };
 void yzi_engine_counters(const struct engine *e, struct engine_counters *out);

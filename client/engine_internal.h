@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the engine's files share: engine.c keeps time and the way of a call up to its being sent;
- * fetch.c finds out about services; judge.c deals with what comes back; peers.c finds brokers' keys
- * and opens sessions.
+ * copies.c gives it to another broker as well; * fetch.c finds out about services; judge.c deals
+ * with what comes back; peers.c finds brokers' keys and opens sessions.
  */
 #ifndef YZ_CLIENT_ENGINE_INTERNAL_H
 #define YZ_CLIENT_ENGINE_INTERNAL_H
@@ -21,9 +21,6 @@
 #define RENEW_MS 1000u  /* between attempts to open a session that could not be opened */
 #define SENDS_MAX 8u    /* of one message, to all brokers together */
 #define LIFE_MIN_MS 20u /* with less time left, nothing is sent any more */
-/* Not answered for this share of a call's time, the same bytes go to another broker, too. */
-#define SHARE_OF_TIME 4u
-#define SHARE_MIN_MS 500u
 
 struct peer {
     struct engine *engine;
@@ -35,6 +32,11 @@ struct peer {
     uint64_t retry_at;       /* monotonic ms: not opened before */
     bool up;
     uint64_t up_since; /* monotonic ms */
+    /* Which loss of all brokers' it had last: it lived, and a call it had was answered through one
+     * asked later, or ended without an answer. Whoever lost earlier is asked first. 0: none. */
+    uint64_t lost;
+    uint64_t lost_at, trial_wait, trial_at; /* monotonic ms; when one call is given to it again */
+    uint64_t sign_asked_at;                 /* monotonic ms: of a sign of life */
     /* Monotonic ms: when a call had waited for it for long enough to be given to another, and
      * nothing at all had come from it meanwhile. Others are preferred until something does. */
     uint64_t doubted_at;
@@ -68,10 +70,14 @@ struct call {
     bool in_doubt; /* it writes, and a broker that had it may have passed it on, with what end
                       nobody said: another's "unavailable" does not say that it was not executed */
     unsigned sends;
-    unsigned asked; /* bit per peer that may still answer */
-    uint64_t sent_at,
-        another_at;  /* monotonic ms: of the last send; when to ask another, 0: never */
-    unsigned failed; /* bit per peer whose answer did not verify or was no use */
+    unsigned asked;                   /* bit per peer that may still answer */
+    uint64_t sent_at[YZ_BROKERS_MAX]; /* monotonic ms: last, to each */
+    /* copies.c: since when it is watched, when it is decided whether another gets it, and when to
+     * look next, 0: never; monotonic ms */
+    uint64_t watched_from, decide_at, another_at;
+    bool wants_copy;    /* and there was none left */
+    unsigned on_budget; /* bit per peer whose copy was counted */
+    unsigned failed;    /* bit per peer whose answer did not verify or was no use */
     struct message parked[YZ_BROKERS_MAX]; /* answers that wait for a newer directory */
     uint64_t parked_until;                 /* monotonic ms; 0: none parked */
     yz_answer *fallback; /* a broker's word, told unless another broker does better */
@@ -96,6 +102,9 @@ struct engine {
     size_t bytes;          /* of frames kept */
     bool dirty;            /* something waiting calls wait for may have changed */
     bool stranded;         /* sent calls may exist that no broker is to answer any more */
+    size_t wanting;        /* calls that want a copy */
+    bool copies_back;      /* some of them may get it now */
+    uint64_t losses;       /* so far, to number them */
     uint64_t kept_sync_at; /* monotonic ms; 0: nothing to be made durable */
     uint64_t kept_expire_at;
     uint64_t recheck_at; /* monotonic ms: look at waiting calls, services and sessions then */
@@ -126,7 +135,18 @@ void yzi_call_restart(struct engine *e, struct call *c);
 /* Send the message to the first broker that is up and was neither asked nor failed; false when
  * there is none, or none could take it. */
 bool yzi_call_send(struct engine *e, struct call *c);
+void yzi_call_set_want(struct engine *e, struct call *c, bool wants_copy);
 void yzi_call_set_timer(struct engine *e, struct call *c);
+
+/* -- copies.c -- */
+void yzi_copy_sent(struct engine *e, const struct call *c); /* for the first time */
+/* It was sent: watch whether another broker is to get it, too. */
+void yzi_copy_watch(struct engine *e, struct call *c);
+void yzi_copy_due(struct engine *e, struct call *c); /* another_at */
+/* A provider's answer that verifies came through this peer; it may be the end of a copy's use. */
+void yzi_copy_answered(struct engine *e, struct call *c, struct peer *p);
+void yzi_copy_not_answered(struct engine *e, const struct call *c); /* in all its time */
+void yzi_copies_give(struct engine *e);                             /* to those that wanted one */
 
 /* -- fetch.c -- */
 /* The call's service is not fresh: wait for it, or end. Leaving is for calls that need not. */
@@ -161,11 +181,18 @@ void yzi_peers_rekey(struct engine *e);
 void yzi_peers_renew(struct engine *e);
 /* The session is no good: close it, and open another after a while. */
 void yzi_peer_give_up(struct peer *p, const char *reason);
-/* The first broker that is up and whose bit is not in `except`; NULL. */
+/* The first broker that is up and whose bit is not in `except`: of those not doubted, of those that
+ * lost the longest ago, in the order of the configuration; NULL. */
 struct peer *yzi_peers_first(struct engine *e, unsigned except);
+/* One that lost, and is to be tried with one call now; NULL. Each time it is told, it was. */
+struct peer *yzi_peers_on_trial(struct engine *e);
+/* It lost a call that was given to it at that time. */
+void yzi_peer_lost(struct peer *p, uint64_t given_at);
 /* These were asked, and whoever of them has said nothing since then is doubted. True: one of them
  * has, in the later half of that time. */
 bool yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since);
+/* Of these, ask whoever has said nothing since then for a sign of life. */
+void yzi_peers_ask_sign(struct engine *e, unsigned asked, uint64_t since);
 /* Why none is up, one clause per broker. */
 void yzi_peers_say_down(const struct engine *e, char *out, size_t n);
 

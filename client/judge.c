@@ -141,6 +141,7 @@ static void take_response(struct engine *e, struct call *c, struct peer *p,
     struct plain opened; /* the answer has taken the buffer */
     answer->kept = yzi_plain_parse(yzi_bytes_buf(&answer->plain), &opened) == YZ_OK &&
                    yzi_engine_keep(e, c, p, &r->frame, &opened, r->header.node);
+    yzi_copy_answered(e, c, p);
     yzi_call_finish(e, c, YZ_OK, answer, NULL);
 }
 

@@ -11,6 +11,9 @@
 #include "base/file.h"
 
 #define ANCHOR_MAX (512u * 1024u)
+/* Before a broker that lost is tried with one call; twice as long when it loses again soon. */
+#define TRIAL_MIN_MS 1000u
+#define TRIAL_MAX_MS 600000u
 
 /* -- keys -- */
 
@@ -199,20 +202,65 @@ static bool is_doubted(const struct peer *p)
     return p->doubted_at && p->session && yzi_session_heard_at(p->session) <= p->doubted_at;
 }
 
+static bool goes_before(const struct peer *p, const struct peer *other)
+{
+    bool doubted = is_doubted(p), other_doubted = is_doubted(other);
+    return doubted != other_doubted ? other_doubted : p->lost < other->lost;
+}
+
 struct peer *yzi_peers_first(struct engine *e, unsigned except)
 {
-    struct peer *doubted = NULL;
+    struct peer *first = NULL;
     for (unsigned i = 0; i < e->peers_n; i++) {
         struct peer *p = &e->peers[i];
-        if (!p->up || except & (1u << i)) {
-            continue;
+        if (p->up && !(except & (1u << i)) && (!first || goes_before(p, first))) {
+            first = p;
         }
-        if (!is_doubted(p)) {
+    }
+    return first;
+}
+
+struct peer *yzi_peers_on_trial(struct engine *e)
+{
+    uint64_t now = yzi_engine_now(e);
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        struct peer *p = &e->peers[i];
+        if (p->up && p->lost && now >= p->trial_at && !is_doubted(p)) {
+            p->trial_at = now + p->trial_wait;
             return p;
         }
-        doubted = doubted ? doubted : p;
     }
-    return doubted;
+    return NULL;
+}
+
+void yzi_peer_lost(struct peer *p, uint64_t given_at)
+{
+    uint64_t now = yzi_engine_now(p->engine);
+    if (p->lost_at && given_at <= p->lost_at) {
+        return; /* that was lost with others, and is known */
+    }
+    bool soon = p->lost_at && now - p->lost_at < TRIAL_MAX_MS;
+    p->trial_wait = soon ? 2 * p->trial_wait : TRIAL_MIN_MS;
+    p->trial_wait = p->trial_wait < TRIAL_MAX_MS ? p->trial_wait : TRIAL_MAX_MS;
+    p->trial_at = now + p->trial_wait;
+    p->lost_at = now;
+    p->lost = ++p->engine->losses;
+}
+
+/* Once while it is silent: whoever lives answers that. */
+void yzi_peers_ask_sign(struct engine *e, unsigned asked, uint64_t since)
+{
+    for (unsigned i = 0; i < e->peers_n; i++) {
+        struct peer *p = &e->peers[i];
+        if (!(asked & (1u << i)) || !p->up) {
+            continue;
+        }
+        uint64_t heard_at = yzi_session_heard_at(p->session);
+        bool is_asked = p->sign_asked_at > heard_at;
+        if (heard_at <= since && !is_asked && yzi_session_ask_sign(p->session) == YZ_OK) {
+            p->sign_asked_at = yzi_engine_now(e);
+        }
+    }
 }
 
 bool yzi_peers_doubt(struct engine *e, unsigned asked, uint64_t since)

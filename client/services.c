@@ -57,6 +57,7 @@ int yzi_services_get(struct services *s, yz_service_id id, struct service **out)
     memcpy(fresh->id_bytes, id.v.p, id.v.n);
     fresh->id.v = yzi_bytes(fresh->id_bytes, id.v.n);
     fresh->owner = s;
+    fresh->copies = COPIES_FIRST * COPY_PARTS;
     int rc = yzi_table_put(&s->by_id, fresh->id.v, fresh);
     if (rc < 0) {
         free_service(fresh);

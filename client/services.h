@@ -15,6 +15,9 @@
 #define SERVICES_MAX 1024u
 #define SERVICE_FRESH_MS 60000u /* used without asking again */
 #define SERVICE_ASKED_MAX 8u
+#define COPY_PARTS 20u   /* a call that is sent gives one part: one copy for twenty calls */
+#define COPIES_FIRST 10u /* of a service that was not called before */
+#define COPIES_MAX 100u
 #define SERVICE_ADAPTERS_MAX 4096u /* whose announcements are remembered */
 
 /* An adapter to seal to. */
@@ -58,7 +61,8 @@ struct service {
     uint64_t lag_until; /* 0, or until when a newer directory may explain the trouble */
     int trouble;        /* YZ_E* of the worst that came; 0 */
     char trouble_text[300];
-    unsigned users; /* calls that wait for it: it stays */
+    unsigned users;  /* calls that wait for it: it stays */
+    unsigned copies; /* of calls that other brokers may get, too; in parts of one (copies.c) */
 };
 
 struct services {

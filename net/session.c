@@ -215,6 +215,13 @@ int yzi_session_fetch(struct session *s, enum fetch_what what, yz_bytes name, ui
     return yzi_session_ask(s, what, name, out_token);
 }
 
+int yzi_session_ask_sign(struct session *s)
+{
+    uint32_t token;
+    YZ_ENSURE(s->state == SESSION_UP, YZ_EUNAVAILABLE);
+    return yzi_session_ask(s, FETCH_FRESHNESS, (yz_bytes){0}, &token);
+}
+
 int yzi_session_put(struct session *s, yz_bytes records, uint32_t *out_token)
 {
     YZ_ENSURE(s->state == SESSION_UP, YZ_EUNAVAILABLE);

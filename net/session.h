@@ -60,6 +60,9 @@ bool yzi_session_is_up(const struct session *s);
 yz_node_id yzi_session_broker(const struct session *s);
 /* When anything came from the broker last, on the connection there is: monotonic ms. */
 uint64_t yzi_session_heard_at(const struct session *s);
+/* Ask for what every broker that lives answers at once; that it did shows in heard_at. YZ_EAGAIN,
+ * YZ_EUNAVAILABLE (not up). */
+YZ_MUST_USE int yzi_session_ask_sign(struct session *s);
 void yzi_session_poll_entries(struct session *s, struct poll_entry out[LINK_POLL_ENTRIES]);
 uint64_t yzi_session_deadline(const struct session *s); /* monotonic ms */
 /* Receive and handle up to a bounded number of messages, run timers. Call after each wake-up and at

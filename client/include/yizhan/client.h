@@ -218,7 +218,8 @@ enum yz_status {
  * Until its time is over, a call is sent again, as the identical bytes (which no provider executes
  * twice, not even after a crash), when the connection to a broker is lost, to the same or another
  * broker of the configuration; and to another each time a quarter of the request's timeout has
- * passed without an answer, half of it at first when the broker has said other things meanwhile.
+ * passed without an answer. A broker that gives a sign of life meanwhile has half of it at first,
+ * and then it is not every call that goes to another as well: see docs/client.md.
  * Any thread; blocks at most the request's timeout. */
 YZ_API YZ_MUST_USE int yz_call(yz_client *client, const yz_request *request, yz_answer **out,
                                yz_error *err);

@@ -184,7 +184,9 @@ static void receive(struct puppet *p, const struct connection_id *from, const st
         return;
     case FRAME_FETCH:
         OK(yzi_fetch_parse(f->header, &fetch));
-        serve(p, &fetch);
+        if (!p->is_still) {
+            serve(p, &fetch);
+        }
         return;
     case FRAME_REQUEST:
         assert_true(p->requests_n < PUPPET_REQUESTS_MAX);

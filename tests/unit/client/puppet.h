@@ -20,7 +20,7 @@
 #include "net/server.h"
 #include "tests/support/world.h"
 
-#define PUPPET_REQUESTS_MAX 16u
+#define PUPPET_REQUESTS_MAX 512u
 #define PUPPET_PAGES_MAX 8u
 
 struct puppet {
@@ -31,6 +31,7 @@ struct puppet {
     char endpoint[64];
     bool refuses;          /* every key */
     bool is_mute;          /* welcomes nobody */
+    bool is_still;         /* answers nothing, whatever comes */
     bool client_may_leave; /* at any time: what it cannot be sent any more is dropped */
     bool has_client;
     struct connection_id client; /* whom to send to: who spoke last */

@@ -122,7 +122,10 @@ static void first_stands_still(struct stage *s)
 {
     stage_ready(s);
     stage_call_sent(s);
-    yzi_manual_clock_advance(&s->w->clock, 7499);
+    s->b1.is_still = true;
+    yzi_manual_clock_advance(&s->w->clock, 5000); /* it is asked for a sign of life */
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 2499);
     stage_settle(s);
     assert_int_equal(s->b2.requests_n, 0);
     yzi_manual_clock_advance(&s->w->clock, 1);
@@ -131,19 +134,21 @@ static void first_stands_still(struct stage *s)
     assert_int_equal(s->call.ended, 0);
 }
 
-/* What it says of other things shows that it lives: it gets half of the call's time. */
-static void test_broker__that_says_other_things_has_half_of_the_time(void **state)
+/* That it says other things shows that it lives: it gets half of the call's time. */
+static void lives_for_half_of_the_time(struct stage *s, bool is_asked)
 {
-    struct stage *s = *state;
     stage_ready(s);
     stage_call_sent(s);
-    yzi_manual_clock_advance(&s->w->clock, 5000);
-    puppet_heartbeat(&s->b1);
-    stage_settle(s);
-    yzi_manual_clock_advance(&s->w->clock, 2500);
-    stage_settle(s);
-    yzi_manual_clock_advance(&s->w->clock, 7499);
-    stage_settle(s);
+    s->b1.is_still = !is_asked;
+    for (unsigned i = 0; i < 2; i++) {
+        yzi_manual_clock_advance(&s->w->clock, 5000);
+        if (!is_asked) {
+            puppet_heartbeat(&s->b1);
+        }
+        stage_settle(s);
+        yzi_manual_clock_advance(&s->w->clock, i ? 2499 : 2500);
+        stage_settle(s);
+    }
     assert_int_equal(s->b2.requests_n, 0);
     yzi_manual_clock_advance(&s->w->clock, 1);
     stage_run_until_requests(s, &s->b2, 1);
@@ -153,16 +158,29 @@ static void test_broker__that_says_other_things_has_half_of_the_time(void **stat
     expect_record(&s->call, "married");
 }
 
+static void test_broker__that_says_other_things_has_half_of_the_time(void **state)
+{
+    lives_for_half_of_the_time(*state, false);
+}
+
+static void test_broker__that_answers_when_asked_whether_it_lives_has_half(void **state)
+{
+    lives_for_half_of_the_time(*state, true);
+}
+
 /* What it said before it stopped shows nothing. */
 static void test_broker__that_stopped_after_saying_other_things_is_silent(void **state)
 {
     struct stage *s = *state;
     stage_ready(s);
     stage_call_sent(s);
+    s->b1.is_still = true;
     yzi_manual_clock_advance(&s->w->clock, 3000);
     puppet_heartbeat(&s->b1);
     stage_settle(s);
-    yzi_manual_clock_advance(&s->w->clock, 4500);
+    yzi_manual_clock_advance(&s->w->clock, 2000);
+    stage_settle(s);
+    yzi_manual_clock_advance(&s->w->clock, 2500);
     stage_run_until_requests(s, &s->b2, 1);
 }
 
@@ -190,6 +208,7 @@ static void test_broker__that_stands_still_is_not_begun_with_until_it_says_somet
     outcome_fini(&s->call);
     assert_int_equal(s->b1.requests_n, 1);
     yzi_manual_clock_advance(&s->w->clock, 1);
+    s->b1.is_still = false;
     puppet_heartbeat(&s->b1);
     stage_settle(s);
     stage_call(s, &s->call);
@@ -789,6 +808,7 @@ int main(void)
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
         TWO(test_broker__that_says_other_things_has_half_of_the_time),
+        TWO(test_broker__that_answers_when_asked_whether_it_lives_has_half),
         TWO(test_broker__that_stopped_after_saying_other_things_is_silent),
         TWO(test_broker__that_stands_still_is_not_the_only_one_asked),
         TWO(test_broker__that_stands_still_is_not_begun_with_until_it_says_something),
