@@ -8,6 +8,7 @@
 #include "cli/data.h"
 
 #define BETWEEN_MS 200u
+#define RATE_AFTER_MS 500u /* before, a rate says nothing */
 
 void yzi_data_progress_init(struct data_progress *p, struct cli *c)
 {
@@ -48,13 +49,14 @@ bool yzi_data_progress_text(struct data_progress *p, const json_t *at, uint64_t 
         return true;
     }
     uint64_t ms = now - p->phase_since;
-    double seconds = ms ? (double)ms / 1000.0 : 0.001, share = (double)done / (double)total;
+    double seconds = (double)ms / 1000.0, share = (double)done / (double)total;
     const char *unit = strcmp(phase, "indexing") == 0 ? "entries" : "rows";
-    int n = snprintf(out, cap, "%s: %llu %s, %d %%, %.0f %s/s", phase, (unsigned long long)rows,
-                     unit, (int)(share * 100.0), (double)rows / seconds, unit);
-    if (n > 0 && (size_t)n < cap && share > 0 && ms >= 1000) {
+    int n = snprintf(out, cap, "%s: %llu %s, %d %%", phase, (unsigned long long)rows, unit,
+                     (int)(share * 100.0));
+    if (n > 0 && (size_t)n < cap && share > 0 && ms >= RATE_AFTER_MS) {
         unsigned long long left = (unsigned long long)(seconds / share - seconds + 0.5);
-        snprintf(out + n, cap - (size_t)n, ", %llu:%02llu left", left / 60, left % 60);
+        snprintf(out + n, cap - (size_t)n, ", %.0f %s/s, %llu:%02llu left", (double)rows / seconds,
+                 unit, left / 60, left % 60);
     }
     return true;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "adapters/dataset/normalise.h"
 #include "adapters/dataset/record_read.h"
 #include "adapters/dataset/rejects.h"
 #include "base/text.h"
@@ -202,6 +203,20 @@ static int key_of(const struct generation *g, const yz_bytes *key, size_t n, yz_
     return yzi_key_encode(d, g->layout.keys, parts, out);
 }
 
+/* The owner may look for a record from before the definition normalised its key, so that such a key
+ * is no fault until nothing is found. */
+static int say_not_found(const struct dataset *d, const yz_bytes *key, size_t key_n, yz_error *err)
+{
+    for (size_t i = 0; i < key_n; i++) {
+        const struct dataset_field *f = &d->fields[d->key[i]];
+        const char *fault = yzi_normal_fault(f, key[i], false);
+        if (fault) {
+            return yzi_fail(err, YZ_ENOTFOUND, "no record has this key: %s %s", f->name, fault);
+        }
+    }
+    return yzi_fail(err, YZ_ENOTFOUND, "no record has this key");
+}
+
 static int show(struct generation *g, yz_bytes key, bool sensitive, struct plain_record *record,
                 struct json *out)
 {
@@ -245,7 +260,7 @@ int yzi_store_show(struct store *s, const yz_bytes *key, size_t key_n, bool sens
     YZ_TRY(yzi_alloc(1, sizeof *record, &record));
     yzi_plain_init(record);
     int rc = show(g, yzi_bytes_buf(&encoded), sensitive, record, out);
-    return rc == YZ_ENOTFOUND ? yzi_fail(err, rc, "no record has this key") : rc;
+    return rc == YZ_ENOTFOUND ? say_not_found(g->layout.dataset, key, key_n, err) : rc;
 }
 
 /* -- changes -- */

@@ -336,20 +336,19 @@ static void test_import__progress_tells_phase_rate_and_time_left(void **state)
     (void)state;
     struct data_progress p = {.phase_since = 0};
     expect_progress(&p, "copying", 0, 0, 0, 500, "copying"); /* nothing more can be told */
-    expect_progress(&p, "reading", 10, 1, 100, 1000, "reading: 10 rows, 1 %, 10000 rows/s");
+    expect_progress(&p, "reading", 10, 1, 100, 1000, "reading: 10 rows, 1 %");
     expect_progress(&p, "reading", 50000, 25, 100, 3000,
                     "reading: 50000 rows, 25 %, 25000 rows/s, 0:06 left");
     /* the file is read once more, from its start */
-    expect_progress(&p, "sorting", 10, 1, 100, 4000, "sorting: 10 rows, 1 %, 10000 rows/s");
+    expect_progress(&p, "sorting", 10, 1, 100, 4000, "sorting: 10 rows, 1 %");
     expect_progress(&p, "sorting", 90000, 50, 100, 5000,
                     "sorting: 90000 rows, 50 %, 90000 rows/s, 0:01 left");
-    expect_progress(&p, "loading", 8192, 1, 200, 6000, "loading: 8192 rows, 0 %, 8192000 rows/s");
+    expect_progress(&p, "loading", 8192, 1, 200, 6000, "loading: 8192 rows, 0 %");
     expect_progress(&p, "loading", 90000, 1, 200, 7000,
                     "loading: 90000 rows, 0 %, 90000 rows/s, 3:19 left");
-    expect_progress(&p, "indexing", 50, 50, 100, 9000,
-                    "indexing: 50 entries, 50 %, 50000 entries/s");
+    expect_progress(&p, "indexing", 50, 50, 100, 9000, "indexing: 50 entries, 50 %");
     expect_progress(&p, "indexing", 20, 20, 100, 9500, /* from the start again */
-                    "indexing: 20 entries, 20 %, 20000 entries/s");
+                    "indexing: 20 entries, 20 %");
     char text[160];
     json_t *fault = json_pack("{s:s}", "fault", "x");
     assert_false(yzi_data_progress_text(&p, fault, 9600, text, sizeof text));

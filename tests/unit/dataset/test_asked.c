@@ -5,6 +5,7 @@
  */
 #include "tests/unit/dataset/fixture.h"
 
+#include "adapters/dataset/export.h"
 #include "adapters/dataset/find.h"
 #include "adapters/dataset/match.h"
 #include "adapters/dataset/write.h"
@@ -190,15 +191,35 @@ static void test_asked__to_be_written(void **state)
     yzi_buf_fini(&rows);
 }
 
+/* The owner sees what is there, in whatever form, and else is told the form. */
+static void test_asked__by_the_owner(void **state)
+{
+    struct world *w = *state;
+    yz_error err = {0};
+    yz_buf text;
+    struct json j;
+    yz_bytes key = yzi_bytes_str("１２X");
+    yzi_buf_init(&text, 1000);
+    yzi_json_init(&j, &text, false);
+    assert_int_equal(yzi_store_show(w->s, &key, 1, false, &j, &err), YZ_ENOTFOUND);
+    assert_string_equal(err.text, "no record has this key: id has full-width characters (write "
+                                  "them as ASCII)");
+    key = yzi_bytes_str("14");
+    assert_int_equal(yzi_store_show(w->s, &key, 1, false, &j, &err), YZ_ENOTFOUND);
+    assert_string_equal(err.text, "no record has this key");
+    key = yzi_bytes_str("12X");
+    assert_int_equal(yzi_store_show(w->s, &key, 1, false, &j, &err), 0);
+    yzi_buf_fini(&text);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_asked__by_key),
-        CASE(test_asked__by_conditions),
-        CASE(test_asked__by_match),
-        CASE(test_asked__to_be_written),
+        CASE(test_asked__by_key),       CASE(test_asked__by_conditions),
+        CASE(test_asked__by_match),     CASE(test_asked__to_be_written),
+        CASE(test_asked__by_the_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
