@@ -343,14 +343,22 @@ void yzi_answer_doubt(yz_answer *a)
 
 /* -- reading -- */
 
+/* A completion without an answer has NULL: who asks that by mistake learns nothing. */
+static const yz_answer *shown(const yz_answer *answer)
+{
+    static const yz_answer nothing = {
+        .reason = "", .detail = "", .rule = "", .clause = "", .node = "", .cursor = ""};
+    return answer ? answer : &nothing;
+}
+
 enum yz_origin yz_answer_origin(const yz_answer *answer)
 {
-    return answer->origin;
+    return shown(answer)->origin;
 }
 
 enum yz_status yz_answer_status(const yz_answer *answer)
 {
-    return answer->status;
+    return shown(answer)->status;
 }
 
 const char *yz_origin_name(enum yz_origin origin)
@@ -387,12 +395,12 @@ const char *yz_status_name(enum yz_status status)
 
 enum yz_evidence yz_answer_evidence(const yz_answer *answer)
 {
-    return answer->evidence;
+    return shown(answer)->evidence;
 }
 
 int yz_answer_kept(const yz_answer *answer)
 {
-    return answer->kept;
+    return shown(answer)->kept;
 }
 
 const char *yz_evidence_name(enum yz_evidence evidence)
@@ -411,57 +419,57 @@ const char *yz_evidence_name(enum yz_evidence evidence)
 
 const char *yz_answer_reason(const yz_answer *answer)
 {
-    return answer->reason;
+    return shown(answer)->reason;
 }
 
 const char *yz_answer_detail(const yz_answer *answer)
 {
-    return answer->detail;
+    return shown(answer)->detail;
 }
 
 const char *yz_answer_rule(const yz_answer *answer)
 {
-    return answer->rule;
+    return shown(answer)->rule;
 }
 
 const char *yz_answer_clause(const yz_answer *answer)
 {
-    return answer->clause;
+    return shown(answer)->clause;
 }
 
 const char *yz_answer_node(const yz_answer *answer)
 {
-    return answer->node;
+    return shown(answer)->node;
 }
 
 const char *yz_answer_message_id(const yz_answer *answer)
 {
-    return answer->message_id;
+    return shown(answer)->message_id;
 }
 
 uint32_t yz_answer_elapsed(const yz_answer *answer)
 {
-    return answer->elapsed_ms;
+    return shown(answer)->elapsed_ms;
 }
 
 uint32_t yz_answer_retry_after(const yz_answer *answer)
 {
-    return answer->retry_after_ms;
+    return shown(answer)->retry_after_ms;
 }
 
 uint64_t yz_answer_data_version(const yz_answer *answer)
 {
-    return answer->data_version;
+    return shown(answer)->data_version;
 }
 
 uint64_t yz_answer_policy_version(const yz_answer *answer)
 {
-    return answer->policy_version;
+    return shown(answer)->policy_version;
 }
 
 const char *yz_answer_cursor(const yz_answer *answer)
 {
-    return answer->cursor;
+    return shown(answer)->cursor;
 }
 
 int yz_answer_total(const yz_answer *answer, uint64_t *out)
@@ -474,7 +482,7 @@ int yz_answer_total(const yz_answer *answer, uint64_t *out)
 
 size_t yz_answer_matches(const yz_answer *answer)
 {
-    return answer->matches_n;
+    return shown(answer)->matches_n;
 }
 
 int yz_answer_match(const yz_answer *answer, size_t i, enum yz_match *out)
@@ -491,27 +499,27 @@ const char *yz_match_name(enum yz_match match)
 
 size_t yz_answer_rows(const yz_answer *answer)
 {
-    return answer->rows;
+    return shown(answer)->rows;
 }
 
 size_t yz_answer_fields(const yz_answer *answer)
 {
-    return answer->columns_n;
+    return shown(answer)->columns_n;
 }
 
 const char *yz_answer_field_name(const yz_answer *answer, size_t field)
 {
-    return field < answer->columns_n ? answer->columns[field].name : NULL;
+    return field < shown(answer)->columns_n ? shown(answer)->columns[field].name : NULL;
 }
 
 const char *yz_answer_field_mask(const yz_answer *answer, size_t field)
 {
-    return field < answer->columns_n ? answer->columns[field].mask : NULL;
+    return field < shown(answer)->columns_n ? shown(answer)->columns[field].mask : NULL;
 }
 
 enum yz_type yz_answer_field_type(const yz_answer *answer, size_t field)
 {
-    return field < answer->columns_n ? answer->columns[field].type : (enum yz_type)0;
+    return field < shown(answer)->columns_n ? shown(answer)->columns[field].type : (enum yz_type)0;
 }
 
 int yz_answer_value(const yz_answer *answer, size_t row, size_t field, const void **out,

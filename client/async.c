@@ -169,6 +169,7 @@ int yz_submit(yz_client *client, const yz_request *request, void *ctx, yz_ticket
     if (!client || !request) {
         return yzi_fail(err, YZ_EINVAL, "yz_submit needs a client and a request");
     }
+    YZ_TRY(yzi_client_not_forked(client, err));
     yz_error why = {0};
     int rc = submit(client, request, ctx, out, &why);
     return rc < 0 ? yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_name(rc)) : YZ_OK;
@@ -189,6 +190,7 @@ int yz_poll(yz_client *client, uint32_t timeout_ms, yz_completion *out, yz_error
     if (!client || !out) {
         return yzi_fail(err, YZ_EINVAL, "yz_poll needs a client and a place for the completion");
     }
+    YZ_TRY(yzi_client_not_forked(client, err));
     struct async *a = &client->async;
     uint64_t now = timeout_ms ? yzi_mono_ms(client->clock) : 0, until = now + timeout_ms;
     for (;;) {
@@ -221,6 +223,7 @@ int yz_client_fd(const yz_client *client)
 int yz_cancel(yz_client *client, yz_ticket ticket)
 {
     YZ_ENSURE(client, YZ_EINVAL);
+    YZ_TRY(yzi_client_not_forked(client, NULL));
     struct async *a = &client->async;
     pthread_mutex_lock(&a->mutex);
     struct pending *p = yzi_table_get(&a->by_ticket, ticket_key(&ticket));

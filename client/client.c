@@ -218,6 +218,7 @@ static int client_open(const char *config_path, bool starts, yz_client **out, yz
     YZ_TRY(yzi_alloc(1, sizeof *c, &c));
     c->clock = &yzi_clock_system;
     c->stop_fd = -1;
+    c->opener = getpid();
     yzi_async_init(&c->async);
     /* with default attributes these cannot fail on Linux */
     YZ_ASSERT(pthread_mutex_init(&c->mutex, NULL) == 0);
@@ -259,9 +260,18 @@ static void stop_thread(yz_client *c)
     pthread_mutex_unlock(&c->mutex);
 }
 
+int yzi_client_not_forked(const yz_client *c, yz_error *err)
+{
+    if (getpid() == c->opener) {
+        return YZ_OK;
+    }
+    return yzi_fail(err, YZ_EINVAL,
+                    "the client was opened before this process was made by fork: open it here");
+}
+
 void yz_client_shutdown(yz_client *client)
 {
-    if (!client) {
+    if (!client || yzi_client_not_forked(client, NULL) < 0) { /* the parent would be stopped */
         return;
     }
     pthread_mutex_lock(&client->mutex);
@@ -274,7 +284,7 @@ void yz_client_shutdown(yz_client *client)
 
 void yz_client_close(yz_client *client)
 {
-    if (!client) {
+    if (!client || yzi_client_not_forked(client, NULL) < 0) {
         return;
     }
     yz_client_shutdown(client);
@@ -394,6 +404,7 @@ static void waiter_fini(struct waiter *w)
 
 static int enter(yz_client *c, yz_error *err)
 {
+    YZ_TRY(yzi_client_not_forked(c, err));
     pthread_mutex_lock(&c->mutex);
     bool closing = c->closing;
     c->inside += closing ? 0 : 1;

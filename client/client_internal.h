@@ -7,6 +7,7 @@
 #define YZ_CLIENT_CLIENT_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "base/queue.h"
 #include "client/async.h"
@@ -37,7 +38,12 @@ struct yz_client {
     unsigned inside; /* callers between entering and leaving a blocking call */
     int start_rc;
     yz_error start_err;
+    pid_t opener;
 };
+
+/* Nothing but reading is safe in a child made by fork: the thread is not there, and the descriptors
+ * are the parent's. YZ_EINVAL with what to do. */
+YZ_MUST_USE int yzi_client_not_forked(const yz_client *c, yz_error *err);
 
 /* Open configuration, keys, trust, views and net alone, for a caller that runs an engine of its own
  * in its own thread; nothing but yz_client_close may be called on it. Errors as yz_client_open. */

@@ -22,7 +22,8 @@
  * object they were asked of. Times are Unix milliseconds, durations milliseconds. Every function
  * that returns int returns YZ_OK or a negative YZ_E* code (yizhan/error.h); an out-parameter is
  * written only on success; a `yz_error *` may be NULL and is filled on failure only. `free`
- * functions accept NULL.
+ * functions accept NULL; an answer that is NULL has no origin, no status, no records and the text
+ * "" everywhere.
  */
 #ifndef YIZHAN_CLIENT_H
 #define YIZHAN_CLIENT_H
@@ -48,7 +49,8 @@ YZ_API const char *yz_version(void);
  * that keeps them. Any number of threads may call on one client at the same time. Several processes
  * may use the same configuration and home at the same time: each has its own connections and its
  * own view of the directory; what the home remembers (the highest versions ever seen) is written
- * under a lock and never goes back. A client does not survive fork(): open it in the child. */
+ * under a lock and never goes back. A client does not survive fork(), nor daemon(): open it in the
+ * child. In a child every call says YZ_EINVAL, and closing does nothing. */
 typedef struct yz_client yz_client;
 
 /* Open from a configuration file (docs/man/yizhan-client.conf.5): node, subsystem, home, anchor,
@@ -258,9 +260,8 @@ typedef struct yz_completion {
  * only kept. *out (which may be NULL) is the ticket; when another thread polls, it may have taken
  * the completion before this returns. On failure there is no call and no completion: YZ_EBUSY (as
  * many are in flight, submitted and not yet taken by yz_poll, as the configuration's in_flight
- * says), YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key,
- *                    a find with one, ...), YZ_ETOOBIG, YZ_ENOMEM. Any thread; does not
- * block. */
+ * says), YZ_ECLOSED, YZ_EINVAL (a request whose parts do not go together: a get without a key, a
+ * find with one, ...), YZ_ETOOBIG, YZ_ENOMEM. Any thread; does not block. */
 YZ_API YZ_MUST_USE int yz_submit(yz_client *client, const yz_request *request, void *ctx,
                                  yz_ticket *out, yz_error *err);
 

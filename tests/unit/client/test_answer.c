@@ -451,9 +451,42 @@ static void test_names__are_stable(void **state)
     assert_string_equal(yz_origin_name((enum yz_origin)9), "?");
 }
 
+static void test_answer__that_is_none_says_nothing(void **state)
+{
+    (void)state;
+    uint64_t total;
+    enum yz_match match;
+    const void *value;
+    size_t n;
+    char *json;
+    yz_answer_free(NULL);
+    assert_int_equal(yz_answer_origin(NULL), 0);
+    assert_int_equal(yz_answer_status(NULL), 0);
+    assert_int_equal(yz_answer_evidence(NULL), 0);
+    assert_int_equal(yz_answer_kept(NULL), 0);
+    const char *texts[] = {yz_answer_reason(NULL), yz_answer_detail(NULL),
+                           yz_answer_rule(NULL),   yz_answer_clause(NULL),
+                           yz_answer_node(NULL),   yz_answer_message_id(NULL),
+                           yz_answer_cursor(NULL)};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_string_equal(texts[i], "");
+    }
+    assert_int_equal(yz_answer_elapsed(NULL) + yz_answer_retry_after(NULL), 0);
+    assert_int_equal(yz_answer_data_version(NULL) + yz_answer_policy_version(NULL), 0);
+    assert_int_equal(yz_answer_rows(NULL) + yz_answer_fields(NULL) + yz_answer_matches(NULL), 0);
+    assert_null(yz_answer_field_name(NULL, 0));
+    assert_null(yz_answer_field_mask(NULL, 0));
+    assert_int_equal(yz_answer_field_type(NULL, 0), 0);
+    assert_int_equal(yz_answer_total(NULL, &total), YZ_EINVAL);
+    assert_int_equal(yz_answer_match(NULL, 0, &match), YZ_EINVAL);
+    assert_int_equal(yz_answer_value(NULL, 0, 0, &value, &n), YZ_EINVAL);
+    assert_int_equal(yz_answer_json(NULL, 0, &json), YZ_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answer__that_is_none_says_nothing),
         cmocka_unit_test(test_answer__accessors_say_what_was_written),
         cmocka_unit_test(test_answer__out_of_range_is_refused),
         cmocka_unit_test(test_json__is_exact),

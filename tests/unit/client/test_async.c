@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/support/alloc_fail.h"
 #include "tests/unit/client/scene.h"
@@ -494,6 +496,43 @@ static void test_threads__submit_cancel_poll_and_shut_down(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, scene_set_up, scene_tear_down)
 
+/* What a child made by fork may do with its parent's client: nothing, and it harms nobody. */
+static int use_in_child(yz_client *c, const yz_request *r, yz_ticket ticket)
+{
+    yz_error err = {0};
+    yz_answer *answer;
+    yz_completion done;
+    bool refused = yz_submit(c, r, NULL, NULL, &err) == YZ_EINVAL && strstr(err.text, "fork") &&
+                   yz_call(c, r, &answer, &err) == YZ_EINVAL &&
+                   yz_client_wait_ready(c, LONG_MS, &err) == YZ_EINVAL &&
+                   yz_poll(c, LONG_MS, &done, &err) == YZ_EINVAL &&
+                   yz_cancel(c, ticket) == YZ_EINVAL;
+    yz_client_shutdown(c);
+    yz_client_close(c);
+    return refused ? 0 : 1;
+}
+
+static void test_fork__leaves_the_client_to_the_parent(void **state)
+{
+    struct scene *sc = *state;
+    scene_start(sc);
+    yz_client *c = scene_open(sc);
+    yz_request *r = scene_request();
+    yz_ticket ticket = submit(c, NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(use_in_child(c, r, ticket));
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect_end(c, ticket, YZ_OK, "");
+    expect_end(c, submit(c, NULL), YZ_OK, "");
+    yz_request_free(r);
+    yz_client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +550,7 @@ int main(void)
         TEST(test_submit__out_of_memory_is_no_call),
         TEST(test_close__frees_what_nobody_took),
         TEST(test_shutdown__completes_what_is_under_way),
+        TEST(test_fork__leaves_the_client_to_the_parent),
         TEST(test_threads__submit_cancel_poll_and_shut_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
