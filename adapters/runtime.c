@@ -550,7 +550,9 @@ static void put_offers_everywhere(struct adapter *a)
 void yzi_adapter_directory_changed(struct adapter *a)
 {
     const struct directory *before = a->directory;
+    bool was_listed = a->listed;
     a->directory = yzi_trust_directory(a->trust);
+    bool another = a->directory != before; /* else it was confirmed, as it is each minute */
     if (a->directory) {
         yz_ignore(pass_on_statements(a, before), "a broker that lacks one is told when it is up");
     }
@@ -560,10 +562,13 @@ void yzi_adapter_directory_changed(struct adapter *a)
     if (!a->directory) {
         return;
     }
-    yzi_log(&ADAPTER_DIRECTORY_ADOPTED,
+    if (another || a->listed != was_listed) {
+        yzi_log(
+            &ADAPTER_DIRECTORY_ADOPTED,
             (struct log_field[]){log_num("version", (int64_t)yzi_directory_version(a->directory)),
                                  log_str("listed", a->listed ? "yes" : "no"),
                                  {0}});
+    }
     yz_error err = {0};
     if (a->listed) {
         recheck_policies(a);

@@ -85,6 +85,29 @@ static void test_second_broker__serves_the_offers_an_adapter_brings(void **state
     assert_says(call_until(0), "status: married");
 }
 
+/* How often the running adapter's log says that a directory came into force. */
+static unsigned adoptions_since_the_start(const char *name)
+{
+    char line[4096];
+    unsigned n = 0;
+    FILE *f = fopen(in_sandbox(&sandbox, "%s/stderr", name), "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        n = strstr(line, "event=dataset.opened") ? 0 : n;
+        n += strstr(line, "event=directory.adopted") ? 1 : 0;
+    }
+    fclose(f);
+    return n;
+}
+
+/* Each broker brings freshness of its own, at once and every minute: nothing came into force. */
+static void test_adapter__does_not_tell_a_confirmed_directory_as_another(void **state)
+{
+    (void)state;
+    call_until(0); /* through the second, which brought its own; the first was there before */
+    assert_in_range(adoptions_since_the_start("civil"), 0, 1);
+}
+
 static void test_revocation__told_to_one_broker_reaches_the_other(void **state)
 {
     (void)state;
@@ -139,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_second_broker__serves_the_offers_an_adapter_brings),
+        cmocka_unit_test(test_adapter__does_not_tell_a_confirmed_directory_as_another),
         cmocka_unit_test(test_revocation__told_to_one_broker_reaches_the_other),
         cmocka_unit_test(test_adapter__waits_for_a_broker_that_nothing_names),
     };
