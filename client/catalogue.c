@@ -206,10 +206,9 @@ static int check_trust(struct fetching *f)
     uint64_t age;
     YZ_ENSURE(e->directory, YZ_EAGAIN);
     if (yzi_trust_state(e->o.trust, &age) == TRUST_EXPIRED) {
-        yzi_fail(&f->trouble, YZ_EEXPIRED,
-                 "nobody entitled has confirmed the directory for %llu s (or this node's clock is "
-                 "wrong)",
-                 (unsigned long long)(age / 1000));
+        char why[TRUST_EXPIRED_TEXT];
+        yzi_trust_expired_text(age, why);
+        yzi_fail(&f->trouble, YZ_EEXPIRED, "%s", why);
         return YZ_EAGAIN;
     }
     return YZ_OK;

@@ -338,10 +338,9 @@ static bool may_act(struct engine *e, struct call *c)
         yzi_engine_recheck(e, p->up_since + LAG_MS); /* freshness is on its way */
         return false;
     }
-    yzi_call_fail(e, c, YZ_EEXPIRED,
-                  "nobody entitled has confirmed the directory for %llu s (or this node's clock is "
-                  "wrong): no call is made by it",
-                  (unsigned long long)(age / 1000));
+    char why[TRUST_EXPIRED_TEXT];
+    yzi_trust_expired_text(age, why);
+    yzi_call_fail(e, c, YZ_EEXPIRED, "%s: no call is made by it", why);
     return false;
 }
 

@@ -228,10 +228,9 @@ static void judge(struct engine *e, struct call *c, struct peer *p, const struct
 {
     uint64_t age = 0;
     if (yzi_trust_state(e->o.trust, &age) == TRUST_EXPIRED) {
-        yzi_call_fail(e, c, YZ_EEXPIRED,
-                      "an answer came, but nobody entitled has confirmed the directory for %llu s: "
-                      "nothing can be judged by it",
-                      (unsigned long long)(age / 1000));
+        char why[TRUST_EXPIRED_TEXT];
+        yzi_trust_expired_text(age, why);
+        yzi_call_fail(e, c, YZ_EEXPIRED, "an answer came, and cannot be judged: %s", why);
     } else if (f->kind == FRAME_RESPONSE) {
         judge_response(e, c, p, f);
     } else {

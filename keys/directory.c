@@ -97,7 +97,7 @@ static int parse_root(yz_bytes raw, struct arena *arena, struct record *out_reco
 {
     int rc = yzi_record_parse(raw, out_record);
     if (rc == 0 && out_record->kind != RECORD_ROOT) {
-        rc = YZ_EMALFORMED;
+        return yzi_fail(err, YZ_EMALFORMED, "it is another record than a root statement");
     }
     if (rc == 0) {
         rc = yzi_root_statement_parse(out_record->body, arena, out);

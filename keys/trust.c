@@ -110,6 +110,20 @@ enum trust_state yzi_trust_state(struct trust *t, uint64_t *out_age_ms)
     return age > t->warn_ms ? TRUST_AGING : TRUST_FRESH;
 }
 
+void yzi_trust_expired_text(uint64_t age_ms, char out[TRUST_EXPIRED_TEXT])
+{
+    if (age_ms == 0) {
+        snprintf(out, TRUST_EXPIRED_TEXT,
+                 "this node's clock is behind: the directory was confirmed at a time that it has "
+                 "not reached yet; set the clock");
+    } else {
+        snprintf(out, TRUST_EXPIRED_TEXT,
+                 "nobody entitled has confirmed the directory for %llu s (or this node's clock is "
+                 "wrong)",
+                 (unsigned long long)(age_ms / 1000));
+    }
+}
+
 yz_bytes yzi_trust_freshness(struct trust *t)
 {
     return yzi_bytes_buf(&t->freshness);
@@ -159,8 +173,8 @@ int yzi_trust_broker_key(struct trust *t, yz_node_id broker, uint8_t out[32], yz
         return 0;
     }
     return yzi_fail(err, YZ_ENOTFOUND,
-                    "the root statement held here names no broker %.*s: give its key in the "
-                    "configuration",
+                    "the root statement held here names no broker %.*s: give its key, which yz "
+                    "directory show prints, in the configuration",
                     YZ_V(broker.v));
 }
 

@@ -36,12 +36,16 @@ YZ_MUST_USE int yzi_trust_set_anchor(struct trust *t, yz_bytes record, yz_error 
 
 /* The directory in force with a reference for the caller; NULL when there is none. Any thread. */
 const struct directory *yzi_trust_directory(struct trust *t);
+#define TRUST_EXPIRED_TEXT 160
 enum trust_state { TRUST_NONE, TRUST_FRESH, TRUST_AGING, TRUST_EXPIRED };
 /* By the clock, now. Any thread. *out_age_ms (may be NULL) is the time since somebody entitled
  * signed that this version was the newest: the freshness key, or the operators when they issued it.
  * A clock that stands before the newest freshness by more than the skew is wrong, and nothing can
  * be judged by it: TRUST_EXPIRED. */
 enum trust_state yzi_trust_state(struct trust *t, uint64_t *out_age_ms);
+/* In words what is wrong with a directory that is TRUST_EXPIRED at this age: a clock that is behind
+ * gives 0. */
+void yzi_trust_expired_text(uint64_t age_ms, char out[TRUST_EXPIRED_TEXT]);
 yz_bytes yzi_trust_freshness(struct trust *t); /* the record held for the version in force; empty
                                                   when none. Owner thread; valid until the next
                                                   change */

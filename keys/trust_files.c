@@ -264,7 +264,7 @@ static int read_anchor(const struct trust *t, const char **out_path, yz_buf *out
     }
     rc = yzi_directory_check_anchor(yzi_bytes_buf(out_raw), err);
     if (rc < 0) {
-        yzi_error_prefix(err, "%s: ", path);
+        yzi_error_prefix(err, "%s", path);
         return rc == YZ_ENOMEM ? rc : YZ_ECORRUPT;
     }
     return 0;

@@ -331,6 +331,22 @@ static void test_directory__too_old_denies_calls(void **state)
     assert_int_equal(s->b1.requests_n, 0);
 }
 
+/* Not "confirmed 0 s ago": what is wrong is this node's clock. */
+static void test_directory__of_the_future_denies_calls(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    uint64_t now = yzi_wall_ms(&s->w->clock.clock);
+    yzi_manual_clock_set_wall(&s->w->clock, now - UINT64_C(3600) * 1000);
+    stage_call(s, &s->call);
+    stage_settle(s);
+    assert_int_equal(s->call.ended, 0); /* fresh word might be on its way */
+    yzi_manual_clock_advance(&s->w->clock, 5000);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_EEXPIRED, "this node's clock is behind");
+    assert_int_equal(s->b1.requests_n, 0);
+}
+
 static void test_directory__too_old_denies_answers(void **state)
 {
     struct stage *s = *state;
@@ -339,7 +355,7 @@ static void test_directory__too_old_denies_answers(void **state)
     yzi_manual_clock_set_wall(&s->w->clock, yz_world_now(s->w) + UINT64_C(25) * 3600 * 1000);
     stage_answer(s, &s->b1, NULL, "married", 0);
     stage_run_until_ended(s, &s->call);
-    expect_error(&s->call, YZ_EEXPIRED, "nothing can be judged by it");
+    expect_error(&s->call, YZ_EEXPIRED, "an answer came, and cannot be judged: nobody");
 }
 
 static void test_directory__freshness_on_its_way_is_waited_for(void **state)
@@ -820,6 +836,7 @@ int main(void)
         ONE(test_directory__an_answer_waits_for_a_newer_one),
         ONE(test_directory__that_never_comes_is_not_waited_for_long),
         ONE(test_directory__too_old_denies_calls),
+        ONE(test_directory__of_the_future_denies_calls),
         ONE(test_directory__too_old_denies_answers),
         ONE(test_directory__freshness_on_its_way_is_waited_for),
         ONE(test_directory__a_broker_without_one_is_told),

@@ -72,6 +72,12 @@ static void test_trust__refuses_an_anchor_that_contradicts_its_home(void **state
     yz_world_write_file(home, "anchor.yzr", yzi_bytes_str("no anchor"));
     assert_int_equal(try_open(), YZ_ECORRUPT);
     assert_says("anchor.yzr");
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yz_world_buf(&text);
+    assert_int_equal(yzi_record_armour(yzi_bytes_buf(&w->parts.manifest), &text), 0);
+    yz_world_write_file(home, "anchor.yzr", yzi_bytes_buf(&text));
+    assert_int_equal(try_open(), YZ_ECORRUPT);
+    assert_says("anchor.yzr: it is another record than a root statement");
     yz_world_write_anchor(w, home);
     open_home();
     assert_int_equal(version(), 1);
