@@ -170,7 +170,7 @@ static int run_admit(struct cli *c)
     struct node_request q;
     struct name_list where;
     bool there;
-    char fingerprint[YZ_FINGERPRINT_TEXT];
+    char fingerprint[YZ_FINGERPRINT_TEXT], key[48];
     YZ_AUTO(yzi_buf_fini) yz_buf body;
     yzi_buf_init(&body, YZ_RECORD_MAX);
     YZ_TRY(yzi_operator_open(c, true, &h));
@@ -180,8 +180,13 @@ static int run_admit(struct cli *c)
     YZ_TRY(there ? YZ_OK : add_to_root(c, &h, &q));
     YZ_TRY(yzi_operator_keep_body(c, &h, RECORD_BROKER, q.node.v, yzi_bytes_buf(&body)));
     yzi_key_fingerprint(q.signing, fingerprint);
-    yzi_cli_say(c, "%.*s %s, signing key\n  %s\nIt counts from the next yz directory publish.\n",
-                CLI_V(q.node.v), there ? "has its record renewed" : "is admitted", fingerprint);
+    yzi_home_base64(q.transport, key);
+    yzi_cli_say(c,
+                "%.*s %s, signing key\n  %s\n"
+                "and transport key, which stands as `key` in the configuration of who connects\n"
+                "  %s\nIt counts from the next yz directory publish.\n",
+                CLI_V(q.node.v), there ? "has its record renewed" : "is admitted", fingerprint,
+                key);
     return YZ_OK;
 }
 

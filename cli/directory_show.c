@@ -188,7 +188,10 @@ static int tell_broker(struct shown *s, const struct record *r)
     YZ_TRY(yzi_broker_record_parse(r->body, yzi_cli_arena(s->c), &b));
     for (size_t i = 0; i < b.endpoints_n; i++) {
         yzi_columns_add(&s->brokers, b.node.v);
+        char key[48];
+        yzi_home_base64(b.endpoints[i].transport.key, key);
         yzi_columns_add(&s->brokers, b.endpoints[i].address);
+        yzi_columns_str(&s->brokers, key);
         yzi_columns_add(&s->brokers, b.name);
     }
     return YZ_OK;
@@ -255,7 +258,7 @@ static int show_text(struct cli *c, struct shown *s)
 {
     char time[32];
     const struct root_statement *root = yzi_directory_root(s->d);
-    yzi_columns_begin(&s->brokers, c, HEAD("BROKER", "ENDPOINT", "NAME"));
+    yzi_columns_begin(&s->brokers, c, HEAD("BROKER", "ENDPOINT", "KEY", "NAME"));
     yzi_columns_begin(&s->members, c, HEAD("MEMBER", "MEMBER KEY", "NAME"));
     yzi_columns_begin(&s->subsystems, c, HEAD("SUBSYSTEM", "SET", "NAME"));
     yzi_columns_begin(&s->nodes, c, HEAD("NODE", "ROLE", "UNTIL", "SUBSYSTEMS"));

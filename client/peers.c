@@ -120,10 +120,12 @@ static int open_peer(struct engine *e, unsigned i, yz_error *err)
              (const char *)e->o.config->peers[i].node.v.p);
     snprintf(p->why_down, sizeof p->why_down, "not connected yet");
     if (!find_key(e, i, p->key)) {
-        return yzi_fail(err, YZ_ECONFIG,
-                        "brokers: %s has no key, and neither the directory kept in %s nor the "
-                        "anchor names this broker; write its transport key",
-                        p->node, e->o.config->home);
+        return yzi_fail(
+            err, YZ_ECONFIG,
+            "brokers: %s has no key, and neither the directory kept in %s nor the "
+            "anchor names this broker; write its transport key, which yz directory show "
+            "prints",
+            p->node, e->o.config->home);
     }
     int rc = open_session(p, err);
     if (rc < 0) {

@@ -123,7 +123,10 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
     if (zmq_bind(router, address) < 0) {
         int code =
             errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV ? YZ_ECONFIG : YZ_EIO;
-        return yzi_fail(err, code, "cannot listen on %s: %s", address, zmq_strerror(errno));
+        return yzi_fail(err, code, "cannot listen on %s: %s%s", address, zmq_strerror(errno),
+                        code == YZ_ECONFIG ? "; write tcp:// and the number of an address of this "
+                                             "machine, as in tcp://127.0.0.1:7300, or tcp://*:7300"
+                                           : "");
     }
     size_t n = sizeof s->endpoints[i].address;
     if (zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, s->endpoints[i].address, &n) < 0) {

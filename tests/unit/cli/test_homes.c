@@ -242,6 +242,16 @@ static void test_homes__change_by_one_hand_at_a_time(void **state)
 
 /* -- the operator -- */
 
+/* The key that `yz broker admit` printed: the line behind its name. */
+static const char *broker_key(const char *out)
+{
+    static char key[64];
+    const char *at = strstr(out, "transport key");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "%*[^\n] %63s", key), 1);
+    return key;
+}
+
 static void test_root__keys_elsewhere_must_be_brought(void **state)
 {
     (void)state;
@@ -257,10 +267,16 @@ static void test_root__keys_elsewhere_must_be_brought(void **state)
     assert_int_equal(rename("safe/root-3.key", "op/keys/root-3.key"), 0);
     EXPECT(0, "broker", "admit", "--home", "op", "b1/request.yzr", "--endpoint",
            "tcp://127.0.0.1:7300");
+    char *key = strdup(broker_key(yz_cli_out()));
     assert_int_equal(rename("op/keys/operator-2.key", "safe/operator-2.key"), 0);
     REFUSES("op", EXIT_FAILED, "directory", "publish", "--home", "op");
     assert_int_equal(rename("safe/operator-2.key", "op/keys/operator-2.key"), 0);
     EXPECT(0, "directory", "publish", "--home", "op");
+    EXPECT(0, "directory", "show", "--home", "op");
+    assert_non_null(strstr(yz_cli_out(), key)); /* what configurations need */
+    EXPECT(0, "keys", "show", "b1/keys/transport.key");
+    assert_non_null(strstr(yz_cli_out(), key));
+    free(key);
     const struct directory *d = NULL;
     assert_int_equal(verify("op/directory.bundle", "op/anchor.yzr", &d), 0);
     yzi_directory_unref(d);
