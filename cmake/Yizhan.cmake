@@ -100,6 +100,13 @@ function(yz_test name)
     endif()
     set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT}
         LABELS "${A_LABELS}" SKIP_RETURN_CODE 77)
+    if(YZ_SANITIZER STREQUAL "thread")
+        # The distribution's libraries are not instrumented.
+        set(options halt_on_error=1 ignore_noninstrumented_modules=1
+            suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp)
+        list(JOIN options " " options)
+        set_tests_properties(${name} PROPERTIES ENVIRONMENT "TSAN_OPTIONS=${options}")
+    endif()
 endfunction()
 
 # yz_fuzz(name LINK ...): tests/fuzz/name.c defines LLVMFuzzerTestOneInput and names its target
