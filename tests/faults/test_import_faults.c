@@ -63,14 +63,18 @@ static void end(struct world *w)
     fixture_dir_remove(&w->dir);
 }
 
+/* A failure has words: the code says nothing to who reads it. */
 static int import(struct store *s, const struct world *w, enum import_mode mode)
 {
     struct import_report r;
-    yz_error err;
+    yz_error err = {0};
     struct import_source src = {
         .fd = fixture_file(yzi_bytes_buf(&w->file)), .name = "f", .mode = mode};
     int rc = yzi_store_import(s, &src, &r, &err);
     close(src.fd);
+    if (rc < 0 && (!err.text[0] || strstr(err.text, "YZ_E"))) {
+        fail_msg("%d: %s", rc, err.text);
+    }
     return rc;
 }
 
