@@ -8,8 +8,10 @@
 #include "client/client_internal.h"
 #include "client/engine_internal.h"
 
-#define PAGE_MS 5000u   /* for a page, before another broker is asked */
-#define NOT_NOW_MS 200u /* after "not now" */
+#define PAGE_MS 5000u    /* for a page, before another broker is asked, or the same again; */
+#define PAGES_IN_TIME 6u /* or this part of the time there is */
+#define ASKED_MAX 8u     /* questions for one page whose answers count */
+#define NOT_NOW_MS 200u  /* after "not now" */
 #define OFFER_ARENA_MAX (8u * 1024u * 1024u)
 #define STEP_MS 200 /* at most between two looks at what became due */
 
@@ -148,14 +150,31 @@ struct fetching {
     struct engine *engine;
     struct catalogue_pages pages;
     bool has_pages;
-    const struct peer *peer; /* who is asked; NULL: nobody yet */
-    unsigned failed;         /* bit per broker that was of no use */
-    bool asked;              /* a page is awaited */
-    uint32_t token;
-    uint64_t until;    /* monotonic ms: the page is given up; or not asked again before */
-    uint64_t deadline; /* of all */
+    const struct peer *peer;    /* who is asked; NULL: nobody yet */
+    unsigned failed;            /* bit per broker that was of no use */
+    unsigned silent;            /* bit per broker that was too slow; all of them: once more */
+    bool asked;                 /* a page is awaited */
+    uint32_t tokens[ASKED_MAX]; /* of the questions for this page; 0: none */
+    unsigned asked_n;
+    uint64_t patience;   /* for a page */
+    uint64_t until;      /* monotonic ms: the page is given up; or not asked again before */
+    uint64_t turn_until; /* the broker's share of the time, while there are others */
+    uint64_t deadline;   /* of all */
+    uint64_t page_ms;    /* the patience to begin with */
     yz_error trouble;
 };
+
+/* Each that may still be of use gets as much of what is left: one that gives page after page slowly
+ * does not keep the next from being asked. */
+static uint64_t end_of_turn(const struct fetching *f)
+{
+    uint64_t now = yzi_engine_now(f->engine);
+    unsigned n = 0;
+    for (unsigned i = 0; i < f->engine->peers_n; i++) {
+        n += f->engine->peers[i].up && !((f->failed | f->silent) & (1u << i));
+    }
+    return n > 1 && f->deadline > now ? now + (f->deadline - now) / n : f->deadline;
+}
 
 static void begin_pages(struct fetching *f, const struct peer *p)
 {
@@ -167,6 +186,8 @@ static void begin_pages(struct fetching *f, const struct peer *p)
     f->peer = p;
     f->asked = false;
     f->until = 0;
+    f->turn_until = end_of_turn(f);
+    memset(f->tokens, 0, sizeof f->tokens);
 }
 
 static void give_up_peer(struct fetching *f)
@@ -175,13 +196,47 @@ static void give_up_peer(struct fetching *f)
     f->peer = NULL;
 }
 
+/* Another broker's turn; the same one's when there is none: then what was asked still counts. */
+static void wait_no_longer(struct fetching *f)
+{
+    struct engine *e = f->engine;
+    if (f->trouble.code != YZ_ESIGNATURE) {
+        yzi_fail(&f->trouble, YZ_ETIMEOUT, "%s sent no catalogue in time", f->peer->node);
+    }
+    f->silent |= 1u << f->peer->index;
+    const struct peer *next = yzi_peers_first(e, f->failed | f->silent);
+    if (!next) { /* once more, with more patience */
+        f->silent = 0;
+        f->patience *= 2;
+        next = yzi_peers_first(e, f->failed);
+    }
+    f->asked = false;
+    f->turn_until = f->deadline;
+    if (next != f->peer) {
+        f->peer = NULL;
+    }
+}
+
+/* Was this page asked for so? In whatever order answers come, one of them counts. */
+static bool is_asked(const struct fetching *f, uint32_t token)
+{
+    for (unsigned i = 0; token && i < ASKED_MAX; i++) {
+        if (f->tokens[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_object(void *ctx, const struct peer *p, const struct object *o, yz_bytes payload)
 {
     struct fetching *f = ctx;
-    if (o->what != FETCH_CATALOGUE || p != f->peer || !f->asked || o->token != f->token) {
+    if (o->what != FETCH_CATALOGUE || p != f->peer || !is_asked(f, o->token)) {
         return;
     }
     f->asked = false;
+    f->patience = f->page_ms;
+    memset(f->tokens, 0, sizeof f->tokens);
     f->until = yzi_engine_now(f->engine) + (o->found ? 0 : NOT_NOW_MS);
     yz_error err = {0};
     if (o->found && yzi_catalogue_pages_take(&f->pages, payload, &err) < 0) {
@@ -194,9 +249,10 @@ static void ask_page(struct fetching *f)
 {
     uint64_t now = yzi_engine_now(f->engine);
     int rc = yzi_session_fetch(f->peer->session, FETCH_CATALOGUE, yzi_bytes_str(f->pages.last),
-                               &f->token);
+                               &f->tokens[f->asked_n % ASKED_MAX]);
     f->asked = rc == YZ_OK;
-    f->until = now + (rc == YZ_OK ? PAGE_MS : RETRY_MS);
+    f->asked_n += f->asked;
+    f->until = now + (rc == YZ_OK ? f->patience : RETRY_MS);
 }
 
 /* Whether the directory may be acted by; else why not. */
@@ -221,14 +277,16 @@ static int advance(struct fetching *f)
     if (f->peer && !f->peer->up) { /* its answers will never come */
         f->peer = NULL;
     }
-    if (f->peer && f->asked && now >= f->until) {
-        yzi_fail(&f->trouble, YZ_ETIMEOUT, "%s sent no catalogue within %u ms", f->peer->node,
-                 PAGE_MS);
-        give_up_peer(f);
+    if (f->peer && !f->pages.complete && ((f->asked && now >= f->until) || now >= f->turn_until)) {
+        wait_no_longer(f);
     }
     YZ_TRY(check_trust(f));
     if (!f->peer) {
-        const struct peer *p = yzi_peers_first(f->engine, f->failed);
+        const struct peer *p = yzi_peers_first(f->engine, f->failed | f->silent);
+        if (!p) {
+            f->silent = 0;
+            p = yzi_peers_first(f->engine, f->failed);
+        }
         YZ_ENSURE(p || !f->failed || !yzi_peers_first(f->engine, 0), f->trouble.code);
         YZ_ENSURE(p, YZ_EAGAIN);
         begin_pages(f, p);
@@ -332,6 +390,8 @@ int yzi_catalogue_fetch(const char *config_path, uint32_t timeout_ms, struct cat
     struct fetching f = {0};
     YZ_TRY(yzi_client_open_unstarted(config_path, &c, err));
     f.deadline = yzi_mono_ms(c->clock) + timeout_ms;
+    f.page_ms = timeout_ms / PAGES_IN_TIME < PAGE_MS ? timeout_ms / PAGES_IN_TIME : PAGE_MS;
+    f.patience = f.page_ms;
     int rc = run(c, &f, out, err);
     if (f.has_pages) {
         yzi_catalogue_pages_fini(&f.pages);

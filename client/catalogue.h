@@ -30,11 +30,11 @@ struct catalogue {
     struct arena arena;
 };
 /* Fetch it with the client's configuration: page by page from the first broker that is up, anew
- * from another when that one goes, then verify; an offer that does not verify by the directory at
- * hand is looked at again for a moment while newer member sets arrive. Blocks at most `timeout_ms`.
- * YZ_ETIMEOUT, YZ_EUNAVAILABLE (no broker), YZ_EEXPIRED (nobody confirmed the directory for too
- * long), YZ_ESIGNATURE (a broker sent what is no catalogue), YZ_ELIMIT (it is larger than
- * CATALOGUE_BYTES_MAX), and yz_client_open's. Free with yzi_catalogue_free. */
+ * from another when that one goes or is slow, then verify; an offer that does not verify by the
+ * directory at hand is looked at again for a moment while newer member sets arrive. Blocks at most
+ * `timeout_ms`. YZ_ETIMEOUT, YZ_EUNAVAILABLE (no broker), YZ_EEXPIRED (nobody confirmed the
+ * directory for too long), YZ_ESIGNATURE (a broker sent what is no catalogue), YZ_ELIMIT (it is
+ * larger than CATALOGUE_BYTES_MAX), and yz_client_open's. Free with yzi_catalogue_free. */
 YZ_MUST_USE int yzi_catalogue_fetch(const char *config_path, uint32_t timeout_ms,
                                     struct catalogue **out, yz_error *err);
 void yzi_catalogue_free(struct catalogue *c); /* NULL allowed */

@@ -127,7 +127,16 @@ static yz_bytes chunk(const struct puppet *p, yz_bytes digest)
     return (yz_bytes){0};
 }
 
-static void serve(struct puppet *p, const struct fetch *f)
+/* The first of two questions is kept, the second is what the first is answered at. True: that. */
+static bool is_late(struct puppet *p, struct fetch *f)
+{
+    uint32_t before = p->late_token;
+    p->late_token = before ? 0 : f->token;
+    f->token = before;
+    return before != 0;
+}
+
+static void serve(struct puppet *p, struct fetch *f)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf payload;
     yz_world_buf(&payload);
@@ -154,6 +163,9 @@ static void serve(struct puppet *p, const struct fetch *f)
         found = !p->no_freshness;
         break;
     case FETCH_CATALOGUE:
+        if (p->late_pages && !is_late(p, f)) {
+            return;
+        }
         found = p->not_now == 0;
         p->not_now -= !found;
         if (found && p->pages_at < p->pages_n) {

@@ -44,6 +44,8 @@ struct puppet {
     yz_buf service;                 /* the payload of FETCH_SERVICE */
     yz_buf pages[PUPPET_PAGES_MAX]; /* of FETCH_CATALOGUE, one after the other, then empty ones */
     unsigned pages_n, pages_at;
+    bool late_pages; /* answers a question for one only when it is put again */
+    uint32_t late_token;
     unsigned not_now; /* so many of them it has not at first */
     yz_buf requests[PUPPET_REQUESTS_MAX];
     struct connection_id from[PUPPET_REQUESTS_MAX];

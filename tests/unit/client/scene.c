@@ -29,8 +29,11 @@ static void *run_puppet(void *arg)
     struct scene *sc = arg;
     struct puppet *p = &sc->s->b1;
     for (;;) {
-        struct poll_entry entries[SERVER_POLL_ENTRIES + 1];
+        struct poll_entry entries[2 * SERVER_POLL_ENTRIES + 1];
         size_t n = yzi_server_poll_entries(p->server, entries);
+        if (sc->s->has_b2) {
+            n += yzi_server_poll_entries(sc->s->b2.server, entries + n);
+        }
         entries[n++] = (struct poll_entry){.fd = sc->stop_fd};
         assert_int_equal(yzi_poll(entries, n, -1), 0);
         if (entries[n - 1].readable) {
@@ -39,6 +42,9 @@ static void *run_puppet(void *arg)
         yzi_manual_clock_set_wall(&sc->s->w->clock, yzi_wall_ms(&yzi_clock_system));
         puppet_step_some(p, PUPPET_REQUESTS_MAX);
         answer_all(sc);
+        if (sc->s->has_b2) {
+            puppet_step(&sc->s->b2);
+        }
     }
 }
 
@@ -57,17 +63,17 @@ void scene_write(const char *path, const char *text, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
-int scene_set_up(void **state)
+static int set_up(void **state, bool two)
 {
     struct scene *sc = calloc(1, sizeof *sc);
     assert_non_null(sc);
-    sc->s = stage_new(false);
+    sc->s = stage_new(two);
     /* the public client lives in real time */
     yzi_manual_clock_set_wall(&sc->s->w->clock, yzi_wall_ms(&yzi_clock_system));
     yzi_epochs_free(sc->s->a1->epochs);
     yzi_epochs_free(sc->s->a2->epochs);
     sc->s->a1->epochs = sc->s->a2->epochs = NULL;
-    sc->s->b1.client_may_leave = true;
+    sc->s->b1.client_may_leave = sc->s->b2.client_may_leave = true;
     puppet_offer(&sc->s->b1, (struct world_node *const[]){sc->s->a1, NULL});
     char text[2048], keys[512];
     snprintf(keys, sizeof keys, "%s/keys", sc->s->dir);
@@ -82,6 +88,16 @@ int scene_set_up(void **state)
     assert_true(sc->stop_fd >= 0 && sc->taken_fd >= 0);
     *state = sc;
     return 0;
+}
+
+int scene_set_up(void **state)
+{
+    return set_up(state, false);
+}
+
+int scene_set_up_two(void **state)
+{
+    return set_up(state, true);
 }
 
 int scene_tear_down(void **state)

@@ -20,7 +20,8 @@ struct scene {
     bool keeps_silent; /* takes requests, answers none; set before the thread starts */
     int taken_fd;      /* a semaphore: requests taken */
 };
-int scene_set_up(void **state); /* of a test; *state is the scene */
+int scene_set_up(void **state);     /* of a test; *state is the scene */
+int scene_set_up_two(void **state); /* a second broker, of which requests are not answered */
 int scene_tear_down(void **state);
 void scene_start(struct scene *sc); /* the puppet's thread */
 yz_client *scene_open(struct scene *sc);

@@ -3,6 +3,8 @@
  * client/catalogue.c: all offers of a broker, page by page, and what becomes of a broker that sends
  * something else.
  */
+#include <limits.h>
+
 #include "client/catalogue.h"
 #include "tests/unit/client/scene.h"
 
@@ -67,6 +69,38 @@ static void test_catalogue__is_put_together_from_pages(void **state)
     assert_true(yzi_bytes_eq_str(c->offers[1]->offer.subsystem.v, "CN/GOV/MCA/civil"));
     assert_true(yzi_bytes_eq_str(c->consumer.v, WORLD_CONSUMER));
     assert_string_equal(c->broker, "CN/@b1");
+    yzi_catalogue_free(c);
+}
+
+/* Each page comes only after it was asked for again, from the only broker there is. */
+static void test_catalogue__comes_from_a_broker_that_is_slow(void **state)
+{
+    struct scene *sc = *state;
+    struct catalogue *c = NULL;
+    yz_error err = {0};
+    add_offer(sc, "CN/GOV/HB/window/x/v1", add_page(sc));
+    add_offer(sc, WORLD_SERVICE, add_page(sc));
+    sc->s->b1.late_pages = true;
+    scene_start(sc);
+    if (yzi_catalogue_fetch(sc->config, 8000, &c, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(c->offers_n, 2);
+    yzi_catalogue_free(c);
+}
+
+/* One that is there, and never done, has its share of the time; then the other one is asked. */
+static void test_catalogue__is_not_kept_away_by_a_broker_that_is_never_done(void **state)
+{
+    struct scene *sc = *state;
+    struct catalogue *c = NULL;
+    yz_error err = {0};
+    sc->s->b1.not_now = UINT_MAX;
+    scene_start(sc);
+    if (yzi_catalogue_fetch(sc->config, 6000, &c, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_string_equal(c->broker, "CN/@b2");
     yzi_catalogue_free(c);
 }
 
@@ -160,6 +194,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_catalogue__is_put_together_from_pages),
+        T(test_catalogue__comes_from_a_broker_that_is_slow),
+        cmocka_unit_test_setup_teardown(
+            test_catalogue__is_not_kept_away_by_a_broker_that_is_never_done, scene_set_up_two,
+            scene_tear_down),
         T(test_catalogue__may_be_empty),
         T(test_catalogue__leaves_out_what_does_not_verify_and_says_so),
         T(test_catalogue__of_a_broker_that_goes_in_circles_is_none),
