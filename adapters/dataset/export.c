@@ -362,7 +362,7 @@ static int put_plain_field(struct change_writer *w, size_t i, const struct impor
     bool both = c->before && c->after;
     YZ_TRY(yzi_buf_put_str(&w->out, f->name));
     if (!is_shown(f, w->sensitive)) {
-        return yzi_buf_put_str(&w->out, " (not shown)");
+        return yzi_buf_put_str(&w->out, " (not shown: --sensitive)");
     }
     YZ_TRY(yzi_buf_put_str(&w->out, both ? ": " : "="));
     YZ_TRY(put_plain(w, i, c->before ? &c->before[i] : &c->after[i], scratch));
@@ -380,7 +380,7 @@ static int put_plain_change(struct change_writer *w, const struct import_change 
         YZ_TRY(yzi_buf_put_u8(&w->out, ' '));
         YZ_TRY(is_shown(&w->dataset->fields[field], w->sensitive)
                    ? put_plain(w, field, &values[field], scratch)
-                   : yzi_buf_put_str(&w->out, "(not shown)"));
+                   : yzi_buf_put_str(&w->out, "(not shown: --sensitive)"));
     }
     for (size_t i = 0; i < w->dataset->fields_n; i++) {
         bool in_key = false;
