@@ -190,8 +190,8 @@ YZ_MUST_USE int yzi_broker_hold(struct broker *b, struct exchange *x, enum entry
 void yzi_broker_take_logged(struct broker *b); /* what became durable */
 void yzi_broker_count_refusal(struct node_load *load, enum outcome_status status, uint64_t wall);
 void yzi_broker_log_step(struct broker *b); /* once a second: refusals, a new directory */
-/* A peer shows what it last saw of our log. */
-void yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref);
+/* A peer shows what it last saw of our log. False: that does not verify. */
+bool yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref);
 
 /* -- outcomes.c -- */
 YZ_MUST_USE int yzi_broker_outcomes_new(struct outcomes **out);

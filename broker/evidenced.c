@@ -329,18 +329,18 @@ void yzi_broker_log_step(struct broker *b)
 
 /* -- what peers say of our log -- */
 
-void yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref)
+bool yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref)
 {
     struct evidence_status now;
     if (!ref->present || !b->directory) {
-        return;
+        return true;
     }
     yzi_evidence_status(b->evidence, &now);
     if (ref->log == now.log && ref->size < now.size) {
-        return; /* whether it is our history is for the peer to ask */
+        return true; /* whether it is our history is for the peer to ask */
     }
     if (yzi_checkpoint_ref_verify(&b->shown, b->directory, b->node, b->wall, ref, NULL) < 0) {
-        return; /* not our word */
+        return false; /* not our word */
     }
     int rc = yzi_evidence_shown(b->evidence, ref);
     if (rc == YZ_OK) {
@@ -349,4 +349,5 @@ void yzi_broker_shown(struct broker *b, const struct checkpoint_ref *ref)
                                                      log_num("held", (int64_t)now.size),
                                                      {0}});
     }
+    return true;
 }

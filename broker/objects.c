@@ -128,6 +128,16 @@ static bool came_to_the_right_endpoint(struct broker *b, struct connection *k)
     return false;
 }
 
+/* Whoever says hello time and again makes us verify no more than with requests. */
+static void look_at_checkpoint(struct broker *b, struct connection *k, yz_bytes shown)
+{
+    struct checkpoint_ref seen;
+    if (shown.n && yzi_seen_parse(shown, &seen) == YZ_OK && yzi_broker_may_verify(b, k) &&
+        yzi_broker_shown(b, &seen)) {
+        yzi_broker_verified(k);
+    }
+}
+
 void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct frame *f)
 {
     struct hello h;
@@ -169,10 +179,7 @@ void yzi_broker_on_hello(struct broker *b, struct connection *k, const struct fr
     }
     yzi_broker_send(b, &k->id, yzi_bytes_buf(&b->out));
     push(b, &k->id, FETCH_FRESHNESS, yzi_trust_freshness(b->trust));
-    struct checkpoint_ref seen;
-    if (h.checkpoint.n && yzi_seen_parse(h.checkpoint, &seen) == YZ_OK) {
-        yzi_broker_shown(b, &seen);
-    }
+    look_at_checkpoint(b, k, h.checkpoint);
     yzi_broker_heard_version(b, k, h.directory_version);
 }
 

@@ -60,6 +60,46 @@ static void test_budgets__failed_verifications_are_counted_per_node(void **state
     puppet_expect_request(adapter, &q);
 }
 
+/* Of a log of ours that never was. */
+static void hello_with_forged_checkpoint(struct puppet *p)
+{
+    static const uint8_t signature[64] = {9};
+    struct checkpoint_ref seen = {.present = true,
+                                  .log = WORLD_TIME,
+                                  .size = 1000000,
+                                  .root = {{7}},
+                                  .signature = yzi_bytes(signature, sizeof signature)};
+    uint8_t shown[YZ_SEEN_BYTES];
+    yzi_seen_write(&seen, shown);
+    struct hello h = {.node = p->node->node,
+                      .role = p->node->role,
+                      .boot = yzi_uuid_v7(WORLD_TIME),
+                      .checkpoint = yzi_bytes(shown, sizeof shown)};
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    assert_int_equal(yzi_hello_write(&h, &out), YZ_OK);
+    puppet_send(p, yzi_bytes_buf(&out));
+}
+
+static void test_budgets__forged_checkpoints_are_counted_per_node(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = rig_ready(r, &adapter);
+    r->config.limits.faults_per_peer = 2; /* sixteen at once */
+    for (int i = 0; i < 15; i++) {
+        hello_with_forged_checkpoint(client);
+    }
+    MESSAGE(last) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&last.raw));
+    puppet_expect_request(adapter, &last);
+    hello_with_forged_checkpoint(client);
+    hello_with_forged_checkpoint(client); /* not looked at, and no reason to part */
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    assert_int_equal(next_outcome(client, "faults-per-peer"), OUTCOME_BUSY);
+}
+
 static void test_budgets__nonsense_costs_the_connection(void **state)
 {
     struct rig *r = *state;
@@ -142,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_budgets__failed_verifications_are_counted_per_node),
+        TEST(test_budgets__forged_checkpoints_are_counted_per_node),
         TEST(test_budgets__nonsense_costs_the_connection),
         TEST(test_budgets__an_adapters_wrong_answers_are_counted),
         TEST(test_budgets__refusals_are_signed_together),
