@@ -347,14 +347,12 @@ static int broker_key(const struct adapter *a, const struct adapter_broker *b, u
                       yz_error *err)
 {
     if (b->key && b->key[0]) {
-        YZ_AUTO(yzi_buf_fini) yz_buf key;
-        yzi_buf_init(&key, 64);
-        if (yzi_base64_decode(yzi_bytes_str(b->key), &key) < 0 || key.n != 32) {
-            return yzi_fail(err, YZ_ECONFIG, "brokers: the key of %s is not 32 bytes in base64",
-                            b->node);
-        }
-        memcpy(out, key.p, 32);
-        return YZ_OK;
+        return yzi_base64_decode_exactly(yzi_bytes_str(b->key), out, 32) == YZ_OK
+                   ? YZ_OK
+                   : yzi_fail(err, YZ_ECONFIG,
+                              "brokers: the key of %s is not 32 bytes in base64; write what `yz "
+                              "directory show` prints",
+                              b->node);
     }
     return yzi_trust_broker_key(a->trust, (yz_node_id){yzi_bytes_str(b->node)}, out, err);
 }

@@ -91,14 +91,11 @@ static int check_ids(struct client_config *c, const char *path, yz_error *err)
 
 static int take_key(const struct client_broker *b, const char *path, uint8_t out[32], yz_error *err)
 {
-    uint8_t room[48];
-    yz_buf decoded = {room, 0, sizeof room, sizeof room};
-    if (yzi_base64_decode(yzi_bytes_str(b->key), &decoded) < 0 || decoded.n != 32) {
+    if (yzi_base64_decode_exactly(yzi_bytes_str(b->key), out, 32) < 0) {
         return yzi_config_fault(err, path, b->key_at,
                                 "key: not a transport key; write the 44 characters of base64 that "
-                                "`yz broker show` prints");
+                                "`yz directory show` prints");
     }
-    memcpy(out, decoded.p, 32);
     return YZ_OK;
 }
 
