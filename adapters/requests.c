@@ -27,7 +27,7 @@ static void send_reject(struct adapter *a, unsigned upstream, const struct verif
     }
     yzi_buf_clear(&a->out);
     if (yzi_reject_write(&m, &a->out) == YZ_OK) {
-        yz_ignore(yzi_session_send(a->upstreams[upstream].session, yzi_bytes_buf(&a->out)),
+        yz_ignore(yzi_outbox_put(a, &a->upstreams[upstream], yzi_bytes_buf(&a->out), false),
                   "without it the broker's deadline ends the exchange");
     }
 }

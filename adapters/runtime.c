@@ -143,6 +143,7 @@ static void on_down(void *ctx, struct session *s, const char *reason)
     struct upstream *u = ctx;
     (void)s;
     u->up = false;
+    yzi_outbox_flush(u->adapter, u); /* nothing of it is for the next connection */
     yzi_receipts_down(u->adapter, u);
     yzi_log(&ADAPTER_BROKER_DOWN,
             (struct log_field[]){log_bytes("broker", u->broker.v), log_str("reason", reason), {0}});
@@ -646,7 +647,9 @@ static uint64_t next_due(const struct adapter *a)
     for (unsigned i = 0; i < a->upstreams_n; i++) {
         const struct session *s = a->upstreams[i].session;
         uint64_t session = s ? yzi_session_deadline(s) : UINT64_MAX;
+        uint64_t outbox = a->upstreams[i].outbox.retry_at;
         due = session < due ? session : due;
+        due = outbox < due ? outbox : due;
     }
     return due;
 }
@@ -675,12 +678,21 @@ static int wait(struct adapter *a, int wake_fd, int64_t timeout)
     return yzi_poll(entries, n, timeout);
 }
 
+static bool has_all_sent(const struct adapter *a)
+{
+    bool is_sent = a->jobs_out == 0 && a->imports_out == 0;
+    for (unsigned i = 0; i < a->upstreams_n; i++) {
+        is_sent = is_sent && yzi_outbox_is_empty(&a->upstreams[i].outbox);
+    }
+    return is_sent;
+}
+
 /* What was sent last gets a moment to leave before the sessions are closed. */
 static void go_on_draining(struct adapter *a)
 {
     if (a->all_sent) {
         a->stopped = a->mono >= a->drain_until;
-    } else if ((a->jobs_out == 0 && a->imports_out == 0) || a->mono >= a->drain_until) {
+    } else if (has_all_sent(a) || a->mono >= a->drain_until) {
         a->all_sent = true;
         a->drain_until = a->mono + FAREWELL_MS;
     }

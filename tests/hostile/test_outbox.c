@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Answers on their way to a broker: together when there are several, alone when one is large, each
- * exactly once and in order; and when they cannot leave, no receipt is owed for them.
+ * exactly once and in order, behind a full queue too; and when they cannot leave, no receipt is
+ * owed for them.
  */
 #include "adapters/outbox.h"
 #include "tests/hostile/town.h"
@@ -157,23 +158,87 @@ static void test_outbox__to_a_broker_that_is_away_nothing_is_owed(void **state)
     assert_int_equal(town_logged(s->t, "event=answer.failed "), 0); /* broker.down says it */
 }
 
-/* The broker reads nothing: at some point its queue is full, and then what is put in is owed no
- * more. */
-static void test_outbox__what_a_full_queue_does_not_take_is_not_owed(void **state)
+/* The broker reads nothing: at some point its queue is full. Returns how many were put in. */
+static unsigned fill(struct scene *s)
 {
-    struct scene *s = *state;
-    size_t n = 0;
+    unsigned n = 0;
     do {
-        assert_int_equal(put(s, 32 * 1024, NULL), YZ_OK);
+        OK(put(s, 32 * 1024, NULL));
         yzi_outbox_flush(s->a, s->u);
         n++;
-    } while (owed(s) == n && n < PUT_MAX);
-    assert_int_equal(owed(s), n - 1);
-    assert_int_equal(town_logged(s->t, "event=answer.failed "), 1);
-    await_taken(s, (unsigned)n - 1);
-    OK(put(s, 10, NULL)); /* there is room again */
-    yzi_outbox_flush(s->a, s->u);
-    await_taken(s, (unsigned)n);
+    } while (s->u->outbox.retry_at == UINT64_MAX && n < PUT_MAX);
+    assert_true(n < PUT_MAX);
+    assert_false(yzi_outbox_is_empty(&s->u->outbox));
+    return n;
+}
+
+static void test_outbox__what_a_full_queue_does_not_take_waits_for_room(void **state)
+{
+    struct scene *s = *state;
+    unsigned n = fill(s);
+    yz_digest last;
+    for (unsigned i = 0; i < 3 * OUTBOX_MESSAGES; i++, n++) {
+        OK(put(s, 10, NULL));
+    }
+    OK(put(s, LARGE, NULL));
+    OK(put(s, 10, &last));
+    n += 2;
+    assert_int_equal(owed(s), n);
+    await_taken(s, n); /* nothing but the adapter's own timer sends them */
+    assert_true(yzi_digest_eq(&s->last, &last));
+    assert_int_equal(owed(s), n);
+    assert_true(yzi_outbox_is_empty(&s->u->outbox));
+    assert_int_equal(town_logged(s->t, "event=answer.failed "), 0);
+}
+
+static void test_outbox__more_than_may_wait_is_refused_and_not_owed(void **state)
+{
+    struct scene *s = *state;
+    unsigned n = fill(s);
+    int rc;
+    while ((rc = put(s, 4 * 1024 * 1024, NULL)) == YZ_OK && n < PUT_MAX) {
+        n++;
+    }
+    assert_int_equal(rc, YZ_EAGAIN);
+    assert_int_equal(owed(s), n);
+    assert_in_range(s->u->outbox.waiting_bytes, OUTBOX_WAITING_MAX - 5 * 1024 * 1024,
+                    OUTBOX_WAITING_MAX);
+    await_taken(s, n);
+}
+
+static void test_outbox__what_waits_when_the_connection_ends_is_not_for_the_next(void **state)
+{
+    struct scene *s = *state;
+    unsigned n = fill(s);
+    for (unsigned i = 0; i < 2 * OUTBOX_MESSAGES; i++) {
+        OK(put(s, 10, NULL));
+    }
+    assert_int_equal(owed(s), n + 2 * OUTBOX_MESSAGES);
+    struct connection_id id = s->w->adapter[0];
+    yzi_server_cut(s->w->server, &id);
+    s->w->has_adapter[0] = false;
+    town_begin(s->t);
+    while (yzi_session_is_up(s->u->session)) {
+        wire_step(s->w);
+        OK(yzi_session_step(s->u->session, NULL));
+    }
+    assert_int_equal(owed(s), n - 1); /* of what left the adapter it cannot be told what arrived */
+    assert_true(yzi_outbox_is_empty(&s->u->outbox));
+}
+
+static void test_outbox__an_adapter_that_ends_waits_for_what_is_in_there(void **state)
+{
+    struct scene *s = *state;
+    yz_error err = {0};
+    unsigned n = fill(s);
+    yzi_adapter_drain(s->a);
+    OK(yzi_adapter_step(s->a, -1, &err)); /* the broker still reads nothing */
+    assert_false(s->a->all_sent);
+    await_taken(s, n);
+    town_begin(s->t);
+    while (!s->a->all_sent) {
+        town_wait(s->t);
+    }
 }
 
 int main(void)
@@ -187,8 +252,15 @@ int main(void)
             test_outbox__a_large_one_leaves_alone_and_after_those_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outbox__to_a_broker_that_is_away_nothing_is_owed,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_outbox__what_a_full_queue_does_not_take_is_not_owed,
+        cmocka_unit_test_setup_teardown(test_outbox__what_a_full_queue_does_not_take_waits_for_room,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outbox__more_than_may_wait_is_refused_and_not_owed,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_outbox__what_waits_when_the_connection_ends_is_not_for_the_next, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_outbox__an_adapter_that_ends_waits_for_what_is_in_there, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
