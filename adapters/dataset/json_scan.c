@@ -39,10 +39,8 @@ struct json_scan {
 
 static int fault(struct json_scan *j, const char *reason)
 {
-    char text[SCAN_REASON_MAX];
-    snprintf(text, sizeof text, "column %llu: %s", (unsigned long long)j->column, reason);
-    const struct scan_place at = {.line = j->line};
-    YZ_TRY(yzi_scan_fault(j->scan, &at, NULL, text));
+    const struct scan_place at = {.line = j->line, .column = j->column};
+    YZ_TRY(yzi_scan_fault(j->scan, &at, NULL, reason));
     return YZ_EDATA; /* what follows has no meaning */
 }
 

@@ -81,11 +81,14 @@ uint64_t yzi_scan_faults(const struct scan *s)
 
 void yzi_import_fault_text(const struct import_fault *f, char *out, size_t cap)
 {
-    char record[40] = "";
+    char column[24] = "", record[40] = "";
+    if (f->column) {
+        snprintf(column, sizeof column, "%" PRIu64 ":", f->column);
+    }
     if (f->record) {
         snprintf(record, sizeof record, " record %" PRIu64 ":", f->record);
     }
-    snprintf(out, cap, "%s:%" PRIu64 ":%s %s%s%s", f->file, f->line, record,
+    snprintf(out, cap, "%s:%" PRIu64 ":%s%s %s%s%s", f->file, f->line, column, record,
              f->field ? f->field : "", f->field ? ": " : "", f->reason);
 }
 
@@ -93,6 +96,7 @@ static void tell(struct scan *s, const struct scan_place *at, const char *field,
 {
     struct import_fault f = {.file = s->src->name,
                              .line = at->line,
+                             .column = at->column,
                              .record = at->record,
                              .field = field,
                              .reason = reason};

@@ -101,11 +101,12 @@ bool yzi_import_format_of(const char *name, enum import_format *out);
 struct import_fault {
     const char *file;  /* the source's name */
     uint64_t line;     /* where the record starts, from 1 */
+    uint64_t column;   /* in bytes from 1, where the form of the file is wrong (JSON, XML); or 0 */
     uint64_t record;   /* which it is, from 1; 0: the line tells, or no record is meant */
     const char *field; /* NULL when the record as a whole is wrong, or the file is */
     const char *reason;
 };
-/* "file:line: record N: field: reason", cut to `cap`. */
+/* "file:line:column: record N: field: reason", what there is of it, cut to `cap`. */
 void yzi_import_fault_text(const struct import_fault *f, char *out, size_t cap);
 
 enum import_change_kind { CHANGE_ADDED = 1, CHANGE_CHANGED, CHANGE_REMOVED };

@@ -61,11 +61,9 @@ static void stop(struct xml_scan *x, int rc, const char *reason)
 
 static int fault(struct xml_scan *x, const char *reason)
 {
-    char text[SCAN_REASON_MAX];
-    const struct scan_place at = {.line = XML_GetCurrentLineNumber(x->parser)};
-    snprintf(text, sizeof text, "column %lu: %s",
-             (unsigned long)XML_GetCurrentColumnNumber(x->parser) + 1, reason);
-    YZ_TRY(yzi_scan_fault(x->scan, &at, NULL, text));
+    const struct scan_place at = {.line = XML_GetCurrentLineNumber(x->parser),
+                                  .column = XML_GetCurrentColumnNumber(x->parser) + 1};
+    YZ_TRY(yzi_scan_fault(x->scan, &at, NULL, reason));
     return YZ_EDATA;
 }
 

@@ -183,21 +183,21 @@ static void test_scan__json_files_that_are_none(void **unused)
     } cases[] = {
         {"", "f:1: the file is empty\n"},
         {" \n",
-         "f:2: column 1: here no array of records begins (say where it stands: `json: {path: "
+         "f:2:1: here no array of records begins (say where it stands: `json: {path: "
          "…}`; or is every line a record: `format: lines`)\n"},
-        {"[{\"id\":\"1\"}", "f:1: column 12: the file ends here, in the middle of its records\n"},
-        {"[{\"id\":\"1\"},]", "f:1: column 13: a comma stands before the end of the array\n"},
-        {"[{\"id\":\"1\",}]", "f:1: column 12: a comma stands before the end of the object\n"},
-        {"[{1:2}]", "f:1: column 3: a member has no name in quotes\n"},
-        {"[{\"id\" \"1\"}]", "f:1: column 8: a colon is missing behind a member's name\n"},
+        {"[{\"id\":\"1\"}", "f:1:12: the file ends here, in the middle of its records\n"},
+        {"[{\"id\":\"1\"},]", "f:1:13: a comma stands before the end of the array\n"},
+        {"[{\"id\":\"1\",}]", "f:1:12: a comma stands before the end of the object\n"},
+        {"[{1:2}]", "f:1:3: a member has no name in quotes\n"},
+        {"[{\"id\" \"1\"}]", "f:1:8: a colon is missing behind a member's name\n"},
         {"[{\"id\":\"1\n\"}]",
-         "f:1: column 10: a control character stands in a text (write \\n and "
+         "f:1:10: a control character stands in a text (write \\n and "
          "the like)\n"},
-        {"[{\"id\":01}]", "f:1: column 10: here stands no JSON value\n"},
-        {"[{\"id\":NaN}]", "f:1: column 11: here stands no JSON value\n"},
-        {"[{\"id\":\"", "f:1: column 9: the file ends within a text\n"},
-        {"[] []", "f:1: column 4: something follows the end of the document\n"},
-        {"[{\"id\":[1 2]}]", "f:1: column 11: neither , nor ] follows an item\n"},
+        {"[{\"id\":01}]", "f:1:10: here stands no JSON value\n"},
+        {"[{\"id\":NaN}]", "f:1:11: here stands no JSON value\n"},
+        {"[{\"id\":\"", "f:1:9: the file ends within a text\n"},
+        {"[] []", "f:1:4: something follows the end of the document\n"},
+        {"[{\"id\":[1 2]}]", "f:1:11: neither , nor ] follows an item\n"},
     };
     (void)unused;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -222,13 +222,13 @@ static void test_scan__json_path(void **unused)
 {
     (void)unused;
     expect(with(json_yaml_tail), FORMAT_JSON, "{\"data\":{\"items\":[]},\"data\":{\"items\":[]}}",
-           "", "f:1: column 29: the member on the way to the records stands twice\n");
+           "", "f:1:29: the member on the way to the records stands twice\n");
     expect(with(json_yaml_tail), FORMAT_JSON, "{\"data\":{\"item\":[]}}", "",
-           "f:1: column 19: the object ends without the member that `json: path:` names\n");
+           "f:1:19: the object ends without the member that `json: path:` names\n");
     expect(with(json_yaml_tail), FORMAT_JSON, "{\"data\":[]}", "",
-           "f:1: column 9: here no object begins, as `json: path:` says\n");
+           "f:1:9: here no object begins, as `json: path:` says\n");
     expect(with(json_yaml_tail), FORMAT_JSON, "{\"data\":{\"items\":{}}}", "",
-           "f:1: column 18: here no array of records begins (say where it stands: `json: {path: "
+           "f:1:18: here no array of records begins (say where it stands: `json: {path: "
            "…}`; or is every line a record: `format: lines`)\n");
     /* beside the way, nothing is looked at */
     expect(
@@ -261,7 +261,7 @@ static void test_scan__json_is_bounded(void **unused)
         assert_int_equal(yzi_buf_put_u8(&b, '['), 0);
     }
     expect_bytes(yaml, FORMAT_JSON, yzi_bytes_buf(&b), "",
-                 "f:1: column 67: nested more than 64 levels deep\n");
+                 "f:1:67: nested more than 64 levels deep\n");
     yzi_buf_fini(&b);
 }
 
@@ -297,7 +297,7 @@ static void test_scan__xml_where_records_are(void **unused)
     expect_xml("xml: {element: b/case}\n", file, "1/1:2|~|~|~|~|~\n", "");
     expect_xml("xml: {element: /a/case}\n", file, "1/1:1|~|~|~|~|~\n", "");
     expect_xml("xml: {element: /case}\n", file, "",
-               "f:1: column 43: the file ends and has no element that `xml: element:` names (with "
+               "f:1:43: the file ends and has no element that `xml: element:` names (with "
                "its prefix, if it "
                "has one)\n");
     expect_xml("", file, "",
@@ -309,25 +309,25 @@ static void test_scan__xml_not_well_formed(void **unused)
 {
     (void)unused;
     expect_xml(xml_yaml_tail, "<c>\n<case id='1'/>\n<case id='2'>\n</c>", "2/1:1|~|~|~|~|~\n",
-               "f:4: column 3: is not well-formed XML (mismatched tag)\n");
+               "f:4:3: is not well-formed XML (mismatched tag)\n");
     expect_xml(xml_yaml_tail, "<c><case id='A & B'/></c>", "",
-               "f:1: column 17: is not well-formed XML (a & or < that is not written &amp; or "
+               "f:1:17: is not well-formed XML (a & or < that is not written &amp; or "
                "&lt;, or bytes that are not of the encoding which the file declares or `xml: "
                "encoding:` says)\n");
     expect_xml(xml_yaml_tail, "<c><case id='1'/>", "1/1:1|~|~|~|~|~\n",
-               "f:1: column 18: is not well-formed XML (the file ends before its outermost element "
+               "f:1:18: is not well-formed XML (the file ends before its outermost element "
                "does)\n");
     expect_xml(xml_yaml_tail, "<c><case id='1", "",
-               "f:1: column 4: is not well-formed XML (the file ends within a tag)\n");
+               "f:1:4: is not well-formed XML (the file ends within a tag)\n");
     expect_xml(xml_yaml_tail, "<c>&nbsp;<case id='1'/></c>", "",
-               "f:1: column 4: an entity is used that the file does not define\n");
+               "f:1:4: an entity is used that the file does not define\n");
     expect_xml(
         xml_yaml_tail, "<?xml version='1.0' encoding='GBK'?><c><case id='1'/></c>", "",
-        "f:1: column 31: declares an encoding that is not known here (of GB 18030, GBK and GB "
+        "f:1:31: declares an encoding that is not known here (of GB 18030, GBK and GB "
         "2312 write `xml: {encoding: gb18030}`; convert any other to UTF-8)\n");
     expect_xml(xml_yaml_tail, "", "", "f:1: the file is empty\n");
     expect_xml(xml_yaml_tail, "id,name\n", "",
-               "f:1: column 1: is not well-formed XML (syntax error)\n");
+               "f:1:1: is not well-formed XML (syntax error)\n");
 }
 
 #define DTD(inside) "<!DOCTYPE c [" inside "]>\n<c><case id='&e;'/></c>"
@@ -336,18 +336,18 @@ static void test_scan__xml_doctype_only_where_allowed(void **unused)
 {
     (void)unused;
     expect_xml(xml_yaml_tail, DTD("<!ENTITY e 'x'>"), "",
-               "f:1: column 13: a DOCTYPE stands here; if this feed is known to bring one, write "
+               "f:1:13: a DOCTYPE stands here; if this feed is known to bring one, write "
                "`xml: {doctype: true}`\n");
     expect_xml("xml: {element: case, doctype: true}\n", DTD("<!ENTITY e 'x'>"), "2/1:x|~|~|~|~|~\n",
                "");
     expect_xml("xml: {element: case, doctype: true}\n",
                "<!DOCTYPE c [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>\n"
                "<c><case id='1'><sum>&e;</sum></case></c>",
-               "", "f:2: column 22: an entity stands outside the file, and is never read\n");
+               "", "f:2:22: an entity stands outside the file, and is never read\n");
     expect_xml("xml: {element: case, doctype: true}\n",
                "<!DOCTYPE c SYSTEM 'http://127.0.0.1:1/x.dtd'>\n"
                "<c><case id='1'><sum>&e;</sum></case></c>",
-               "", "f:2: column 25: an entity is used that the file does not define\n");
+               "", "f:2:25: an entity is used that the file does not define\n");
 }
 
 static void test_scan__xml_entities_are_bounded(void **unused)
@@ -365,7 +365,7 @@ static void test_scan__xml_entities_are_bounded(void **unused)
     }
     assert_int_equal(yzi_buf_put_str(&b, "]>\n<c><case id='1'/>&e11;</c>"), 0);
     expect_bytes(with("xml: {element: case, doctype: true}\n"), FORMAT_XML, yzi_bytes_buf(&b),
-                 "2/1:1|~|~|~|~|~\n", "f:2: column 18: its entities expand to too much\n");
+                 "2/1:1|~|~|~|~|~\n", "f:2:18: its entities expand to too much\n");
     yzi_buf_fini(&b);
 }
 
