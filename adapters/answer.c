@@ -7,6 +7,7 @@
 
 #include <sodium.h>
 
+#include "adapters/access/denial.h"
 #include "adapters/access/quota.h"
 #include "adapters/answer_impl.h"
 #include "adapters/dataset/subjects.h"
@@ -127,34 +128,17 @@ static int open_request(struct answering *a, const struct job *j, struct plain *
 
 /* -- deciding and querying -- */
 
-/* What a reason says of the field or predicate it is about. */
-static const char *said_of(const char *reason)
+static void say(struct reply *r, const char *detail)
 {
-    static const struct {
-        const char *reason, *said;
-    } table[] = {{"unknown-field", "does not exist"},
-                 {"operator", "may be compared for equality only"},
-                 {"field", "is not granted"},
-                 {"predicate", "is not granted"},
-                 {"predicate-value", "may not be asked with this value"},
-                 {"bad-value", "is asked with no value, too many, or none of its field's type"}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].reason, reason) == 0) {
-            return table[i].said;
-        }
-    }
-    return NULL;
+    snprintf(r->detail, sizeof r->detail, "%s", detail);
+    r->head.detail = yzi_bytes_str(r->detail);
 }
 
-static void describe_denial(struct reply *r, const struct access_decision *d)
+static void describe_denial(struct reply *r, const struct access_decision *d,
+                            const struct access_question *q)
 {
-    const char *said = said_of(d->reason);
-    if (d->field.n && said) {
-        bool predicate = d->clause && strcmp(d->clause, "predicate") == 0;
-        snprintf(r->detail, sizeof r->detail, "the %s %.*s %s", predicate ? "predicate" : "field",
-                 (int)d->field.n, (const char *)d->field.p, said);
-        r->head.detail = yzi_bytes_str(r->detail);
-    }
+    yzi_access_say(d, q, r->detail, sizeof r->detail);
+    r->head.detail = yzi_bytes_str(r->detail);
     r->head.clause = d->clause ? yzi_bytes_str(d->clause) : (yz_bytes){0};
     yzi_reply_refuse(r, d->bad_query ? ANSWER_BAD_QUERY : ANSWER_DENIED, d->reason);
 }
@@ -188,6 +172,7 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
         yzi_reply_refuse(r, ANSWER_UNSUPPORTED, "query");
     } else if (rc == YZ_EDENIED) {
         r->head.clause = yzi_bytes_str("row-filter");
+        say(r, "the provider must mend this grant: it cannot be enforced as it is");
         yzi_reply_refuse(r, ANSWER_DENIED, "unenforceable");
     } else if (rc == YZ_ETIMEOUT) {
         r->late = late;
@@ -195,12 +180,6 @@ void yzi_reply_failure(struct reply *r, int rc, const char *reason, bool late)
     } else {
         yzi_reply_refuse(r, ANSWER_FAILED, "store");
     }
-}
-
-static void say(struct reply *r, const char *detail)
-{
-    snprintf(r->detail, sizeof r->detail, "%s", detail);
-    r->head.detail = yzi_bytes_str(r->detail);
 }
 
 static void run_get(struct answering *a, struct job *j, const struct query *q,
@@ -337,6 +316,9 @@ static bool debit(struct answering *a, const struct job *j, const struct access_
                                : yzi_debits_take(a->debits, &item, 1, now, &refused);
     if (rc == YZ_EDENIED || rc == YZ_EUNSUPPORTED) {
         r->head.clause = yzi_bytes_str("quota");
+        say(r, rc == YZ_EDENIED
+                   ? "what this adapter may answer of the grant's calls a day is used up"
+                   : "this adapter cannot count the calls of a day");
         yzi_reply_refuse(r, ANSWER_DENIED, rc == YZ_EDENIED ? "quota" : "unenforceable");
     } else if (rc < 0) {
         yzi_reply_refuse(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");
@@ -361,7 +343,7 @@ static void judge(struct answering *a, struct job *j, const struct request_head 
                       &decision);
     r->head.grant = decision.grant;
     if (!decision.allowed) {
-        describe_denial(r, &decision);
+        describe_denial(r, &decision, &question);
     } else if (!r->paid && !debit(a, j, &decision, r)) {
         return;
     } else if (yzi_operation_writes(head->query.operation)) {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "adapters/access/grant.h"
+#include "adapters/access/denial.h"
 
 static const char yaml[] = "dataset: marriages\n"
                            "title: {en: M}\n"
@@ -466,7 +466,14 @@ static void check_case(const struct grant_case *c, struct dataset *d)
         fail_msg("%s: grant '%.*s'", c->name, (int)out.grant.n, (const char *)out.grant.p);
     }
     if (!out.allowed) {
+        char said[200] = "", field[100];
+        snprintf(field, sizeof field, "field %s ", c->field ? c->field : "");
         assert_int_equal(out.projection_n, 0);
+        yzi_access_say(&out, &w.question, said, sizeof said);
+        /* what an unenforceable grant is made of is its owner's */
+        if (!said[0] || (strcmp(out.reason, "unenforceable") == 0 && strstr(said, field))) {
+            fail_msg("%s: '%s'", c->name, said);
+        }
     }
     if ((out.clause == NULL) != out.allowed || (out.coarse == NULL) != (out.grant.n == 0)) {
         fail_msg("%s: clause %s", c->name, out.clause ? out.clause : "-");
@@ -549,10 +556,50 @@ static void test_grant__projection_does_not_overflow(void **state)
     assert_false(out.allowed);
 }
 
+static void test_grant__a_denial_is_said_in_a_sentence(void **state)
+{
+    static const struct {
+        void (*change)(struct world *);
+        const char *says;
+    } table[] = {
+        {other_consumer, "this subsystem has no grant at this provider"},
+        {other_service, "this subsystem has no grant for this service"},
+        {no_terms,
+         "this adapter has no terms for the grant; the provider must publish its offer again"},
+        {too_early, "the grant is not in force yet"},
+        {too_late, "the grant has ended"},
+        {no_get, "the grant does not allow this operation"},
+        {unreadable_field, "the field born is not granted"},
+        {nothing_readable, "the grant lets no field be read"},
+        {unknown_field, "the field nix does not exist"},
+        {range_of_unreadable, "the field born may be compared for equality only"},
+        {match_not_granted, "the predicate married is not granted"},
+        {wrong_purpose, "the grant is not for the purpose statistic"},
+        {unlisted_purpose, "the purpose housing-registration is not in the directory's list"},
+        {empty_purpose, "the grant asks for a purpose, and none is given"},
+        {strict,
+         "the grant asks for proof that the request is in a broker's log, and there is none"},
+        {masked_and_sortable, "the provider must mend this grant: it cannot be enforced as it is"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct world w;
+        struct access_decision out;
+        char said[200];
+        make_world(&w, *state);
+        table[i].change(&w);
+        yzi_access_decide(&w.offer, &w.terms, w.d, &w.question, &out);
+        yzi_access_say(&out, &w.question, said, sizeof said);
+        assert_string_equal(said, table[i].says);
+        yzi_access_say(&out, &w.question, said, 5);
+        assert_int_equal(strlen(said), 4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant__decides_as_the_table_says),
+        cmocka_unit_test(test_grant__a_denial_is_said_in_a_sentence),
         cmocka_unit_test(test_grant__projection),
         cmocka_unit_test(test_grant__no_terms_at_all_is_no_grant),
         cmocka_unit_test(test_grant__projection_does_not_overflow),
