@@ -13,7 +13,7 @@
 static void reply_text(struct admin_call *call, int code, const yz_error *err, yz_bytes text)
 {
     if (code < 0) {
-        text = err->text[0] ? yzi_bytes_str(err->text) : yzi_bytes_str(yz_err_name(code));
+        text = err->text[0] ? yzi_bytes_str(err->text) : yzi_bytes_str(yz_err_words(code));
     }
     yzi_admin_reply(call, true, code, text, (yz_bytes){0});
 }

@@ -19,7 +19,7 @@ static void reply(struct admin_call *call, int code, const yz_error *err, yz_byt
 {
     yz_bytes text = {0};
     if (code < 0) {
-        text = err->text[0] ? yzi_bytes_str(err->text) : yzi_bytes_str(yz_err_name(code));
+        text = err->text[0] ? yzi_bytes_str(err->text) : yzi_bytes_str(yz_err_words(code));
         payload = (yz_bytes){0};
     }
     yzi_admin_reply(call, true, code, text, payload);
@@ -244,7 +244,7 @@ static int submit(struct adapter *a, struct import_job *j, yz_error *err)
         return yzi_fail(err, rc, "%s",
                         rc == YZ_EBUSY
                             ? "too many imports are waiting; try again when one has ended"
-                            : yz_err_name(rc));
+                            : yz_err_words(rc));
     }
     a->data_jobs[slot] = j;
     a->imports_out++;

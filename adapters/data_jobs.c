@@ -158,7 +158,7 @@ void yzi_data_job_run(struct import_job *j, const struct data_job_told *told)
     j->rc = run(&r);
     if (j->rc < 0 && j->err.code == 0) {
         yz_ignore(
-            yzi_fail(&j->err, j->rc, "%s: %s", j->name ? j->name : "the job", yz_err_name(j->rc)),
+            yzi_fail(&j->err, j->rc, "%s: %s", j->name ? j->name : "the job", yz_err_words(j->rc)),
             "it is in j->rc");
     }
 }

@@ -245,8 +245,9 @@ static int submit_wanted(struct adapter *a, yz_error *err)
 {
     YZ_AUTO(free_definitions) struct definitions *wanted = YZ_TAKE(a->wanted);
     int rc = submit(a, wanted);
-    return rc < 0 ? yzi_fail(err, rc, "the definitions cannot be changed now (%s)", yz_err_name(rc))
-                  : YZ_OK;
+    return rc < 0
+               ? yzi_fail(err, rc, "the definitions cannot be changed now (%s)", yz_err_words(rc))
+               : YZ_OK;
 }
 
 int yzi_adapter_reload(struct adapter *a, const struct adapter_config *config, yz_error *err)
@@ -298,7 +299,7 @@ static void take_item(struct adapter *a, struct reload_item *i)
     }
     if (i->rc < 0) {
         if (i->err.code == 0) {
-            yz_ignore(yzi_fail(&i->err, i->rc, "%s", yz_err_name(i->rc)), "it is logged");
+            yz_ignore(yzi_fail(&i->err, i->rc, "%s", yz_err_words(i->rc)), "it is logged");
         }
         yzi_log_error(&ADAPTER_DATASET_REFUSED, &i->err,
                       (struct log_field[]){log_str("dataset", i->dataset->name), {0}});

@@ -157,7 +157,7 @@ int yzi_debits_open(struct state *state, struct debits **out, yz_error *err)
     int rc = open_all(d, state);
     if (rc < 0) {
         yzi_debits_close(d);
-        return yzi_fail(err, rc, "the counters of questions cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the counters of questions cannot be read (%s)", yz_err_words(rc));
     }
     *out = d;
     return YZ_OK;

@@ -78,7 +78,7 @@ static int run(struct adapter *a, struct store *s, const struct query *q, yz_buf
     if (rc == YZ_ETIMEOUT) {
         return yzi_fail(err, rc, "it takes longer than %u ms", EXPLAIN_MS);
     }
-    return rc < 0 ? yzi_fail(err, rc, "%s", yz_err_name(rc)) : write_note(q, &result, out);
+    return rc < 0 ? yzi_fail(err, rc, "%s", yz_err_words(rc)) : write_note(q, &result, out);
 }
 
 static int explain(struct adapter *a, const struct admin_request *q, yz_bytes payload, yz_buf *out,

@@ -249,7 +249,7 @@ int yzi_policies_load(struct policies *book, const struct directory *d,
         int rc = load_one(book, d, self, path, now, &one);
         if (rc < 0) {
             result = yzi_fail(err, YZ_ECORRUPT, "%s: %s; publish the offer again", path,
-                              one.text[0] ? one.text : yz_err_name(rc));
+                              one.text[0] ? one.text : yz_err_words(rc));
         }
     }
     closedir(dir);

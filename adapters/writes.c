@@ -145,7 +145,7 @@ int yzi_writes_open(const struct writes_options *o, struct writes **out, yz_erro
     int rc = open_all(w, o->state);
     if (rc < 0) {
         yzi_writes_close(w);
-        return yzi_fail(err, rc, "the memory of writes cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the memory of writes cannot be read (%s)", yz_err_words(rc));
     }
     *out = w;
     return YZ_OK;

@@ -11,57 +11,58 @@
 #include "base/text.h"
 
 struct code_info {
-    const char *name;
+    const char *name, *words;
     enum yz_error_class class;
 };
 
-static struct code_info info(const char *name, enum yz_error_class class)
+static struct code_info info(const char *name, enum yz_error_class class, const char *words)
 {
-    return (struct code_info){name, class};
+    return (struct code_info){name, words, class};
 }
 
 static struct code_info info_of(int code)
 {
-#define ROW(code, class)                                                                           \
+#define ROW(code, class, words)                                                                    \
     case code:                                                                                     \
-        return info(#code, class)
+        return info(#code, class, words)
     switch ((enum yz_error_code)code) {
-        ROW(YZ_OK, YZ_CLASS_NONE);
-        ROW(YZ_EINVAL, YZ_CLASS_USAGE);
-        ROW(YZ_ECONFIG, YZ_CLASS_USAGE);
-        ROW(YZ_ENOTFOUND, YZ_CLASS_USAGE);
-        ROW(YZ_EEXIST, YZ_CLASS_USAGE);
-        ROW(YZ_EUNSUPPORTED, YZ_CLASS_USAGE);
-        ROW(YZ_EDATA, YZ_CLASS_USAGE);
-        ROW(YZ_EMALFORMED, YZ_CLASS_PROTOCOL);
-        ROW(YZ_ETOOBIG, YZ_CLASS_PROTOCOL);
-        ROW(YZ_EVERSION, YZ_CLASS_PROTOCOL);
-        ROW(YZ_ELOOP, YZ_CLASS_PROTOCOL);
-        ROW(YZ_ESIGNATURE, YZ_CLASS_AUTH);
-        ROW(YZ_EDENIED, YZ_CLASS_AUTH);
-        ROW(YZ_EUNKNOWNKEY, YZ_CLASS_AUTH);
-        ROW(YZ_EEXPIRED, YZ_CLASS_AUTH);
-        ROW(YZ_EROLLBACK, YZ_CLASS_AUTH);
-        ROW(YZ_EPERM, YZ_CLASS_AUTH);
-        ROW(YZ_ESTALEKEY, YZ_CLASS_AUTH);
-        ROW(YZ_EREPLAY, YZ_CLASS_AUTH);
-        ROW(YZ_ERECEIPT, YZ_CLASS_AUTH);
-        ROW(YZ_EEQUIVOCATION, YZ_CLASS_AUTH);
-        ROW(YZ_EIO, YZ_CLASS_IO);
-        ROW(YZ_ECLOSED, YZ_CLASS_IO);
-        ROW(YZ_EDISKFULL, YZ_CLASS_IO);
-        ROW(YZ_ECORRUPT, YZ_CLASS_IO);
-        ROW(YZ_EAGAIN, YZ_CLASS_BLOCKED);
-        ROW(YZ_ETIMEOUT, YZ_CLASS_BLOCKED);
-        ROW(YZ_EBUSY, YZ_CLASS_BLOCKED);
-        ROW(YZ_EUNAVAILABLE, YZ_CLASS_BLOCKED);
-        ROW(YZ_ECANCELLED, YZ_CLASS_BLOCKED);
-        ROW(YZ_ENOMEM, YZ_CLASS_RESOURCE);
-        ROW(YZ_ELIMIT, YZ_CLASS_RESOURCE);
-        ROW(YZ_EINTERNAL, YZ_CLASS_INTERNAL);
+        ROW(YZ_OK, YZ_CLASS_NONE, "nothing is wrong");
+        ROW(YZ_EINVAL, YZ_CLASS_USAGE, "it breaks a rule");
+        ROW(YZ_ECONFIG, YZ_CLASS_USAGE, "the configuration is wrong");
+        ROW(YZ_ENOTFOUND, YZ_CLASS_USAGE, "there is no such thing");
+        ROW(YZ_EEXIST, YZ_CLASS_USAGE, "it exists already");
+        ROW(YZ_EUNSUPPORTED, YZ_CLASS_USAGE, "this version does not do that");
+        ROW(YZ_EDATA, YZ_CLASS_USAGE, "the data is wrong");
+        ROW(YZ_EMALFORMED, YZ_CLASS_PROTOCOL, "it does not parse");
+        ROW(YZ_ETOOBIG, YZ_CLASS_PROTOCOL, "it is too large");
+        ROW(YZ_EVERSION, YZ_CLASS_PROTOCOL, "its version is not known here");
+        ROW(YZ_ELOOP, YZ_CLASS_PROTOCOL, "it is nested too deep");
+        ROW(YZ_ESIGNATURE, YZ_CLASS_AUTH, "it does not verify");
+        ROW(YZ_EDENIED, YZ_CLASS_AUTH, "there is no right to it");
+        ROW(YZ_EUNKNOWNKEY, YZ_CLASS_AUTH, "its key is in no record that is in force");
+        ROW(YZ_EEXPIRED, YZ_CLASS_AUTH, "it is outside its time of validity");
+        ROW(YZ_EROLLBACK, YZ_CLASS_AUTH,
+            "it is older than what was seen before, or another of the same version");
+        ROW(YZ_EPERM, YZ_CLASS_AUTH, "the system does not permit it");
+        ROW(YZ_ESTALEKEY, YZ_CLASS_AUTH, "it is sealed to a key that is gone");
+        ROW(YZ_EREPLAY, YZ_CLASS_AUTH, "it was seen before");
+        ROW(YZ_ERECEIPT, YZ_CLASS_AUTH, "its receipt proves nothing");
+        ROW(YZ_EEQUIVOCATION, YZ_CLASS_AUTH, "the broker signed two histories of its log");
+        ROW(YZ_EIO, YZ_CLASS_IO, "the disk or the network failed");
+        ROW(YZ_ECLOSED, YZ_CLASS_IO, "it is closed");
+        ROW(YZ_EDISKFULL, YZ_CLASS_IO, "the disk is full");
+        ROW(YZ_ECORRUPT, YZ_CLASS_IO, "what is stored is damaged");
+        ROW(YZ_EAGAIN, YZ_CLASS_BLOCKED, "there is no room for it now");
+        ROW(YZ_ETIMEOUT, YZ_CLASS_BLOCKED, "it took too long");
+        ROW(YZ_EBUSY, YZ_CLASS_BLOCKED, "a limit is reached for now");
+        ROW(YZ_EUNAVAILABLE, YZ_CLASS_BLOCKED, "nobody can answer now");
+        ROW(YZ_ECANCELLED, YZ_CLASS_BLOCKED, "it was cancelled");
+        ROW(YZ_ENOMEM, YZ_CLASS_RESOURCE, "there is not enough memory");
+        ROW(YZ_ELIMIT, YZ_CLASS_RESOURCE, "too many files are open, or a limit is reached");
+        ROW(YZ_EINTERNAL, YZ_CLASS_INTERNAL, "an error of this program");
     }
 #undef ROW
-    return (struct code_info){"YZ_E?", code < 0 ? YZ_CLASS_INTERNAL : YZ_CLASS_NONE};
+    return info("YZ_E?", code < 0 ? YZ_CLASS_INTERNAL : YZ_CLASS_NONE, "an unknown error");
 }
 
 enum yz_error_class yz_err_class(int code)
@@ -72,6 +73,11 @@ enum yz_error_class yz_err_class(int code)
 const char *yz_err_name(int code)
 {
     return info_of(code).name;
+}
+
+const char *yz_err_words(int code)
+{
+    return info_of(code).words;
 }
 
 /* Long enough to see whether the character at the end of yz_error.text was cut. */

@@ -105,7 +105,7 @@ static int verb_records_put(struct broker *b, const struct admin_request *q, yz_
         yz_error one = {0};
         int rc = yzi_broker_take_record(b, &record, NULL, &one);
         YZ_TRY(yzi_buf_printf(text, "%s: %s%s%s\n", yzi_record_kind_name(record.kind),
-                              rc < 0 ? yz_err_name(rc) : "taken", one.text[0] ? ": " : "",
+                              rc < 0 ? yz_err_words(rc) : "taken", one.text[0] ? ": " : "",
                               one.text));
         if (rc < 0 && result == YZ_OK) {
             result = yzi_fail(err, rc, "%s: %s", yzi_record_kind_name(record.kind), one.text);
@@ -225,7 +225,7 @@ void yzi_broker_admin(void *ctx, struct admin_call *call, const struct admin_req
         close(fd);
     }
     if (rc < 0) {
-        yz_bytes words = err.text[0] ? yzi_bytes_str(err.text) : yzi_bytes_str(yz_err_name(rc));
+        yz_bytes words = err.text[0] ? yzi_bytes_str(err.text) : yzi_bytes_str(yz_err_words(rc));
         yzi_admin_reply(call, true, rc, words, (yz_bytes){0});
         return;
     }

@@ -167,7 +167,7 @@ static int verb_list(struct broker *b, const struct admin_request *q, yz_bytes p
     yzi_json_array(&j);
     int rc = yzi_evidence_each(b->evidence, from, count, put_entry, &l);
     if (rc < 0) {
-        return yzi_fail(err, rc, "the entries cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the entries cannot be read (%s)", yz_err_words(rc));
     }
     yzi_json_array_end(&j);
     return yzi_json_end(&j);
@@ -195,7 +195,7 @@ static int find_entry(struct broker *b, const struct admin_request *q, uint64_t 
         }
         int rc = yzi_evidence_find(b->evidence, &uuid, order[i], out);
         if (rc != YZ_ENOTFOUND) {
-            return rc < 0 ? yzi_fail(err, rc, "the index cannot be read (%s)", yz_err_name(rc))
+            return rc < 0 ? yzi_fail(err, rc, "the index cannot be read (%s)", yz_err_words(rc))
                           : YZ_OK;
         }
     }
@@ -219,7 +219,7 @@ static int verb_export(struct broker *b, const struct admin_request *q, yz_bytes
     if (rc == YZ_ENOTFOUND) {
         return yzi_fail(err, rc, "there is no such log or entry");
     }
-    return rc < 0 ? yzi_fail(err, rc, "no proof can be made (%s)", yz_err_name(rc)) : YZ_OK;
+    return rc < 0 ? yzi_fail(err, rc, "no proof can be made (%s)", yz_err_words(rc)) : YZ_OK;
 }
 
 /* -- orders -- */

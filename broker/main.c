@@ -17,7 +17,7 @@ const char *argp_program_version = "yz-brokerd " YZ_VERSION;
 
 static int complain(const yz_error *err, int rc)
 {
-    fprintf(stderr, "yz-brokerd: %s\n", err->text[0] ? err->text : yz_err_name(rc));
+    fprintf(stderr, "yz-brokerd: %s\n", err->text[0] ? err->text : yz_err_words(rc));
     return rc == YZ_ECONFIG ? 2 : 1;
 }
 

@@ -135,9 +135,7 @@ static int write_broker(struct cli *c, const struct node_request *q, const struc
     int rc = yzi_broker_record_write(&b, body);
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(c), rc,
-                        "the broker record cannot be written (%s): is an "
-                        "endpoint named twice?",
-                        yz_err_name(rc));
+                        "the broker record cannot be written: is an endpoint named twice?");
     }
     return YZ_OK;
 }

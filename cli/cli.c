@@ -377,7 +377,7 @@ static int finish(struct cli *c, int rc)
 {
     if (rc < 0 || c->usage_fault) {
         undo(c);
-        const char *words = c->error.text[0] ? c->error.text : yz_err_name(rc);
+        const char *words = c->error.text[0] ? c->error.text : yz_err_words(rc);
         int code = c->exit_code ? c->exit_code : (int)yzi_cli_exit_of(rc);
         return complain(c, words, c->usage_fault || c->complained ? EXIT_USAGE : code);
     }

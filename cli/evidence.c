@@ -37,7 +37,7 @@ int yzi_evidence_failed(struct cli *c, int code, const yz_error *err)
     enum yz_error_class class = yz_err_class(code);
     bool wrong = (class == YZ_CLASS_AUTH && code != YZ_EPERM) || class == YZ_CLASS_PROTOCOL ||
                  code == YZ_ECORRUPT;
-    const char *text = err->text[0] ? err->text : yz_err_name(code);
+    const char *text = err->text[0] ? err->text : yz_err_words(code);
     return wrong ? yzi_evidence_unverified(c, code, "%s", text)
                  : yzi_fail(yzi_cli_error(c), code, "%s", text);
 }

@@ -150,7 +150,7 @@ int yzi_home_begin(struct cli *c, const char **out)
 int yzi_home_bad_body(struct cli *c, int rc, const char *path, const char *what)
 {
     return yzi_fail(yzi_cli_error(c), rc, "%s: does not hold a correct %s (%s)", path, what,
-                    yz_err_name(rc));
+                    yz_err_words(rc));
 }
 
 int yzi_home_read(struct cli *c, const char *path, enum record_kind kind, struct record *out)
@@ -208,7 +208,7 @@ int yzi_home_sign(struct cli *c, enum record_kind kind, yz_bytes body, struct ke
     int rc = yzi_record_sign(kind, body, keys, n, &record);
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(c), rc, "the %s cannot be signed (%s)",
-                        yzi_record_kind_name(kind), yz_err_name(rc));
+                        yzi_record_kind_name(kind), yz_err_words(rc));
     }
     return yzi_arena_dup(yzi_cli_arena(c), yzi_bytes_buf(&record), out);
 }
@@ -351,9 +351,8 @@ int yzi_home_sign_member_set(struct cli *c, const char *home, struct member_set 
     int rc = yzi_member_set_write(set, &body);
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(c), rc,
-                        "the member set with this change would break a rule of member sets (%s): "
-                        "is a key or an id there already, or a list full?",
-                        yz_err_name(rc));
+                        "the member set with this change would break a rule of member sets: "
+                        "is a key or an id there already, or a list full?");
     }
     struct key_pair *signer = &key;
     YZ_TRY(yzi_home_sign(c, RECORD_MEMBER_SET, yzi_bytes_buf(&body), &signer, 1, &raw));

@@ -114,7 +114,7 @@ static int write_terms(struct cli *c, struct home_offer *o)
     yzi_buf_init(&body, YZ_RECORD_MAX);
     int rc = yzi_terms_write(&o->terms, &body);
     if (rc < 0) {
-        return yzi_fail(yzi_cli_error(c), rc, "the terms cannot be written (%s)", yz_err_name(rc));
+        return yzi_fail(yzi_cli_error(c), rc, "the terms cannot be written (%s)", yz_err_words(rc));
     }
     YZ_TRY(yzi_home_sign(c, RECORD_TERMS, yzi_bytes_buf(&body), NULL, 0, &o->terms_raw));
     yzi_record_digest(o->terms_raw, &o->offer.terms_digest);
@@ -131,7 +131,7 @@ static int write_offer(struct cli *c, struct home_offer *o)
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(c), rc,
                         "the offer with this change would break a rule of offers (%s)",
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     struct key_pair *signer = &key;
     return yzi_home_sign(c, RECORD_OFFER, yzi_bytes_buf(&body), &signer, 1, &o->offer_raw);

@@ -69,10 +69,10 @@ int yzi_operator_sign_root(struct cli *c, const struct operator_home *h,
     YZ_TRY(yzi_home_path(c, h->dir, "root.yzr", &path));
     int rc = yzi_root_statement_write(next, &body);
     if (rc < 0) {
-        return yzi_fail(yzi_cli_error(c), rc,
-                        "the root statement with this change would break a rule of root statements "
-                        "(%s): is a key there already, or a list full?",
-                        yz_err_name(rc));
+        return yzi_fail(
+            yzi_cli_error(c), rc,
+            "the root statement with this change would break a rule of root statements: "
+            "is a key there already, or a list full?");
     }
     YZ_TRY(yzi_home_sign(c, RECORD_ROOT, yzi_bytes_buf(&body), s.keys, s.n, &raw));
     return yzi_home_write(c, path, raw);

@@ -142,7 +142,7 @@ static int run_set(struct cli *c)
     int rc = yzi_purpose_list_write(&l, &body);
     if (rc < 0) {
         return yzi_fail(yzi_cli_error(c), rc, "the list does not fit a record of %u bytes (%s)",
-                        YZ_RECORD_MAX, yz_err_name(rc));
+                        YZ_RECORD_MAX, yz_err_words(rc));
     }
     YZ_TRY(yzi_operator_keep_body(c, &h, RECORD_PURPOSES, l.instance, yzi_bytes_buf(&body)));
     yzi_cli_say(c, "%zu purpose%s; the list counts from the next yz directory publish\n",

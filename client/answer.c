@@ -216,7 +216,7 @@ static int fill_from_head(yz_answer *a, const struct plain *plain, yz_error *err
     if (rc < 0) {
         return rc == YZ_ENOMEM
                    ? rc
-                   : yzi_fail(err, YZ_EMALFORMED, "its head does not parse (%s)", yz_err_name(rc));
+                   : yzi_fail(err, YZ_EMALFORMED, "its head does not parse (%s)", yz_err_words(rc));
     }
     if (a->status != YZ_STATUS_INDETERMINATE) {
         a->status = status_of_code(h.code);

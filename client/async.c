@@ -77,7 +77,7 @@ static void ended(void *ctx, int rc, yz_answer *answer, const yz_error *err)
     struct async *a = p->async;
     p->answer = answer;
     if (rc < 0) {
-        yzi_fail(&p->err, rc, "%s", err && err->text[0] ? err->text : yz_err_name(rc));
+        yzi_fail(&p->err, rc, "%s", err && err->text[0] ? err->text : yz_err_words(rc));
     }
     pthread_mutex_lock(&a->mutex);
     (void)yzi_table_remove(&a->by_ticket, ticket_key(&p->ticket));
@@ -172,7 +172,7 @@ int yz_submit(yz_client *client, const yz_request *request, void *ctx, yz_ticket
     YZ_TRY(yzi_client_not_forked(client, err));
     yz_error why = {0};
     int rc = submit(client, request, ctx, out, &why);
-    return rc < 0 ? yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_name(rc)) : YZ_OK;
+    return rc < 0 ? yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_words(rc)) : YZ_OK;
 }
 
 static void take(struct async *a, struct pending *p, yz_completion *out)
@@ -209,7 +209,7 @@ int yz_poll(yz_client *client, uint32_t timeout_ms, yz_completion *out, yz_error
         struct poll_entry e = {.fd = yzi_queue_fd(a->completions)};
         int rc = yzi_poll(&e, 1, (int64_t)(until - now));
         if (rc < 0) {
-            return yzi_fail(err, rc, "completions cannot be waited for (%s)", yz_err_name(rc));
+            return yzi_fail(err, rc, "completions cannot be waited for (%s)", yz_err_words(rc));
         }
         now = yzi_mono_ms(client->clock);
     }

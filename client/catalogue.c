@@ -114,7 +114,7 @@ static int refuse(struct catalogue *c, yz_bytes raw, int code, const yz_error *w
     YZ_TRY(yzi_arena_dup(&c->arena, yzi_bytes_str(id), &to->subsystem.v));
     to->code = code;
     snprintf(to->why, sizeof to->why, "%.*s", (int)sizeof to->why - 1,
-             why->text[0] ? why->text : yz_err_name(code));
+             why->text[0] ? why->text : yz_err_words(code));
     return YZ_OK;
 }
 
@@ -346,7 +346,7 @@ static int verify_all(struct fetching *f, const yz_client *c, struct catalogue *
         const struct directory *seen = f->engine->directory;
         int rc = verify(f->engine, &f->pages, &got);
         if (rc < 0) {
-            return yzi_fail(err, rc, "the catalogue could not be verified (%s)", yz_err_name(rc));
+            return yzi_fail(err, rc, "the catalogue could not be verified (%s)", yz_err_words(rc));
         }
         while (got->refused_n && f->engine->directory == seen &&
                yzi_engine_now(f->engine) < until) {

@@ -140,7 +140,7 @@ static int start_thread(yz_client *c, yz_error *err)
     }
     rc = c->start_rc;
     if (rc < 0) {
-        yzi_fail(err, rc, "%s", c->start_err.text[0] ? c->start_err.text : yz_err_name(rc));
+        yzi_fail(err, rc, "%s", c->start_err.text[0] ? c->start_err.text : yz_err_words(rc));
     }
     pthread_mutex_unlock(&c->mutex);
     return rc;
@@ -228,7 +228,7 @@ static int client_open(const char *config_path, bool starts, yz_client **out, yz
     rc = rc == YZ_OK && starts ? open_rest(c, &why) : rc;
     if (rc < 0) {
         yz_client_close(c);
-        return yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_name(rc));
+        return yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_words(rc));
     }
     *out = c;
     return YZ_OK;
@@ -391,7 +391,7 @@ static int wait_for(struct waiter *w, yz_error *err)
     }
     pthread_mutex_unlock(&w->mutex);
     if (w->rc < 0) {
-        yzi_fail(err, w->rc, "%s", w->err.text[0] ? w->err.text : yz_err_name(w->rc));
+        yzi_fail(err, w->rc, "%s", w->err.text[0] ? w->err.text : yz_err_words(w->rc));
     }
     return w->rc;
 }
@@ -428,7 +428,7 @@ static int call_and_wait(yz_client *c, const yz_request *request, yz_answer **ou
     yz_error why = {0};
     int rc = yzi_client_submit(c, request, wake, &w, &why);
     if (rc < 0) {
-        yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_name(rc));
+        yzi_fail(err, rc, "%s", why.text[0] ? why.text : yz_err_words(rc));
     } else if ((rc = wait_for(&w, err)) == YZ_OK) {
         *out = w.answer;
     }

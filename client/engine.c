@@ -211,7 +211,7 @@ static bool send_to(struct engine *e, struct call *c, struct peer *p)
     int rc = yzi_session_send(p->session, frame);
     if (rc < 0) {
         yzi_fail(&c->trouble, rc, "%s: the message could not be handed over (%s)", p->node,
-                 yz_err_name(rc));
+                 yz_err_words(rc));
         if (rc != YZ_EAGAIN && rc != YZ_EUNAVAILABLE) {
             c->failed |= 1u << p->index;
         }
@@ -314,7 +314,8 @@ static void make_and_send(struct engine *e, struct call *c, struct service *s)
         yzi_call_fail(e, c, rc, "too many bytes are under way");
         return;
     default:
-        yzi_call_fail(e, c, rc, "the request could not be sealed and signed (%s)", yz_err_name(rc));
+        yzi_call_fail(e, c, rc, "the request could not be sealed and signed (%s)",
+                      yz_err_words(rc));
         return;
     }
 }
@@ -361,7 +362,7 @@ static void advance(struct engine *e, struct call *c)
     struct service *s;
     int rc = yzi_services_get(&e->services, c->ask.service, &s);
     if (rc < 0) {
-        yzi_call_fail(e, c, rc, "no room to know another service (%s)", yz_err_name(rc));
+        yzi_call_fail(e, c, rc, "no room to know another service (%s)", yz_err_words(rc));
         return;
     }
     if (!yzi_service_is_fresh(s, yzi_engine_now(e))) {
@@ -598,7 +599,7 @@ int yzi_engine_new(const struct engine_options *o, struct engine **out, yz_error
         rc = yzi_fail(err, rc,
                       "no memory for sealing keys (%s): raise the limit of locked memory, "
                       "or set lock_secrets: false",
-                      yz_err_name(rc));
+                      yz_err_words(rc));
     } else {
         rc = yzi_peers_open(e, err);
     }
@@ -664,9 +665,9 @@ static void step_peer(struct peer *p, bool *out_more)
     int rc = p->session ? yzi_session_step(p->session, out_more) : YZ_OK;
     if (rc < 0) {
         if (p->up) {
-            on_down(p, p->session, yz_err_name(rc));
+            on_down(p, p->session, yz_err_words(rc));
         }
-        yzi_peer_give_up(p, yz_err_name(rc));
+        yzi_peer_give_up(p, yz_err_words(rc));
     }
 }
 

@@ -156,7 +156,7 @@ void yzi_services_object(struct engine *e, const struct peer *p, const struct ob
     yz_error err = {0};
     int rc = yzi_service_load(s, payload, &j, yzi_engine_now(e), &err);
     if (rc < 0) {
-        note_trouble(e, s, p, rc, err.text[0] ? err.text : yz_err_name(rc));
+        note_trouble(e, s, p, rc, err.text[0] ? err.text : yz_err_words(rc));
         return;
     }
     s->fetching = false; /* whoever else was asked has nothing to add */

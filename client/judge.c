@@ -79,7 +79,7 @@ static enum yz_evidence evidence_of(struct engine *e, struct call *c, struct pee
     yzi_fail(why, YZ_ERECEIPT,
              "its receipt is false: it does not prove that request and answer are in the broker's "
              "log (%s)",
-             yz_err_name(rc));
+             yz_err_words(rc));
     return YZ_EVIDENCE_FALSE;
 }
 
@@ -134,7 +134,7 @@ static void take_response(struct engine *e, struct call *c, struct peer *p,
     }
     if (rc < 0) {
         bool ours = rc == YZ_ENOMEM || rc == YZ_EMALFORMED;
-        bad_answer(e, c, p, ours ? rc : YZ_ESIGNATURE, err.text[0] ? err.text : yz_err_name(rc));
+        bad_answer(e, c, p, ours ? rc : YZ_ESIGNATURE, err.text[0] ? err.text : yz_err_words(rc));
         return;
     }
     answer->evidence = evidence;

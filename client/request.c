@@ -173,7 +173,7 @@ int yzi_ask_make(const yz_request *r, struct ask *out, yz_error *err)
         return yzi_fail(err, YZ_ETOOBIG, "the request is larger than a message may be");
     }
     if (rc < 0) {
-        return yzi_fail(err, rc, "the request cannot be written (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the request cannot be written (%s)", yz_err_words(rc));
     }
     YZ_TRY(copy_texts(r, &a));
     *out = a;

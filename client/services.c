@@ -232,7 +232,7 @@ static int load_providers(struct services *s, yz_reader *r, const struct offered
     }
     if (out->n == 0 && trouble < 0) {
         return yzi_fail(err, trouble, "the adapter's announcement does not verify (%s)",
-                        yz_err_name(trouble));
+                        yz_err_words(trouble));
     }
     return YZ_OK;
 }
@@ -289,7 +289,7 @@ int yzi_service_load(struct service *s, yz_bytes payload, const struct judge *j,
     rc = yzi_offer_open(record.raw, j->directory, j->now, &offer, &why);
     if (rc < 0) {
         return yzi_fail(err, rc, "the owner's offer does not verify: %s",
-                        why.text[0] ? why.text : yz_err_name(rc));
+                        why.text[0] ? why.text : yz_err_words(rc));
     }
     rc = load_checked(s, offer, &r, j, mono, err);
     yzi_offer_unref(offer);

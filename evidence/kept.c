@@ -324,7 +324,7 @@ static int destroy_day(const char *dir, const char *day, yz_error *err)
     YZ_TRY(yzi_path_join(path, KEPT_KEY_NAME, &key));
     int rc = destroy_key(key);
     rc = rc < 0 ? rc : remove_tree(path);
-    return rc < 0 ? yzi_fail(err, rc, "%s: could not be destroyed (%s)", path, yz_err_name(rc))
+    return rc < 0 ? yzi_fail(err, rc, "%s: could not be destroyed (%s)", path, yz_err_words(rc))
                   : YZ_OK;
 }
 

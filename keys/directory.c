@@ -102,7 +102,7 @@ static int parse_root(yz_bytes raw, struct arena *arena, struct record *out_reco
     if (rc == 0) {
         rc = yzi_root_statement_parse(out_record->body, arena, out);
     }
-    return rc < 0 ? yzi_fail(err, rc, "the root statement cannot be read (%s)", yz_err_name(rc))
+    return rc < 0 ? yzi_fail(err, rc, "the root statement cannot be read (%s)", yz_err_words(rc))
                   : 0;
 }
 
@@ -215,7 +215,7 @@ int yzi_dir_parse_manifest(yz_bytes raw, struct arena *arena, struct record *out
     if (rc == 0) {
         rc = yzi_manifest_parse(out_record->body, arena, out);
     }
-    return rc < 0 ? yzi_fail(err, rc, "the manifest cannot be read (%s)", yz_err_name(rc)) : 0;
+    return rc < 0 ? yzi_fail(err, rc, "the manifest cannot be read (%s)", yz_err_words(rc)) : 0;
 }
 
 int yzi_directory_peek(yz_bytes manifest_record, uint64_t *out_version)
@@ -528,7 +528,7 @@ static int add_chunk(struct dir_base *b, size_t chunk, yz_error *err)
         rc = rc < 0 ? rc : add_record(b, &r, &detail);
         if (rc < 0) {
             return yzi_fail(err, rc, "record %zu (chunk %zu): %s", b->records_n, chunk,
-                            detail.text[0] ? detail.text : yz_err_name(rc));
+                            detail.text[0] ? detail.text : yz_err_words(rc));
         }
     }
     YZ_ENSURE(n == b->manifest.chunks[chunk].records,
@@ -605,7 +605,7 @@ int yzi_dir_verify_after(const struct directory *known, yz_bytes trusted_root,
         rc = build(b, trusted_root, chunks_n, &detail);
     }
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s", detail.text[0] ? detail.text : yz_err_name(rc));
+        return yzi_fail(err, rc, "%s", detail.text[0] ? detail.text : yz_err_words(rc));
     }
     b->known = NULL;
     return yzi_dir_of_base(YZ_TAKE(b), out);

@@ -59,7 +59,7 @@ static int read_entry(struct builder *b, yz_bytes raw, size_t i, yz_error *err)
     if (rc < 0) {
         return yzi_fail(err, rc == YZ_ENOMEM ? rc : YZ_EINVAL,
                         "record %zu of those given is none of a directory, or cannot be read (%s)",
-                        i, yz_err_name(rc));
+                        i, yz_err_words(rc));
     }
     e->kind = r.kind;
     e->raw = raw;
@@ -168,7 +168,7 @@ static int write_manifest(struct builder *b, uint64_t version, uint64_t issued_a
     int rc = yzi_root_statement_parse(r.body, &b->arena, &root);
     if (rc < 0) {
         return yzi_fail(err, rc == YZ_ENOMEM ? rc : YZ_EINVAL,
-                        "the root statement cannot be read (%s)", yz_err_name(rc));
+                        "the root statement cannot be read (%s)", yz_err_words(rc));
     }
     struct manifest m = {
         .instance = root.instance,

@@ -96,7 +96,7 @@ int yzi_dir_set_init(const struct dir_base *base, const struct record *r, struct
     YZ_ENSURE(r->kind == RECORD_MEMBER_SET, yzi_fail(err, YZ_EMALFORMED, "this is no member set"));
     int rc = yzi_member_set_parse(r->body, arena, &out->set);
     if (rc < 0) {
-        return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_words(rc));
     }
     yz_bytes id = out->set.member.v;
     struct dir_member *m = yzi_table_get(&base->members, id);
@@ -168,7 +168,7 @@ static int set_new(const struct dir_base *base, yz_bytes record, struct dir_set 
     YZ_TRY(yzi_arena_dup(&s->arena, record, &copy));
     int rc = yzi_record_parse(copy, &r);
     if (rc < 0) {
-        return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_words(rc));
     }
     YZ_TRY(yzi_dir_set_init(base, &r, &s->arena, s, out_member, err));
     *out = YZ_TAKE(s);
@@ -429,7 +429,7 @@ int yzi_dir_overlay_kept(const struct directory *d, yz_bytes record, const struc
     int rc = yzi_record_parse(record, &r);
     rc = rc < 0 ? rc : check_intact(&r);
     if (rc < 0) {
-        return yzi_fail(err, rc, "a member set does not verify (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "a member set does not verify (%s)", yz_err_words(rc));
     }
     rc = set_new(d->base, record, &s, &m, err);
     if (rc == YZ_EUNKNOWNKEY || rc == YZ_ESIGNATURE) {

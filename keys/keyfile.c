@@ -305,7 +305,7 @@ static int explain(const char *path, enum key_use use, int rc, unsigned line, yz
     case YZ_ENOMEM:
         return yzi_fail(err, rc, "%s: no (lockable) memory for the key", path);
     default:
-        return yzi_fail(err, rc, "%s: cannot take the key (%s)", path, yz_err_name(rc));
+        return yzi_fail(err, rc, "%s: cannot take the key (%s)", path, yz_err_words(rc));
     }
 }
 

@@ -233,7 +233,7 @@ static int open_copy(struct opened *o, const struct directory *d, uint64_t now, 
         rc = yzi_offer_parse(r.body, &o->arena, &o->held.offer);
     }
     if (rc < 0) {
-        return yzi_fail(err, rc, "the offer cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the offer cannot be read (%s)", yz_err_words(rc));
     }
     o->body = r.body;
     yzi_record_digest(o->held.raw, &o->held.digest);

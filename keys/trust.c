@@ -225,7 +225,7 @@ int yzi_trust_keep_sets(struct trust *t, yz_bytes records, const struct director
         struct record r;
         int rc = yzi_record_next(&reader, &r);
         if (rc < 0) {
-            return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_name(rc));
+            return yzi_fail(err, rc, "a member set cannot be read (%s)", yz_err_words(rc));
         }
         YZ_TRY(keep_set(t, r.raw, d, err));
     }
@@ -429,7 +429,7 @@ int yzi_trust_put_bundle(struct trust *t, yz_bytes bundle, yz_error *err)
     YZ_TRY(yzi_alloc(n, sizeof *chunks, &chunks));
     int rc = yzi_directory_bundle_parse(bundle, &manifest, chunks, &n);
     if (rc < 0) {
-        return yzi_fail(err, rc, "this is no directory bundle (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "this is no directory bundle (%s)", yz_err_words(rc));
     }
     YZ_TRY(yzi_dir_verify_after(t->directory, t->root, manifest, chunks, n, &d, err));
     if (t->directory && yzi_bytes_eq(d->base->manifest_body, t->directory->base->manifest_body)) {
@@ -450,7 +450,7 @@ int yzi_trust_check_freshness(const struct directory *d, const struct record *r,
     yzi_arena_init(&arena, DIR_ARENA_FIXED);
     int rc = r->kind == RECORD_FRESHNESS ? yzi_freshness_parse(r->body, &arena, &f) : YZ_EMALFORMED;
     if (rc < 0) {
-        return yzi_fail(err, rc, "the freshness statement cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the freshness statement cannot be read (%s)", yz_err_words(rc));
     }
     rc = yzi_record_verify(r, (const uint8_t(*)[32]) & d->base->root.freshness_key, 1, 1);
     if (rc < 0) {
@@ -523,7 +523,7 @@ int yzi_trust_put_freshness(struct trust *t, yz_bytes record, yz_error *err)
     }
     int rc = yzi_record_parse(record, &r);
     if (rc < 0) {
-        return yzi_fail(err, rc, "the freshness statement cannot be read (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the freshness statement cannot be read (%s)", yz_err_words(rc));
     }
     YZ_TRY(yzi_trust_check_freshness(t->directory, &r, &f, err));
     YZ_TRY(check_now(t, &f, err));

@@ -98,7 +98,7 @@ int yzi_trust_corrupt(const struct trust *t, enum trust_file f, int rc, yz_error
         return rc;
     }
     char detail[sizeof err->text];
-    snprintf(detail, sizeof detail, "%s", err && err->text[0] ? err->text : yz_err_name(rc));
+    snprintf(detail, sizeof detail, "%s", err && err->text[0] ? err->text : yz_err_words(rc));
     return yzi_fail(err, YZ_ECORRUPT, "%s: %s", t->files[f], detail);
 }
 

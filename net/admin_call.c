@@ -170,7 +170,7 @@ static int send_request(int socket, const struct admin_request *request, yz_byte
         rc = yzi_admin_request_write(request, payload, &out);
     }
     if (rc < 0) {
-        return yzi_fail(err, rc, "the request cannot be sent (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "the request cannot be sent (%s)", yz_err_words(rc));
     }
     yzi_store_u32(out.p, (uint32_t)(out.n - ADMIN_PREFIX));
     rc = send_all(socket, yzi_bytes_buf(&out), fds);

@@ -114,7 +114,7 @@ static int open_endpoint(struct server *s, void *context, const struct server_op
     int rc = set_router_options(router, o, i);
     if (rc < 0) {
         return yzi_fail(err, YZ_EINTERNAL, "libzmq refuses an option the server depends on (%s)",
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     rc = yzi_wires_watch(s->wires, context, router, (uint8_t)i);
     if (rc < 0) {

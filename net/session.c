@@ -73,7 +73,7 @@ void yzi_session_alarm(struct session *s, int code, const char *what, const yz_e
         return;
     }
     s->alarms++;
-    yzi_fail(&e, code, "%s: %s", what, err && err->text[0] ? err->text : yz_err_name(code));
+    yzi_fail(&e, code, "%s: %s", what, err && err->text[0] ? err->text : yz_err_words(code));
     if (s->o.handler.alarm) {
         s->o.handler.alarm(s->o.handler.ctx, s, &e);
     }
@@ -85,7 +85,7 @@ static void complain(struct session *s, int code, const char *kind)
     if (!s->complained) {
         s->complained = true;
         yz_error e = {0};
-        yzi_fail(&e, code, "%s (%s)", kind, yz_err_name(code));
+        yzi_fail(&e, code, "%s (%s)", kind, yz_err_words(code));
         yzi_session_alarm(s, code, "the broker does not keep to the protocol", &e);
     }
 }

@@ -169,7 +169,7 @@ int yzi_store_export(struct store *s, const struct export_options *o, uint64_t *
     yzi_buf_wipe(&e->scratch);
     if (rc < 0) {
         return yzi_fail(err, rc, "the export of '%s' stopped after %llu records (%s)",
-                        s->dataset->name, (unsigned long long)e->rows, yz_err_name(rc));
+                        s->dataset->name, (unsigned long long)e->rows, yz_err_words(rc));
     }
     *out_rows = e->rows;
     return 0;

@@ -269,7 +269,7 @@ int yzi_generation_open_current(struct store *s, yz_error *err)
         return make_first(s, err);
     }
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s", inner.text[0] ? inner.text : yz_err_name(rc));
+        return yzi_fail(err, rc, "%s", inner.text[0] ? inner.text : yz_err_words(rc));
     }
     YZ_TRY(check_is_there(s, number, err));
     YZ_TRY(open_generation(s, number, NULL, &s->current, err));

@@ -539,24 +539,6 @@ static int finish_replacement(struct importer *im)
     return 0;
 }
 
-static const char *words_for(int rc)
-{
-    switch (rc) {
-    case YZ_EDISKFULL:
-        return "the disk is full";
-    case YZ_EIO:
-        return "the disk failed";
-    case YZ_ENOMEM:
-        return "there is not enough memory";
-    case YZ_ELIMIT:
-        return "too many files are open, or a limit is reached";
-    case YZ_ECORRUPT:
-        return "the store is damaged";
-    default:
-        return yz_err_name(rc);
-    }
-}
-
 static int commit(struct importer *im)
 {
     uint64_t sequence;
@@ -571,7 +553,7 @@ static int commit(struct importer *im)
         return yzi_fail(im->err, rc,
                         "%s: the store could not be written (%s); open it again to see whether "
                         "the import is in it, importing again does no harm",
-                        im->src->name, words_for(rc));
+                        im->src->name, yz_err_words(rc));
     }
     if (im->loading) {
         yzi_writer_end(&im->w);
@@ -670,7 +652,7 @@ static int in_words(const struct import_source *src, int rc, yz_error *err)
 {
     if (rc < 0 && err && err->code != rc) {
         return yzi_fail(err, rc, "%s: the import stopped and changed nothing: %s", src->name,
-                        words_for(rc));
+                        yz_err_words(rc));
     }
     return rc;
 }

@@ -333,7 +333,7 @@ int yzi_store_build_step(struct store *s, bool *more, yz_error *err)
     const char *name = s->dataset->indexes[i].name;
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: the index '%s' could not be built (%s)", s->dir, name,
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     *more = next_to_build(g) >= 0;
     if (state == INDEX_BROKEN) {

@@ -59,7 +59,7 @@ static int say_failure(const struct store *s, const struct dataset *d, int rc, b
         return yzi_fail(err, rc,
                         "%s: the disk failed while the definition of '%s' was changed (%s); it is "
                         "tried again from time to time, and before the next change of data",
-                        s->dir, d->name, yz_err_name(rc));
+                        s->dir, d->name, yz_err_words(rc));
     }
     if (err && err->code) {
         return rc;
@@ -71,7 +71,7 @@ static int say_failure(const struct store *s, const struct dataset *d, int rc, b
                         s->dir, d->name);
     }
     return yzi_fail(err, rc, "%s: the definition of '%s' cannot be changed (%s)", s->dir, d->name,
-                    yz_err_name(rc));
+                    yz_err_words(rc));
 }
 
 static int redefine(struct store *s, const struct dataset *d, yz_error *err)

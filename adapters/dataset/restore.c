@@ -63,7 +63,7 @@ static int restore(const char *dir, int fd, uint64_t number, yz_error *err)
     YZ_TRY(yzi_dir_make(generation, 0700, err));
     int rc = copy_to(fd, generation);
     if (rc < 0) {
-        rc = yzi_fail(err, rc, "%s: could not be written (%s)", generation, yz_err_name(rc));
+        rc = yzi_fail(err, rc, "%s: could not be written (%s)", generation, yz_err_words(rc));
     }
     rc = rc == 0 ? check(generation, err) : rc;
     rc = rc == 0 ? yzi_generation_name_first(dir, number, err) : rc;

@@ -321,7 +321,7 @@ static int in_words(const struct store *s, int rc, yz_error *err)
 {
     if (rc < 0 && err->code != rc) {
         return yzi_fail(err, rc, "the key of '%s' was not changed (%s)%s", s->dataset->name,
-                        yz_err_name(rc),
+                        yz_err_words(rc),
                         s->unsettled ? "; the next start may find it changed, though" : "");
     }
     return rc;

@@ -58,7 +58,7 @@ int yzi_store_open(const struct store_options *o, struct store **out, yz_error *
     if (rc < 0) {
         yzi_store_close(s);
         if (err && err->code == 0) {
-            return yzi_fail(err, rc, "%s: cannot open the store (%s)", o->dir, yz_err_name(rc));
+            return yzi_fail(err, rc, "%s: cannot open the store (%s)", o->dir, yz_err_words(rc));
         }
         return rc;
     }
@@ -169,5 +169,5 @@ int yzi_store_backup(struct store *s, int fd, struct store_state *out, yz_error 
     }
     return rc == 0 ? 0
                    : yzi_fail(err, rc, "the backup of '%s' could not be written (%s)",
-                              s->dataset->name, yz_err_name(rc));
+                              s->dataset->name, yz_err_words(rc));
 }

@@ -211,7 +211,7 @@ int yzi_evidence_open(const struct evidence_options *o, struct evidence **out, y
     yzi_buf_init(&e->text, CHECKPOINT_TEXT_MAX);
     int rc = copy_options(e, o);
     if (rc < 0) {
-        return yzi_fail(err, rc, "cannot set up the evidence log (%s)", yz_err_name(rc));
+        return yzi_fail(err, rc, "cannot set up the evidence log (%s)", yz_err_words(rc));
     }
     e->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (e->fd < 0) {

@@ -178,13 +178,13 @@ static int begin_log(struct evidence *e, uint64_t log, const struct log_cite *ci
     rc = rc < 0 ? rc : yzi_spine_load(&e->spine, 0);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot begin a log (%s)", yzi_ledger_path(e->store),
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     YZ_TRY(yzi_writer_cite(e, cite, reason, err));
     rc = yzi_writer_save(e); /* so that every log that is named has a signed checkpoint on disk */
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot write (%s)", yzi_ledger_path(e->store),
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     YZ_TRY(write_current(e->dir, number, err));
     yzi_log(&EV_EVIDENCE_OPENED, (struct log_field[]){log_num("log", (int64_t)number),
@@ -229,7 +229,7 @@ static int is_on_tree(struct evidence *e, const struct store_head *h, uint64_t s
     int rc = root_at(e, h, size, &ours);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot read the tree at size %" PRIu64 " (%s)",
-                        yzi_ledger_path(e->store), size, yz_err_name(rc));
+                        yzi_ledger_path(e->store), size, yz_err_words(rc));
     }
     *out = yzi_digest_eq(&ours, root);
     return YZ_OK;
@@ -277,7 +277,7 @@ static int read_head(struct evidence *e, struct store_head *out, yz_error *err)
     int rc = yzi_ledger_read(e->store, &t);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(e->store),
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     return yzi_ledger_head(e->store, t, out, err);
 }
@@ -305,7 +305,7 @@ static int open_first(struct evidence *e, yz_error *err)
         return yzi_fail(err, rc,
                         "%s: there are logs, but the file '" CURRENT_NAME
                         "' that names the one to continue is missing (%s); restore it",
-                        e->dir, yz_err_name(rc));
+                        e->dir, yz_err_words(rc));
     }
     return begin_log(e, 0, &none, "first", err);
 }

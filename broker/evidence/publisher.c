@@ -54,7 +54,7 @@ static int load_tile(struct publication *p, const struct log_file *f, yz_error *
         return damaged(p, err, "something is missing", from, count);
     }
     return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
-                             yz_err_name(rc))
+                             yz_err_words(rc))
                   : YZ_OK;
 }
 
@@ -79,7 +79,7 @@ int yzi_publication_content(struct publication *p, const struct log_file *f, yz_
         int rc = bundle(p, f);
         if (rc < 0) {
             return yzi_fail(err, rc, "%s: cannot read entries (%s)", yzi_ledger_path(p->store),
-                            yz_err_name(rc));
+                            yz_err_words(rc));
         }
         *out = yzi_bytes(p->bytes, (size_t)f->width * BUNDLE_ENTRY_BYTES);
         return YZ_OK;
@@ -107,7 +107,7 @@ int yzi_publication_checkpoint(struct evidence *e, const struct evidence_now *at
     int rc = log_key(e, at->log, origin, &key);
     c.origin = key.name;
     rc = rc < 0 ? rc : yzi_checkpoint_note(&c, &key, at->signature, out);
-    return rc < 0 ? yzi_fail(err, rc, "cannot write the checkpoint (%s)", yz_err_name(rc)) : YZ_OK;
+    return rc < 0 ? yzi_fail(err, rc, "cannot write the checkpoint (%s)", yz_err_words(rc)) : YZ_OK;
 }
 
 /* -- the published checkpoint -- */
@@ -158,7 +158,7 @@ int yzi_published_checkpoint(struct evidence *e, uint64_t log, struct log_cite *
     }
     if (rc < 0) { /* not by this key, or not what we wrote: it says nothing about our store */
         yz_error why = {0};
-        yzi_fail(&why, rc, "%s/checkpoint: it is not one of ours (%s)", folder, yz_err_name(rc));
+        yzi_fail(&why, rc, "%s/checkpoint: it is not one of ours (%s)", folder, yz_err_words(rc));
         yzi_log_error(&EV_EVIDENCE_FILE, &why, NULL);
         return YZ_ENOTFOUND;
     }
@@ -189,7 +189,7 @@ static int refresh(struct pass *s, yz_error *err)
     yzi_db_abort(&p->txn);
     int rc = yzi_ledger_read(p->store, &p->txn);
     return rc < 0 ? yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
-                             yz_err_name(rc))
+                             yz_err_words(rc))
                   : YZ_OK;
 }
 
@@ -305,7 +305,7 @@ static int put_vkey(struct evidence *e, const struct publication *p, yz_error *e
     rc = rc < 0 ? rc : yzi_buf_put_str(&text, "\n");
     rc = rc < 0 ? rc : yzi_path_join(p->dir, "vkey", &path);
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot write the log's key (%s)", p->dir, yz_err_name(rc));
+        return yzi_fail(err, rc, "%s: cannot write the log's key (%s)", p->dir, yz_err_words(rc));
     }
     return yzi_file_write(path, yzi_bytes_buf(&text), 0644, err);
 }
@@ -394,7 +394,7 @@ static int begin_look(struct publication *p, yz_error *err)
     int rc = yzi_ledger_read(p->store, &p->txn);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(p->store),
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     YZ_TRY(yzi_ledger_head(p->store, p->txn, &h, err));
     if (h.log != p->at.log) { /* the writer is on its way from one log to another */
@@ -458,7 +458,7 @@ static int pass_locked(struct publisher *b, unsigned scrub, yz_error *err)
     int rc = yzi_scrub_some(p, &b->scrub, scrub);
     if (rc < 0 && rc != YZ_ENOTFOUND && rc != YZ_ECORRUPT) { /* damage was named already */
         return yzi_fail(err, rc, "%s: cannot look after what is published (%s)", p->dir,
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     return YZ_OK;
 }

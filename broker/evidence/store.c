@@ -62,7 +62,7 @@ int yzi_ledger_open(const char *path, bool create, struct store **out, yz_error 
     int rc = open_handles(s);
     if (rc < 0) {
         return yzi_fail(err, rc == YZ_ENOTFOUND || rc == YZ_EINVAL ? YZ_ECORRUPT : rc,
-                        "%s: cannot open the evidence store's tables (%s)", path, yz_err_name(rc));
+                        "%s: cannot open the evidence store's tables (%s)", path, yz_err_words(rc));
     }
     *out = YZ_TAKE(s);
     return YZ_OK;
@@ -174,7 +174,7 @@ int yzi_ledger_head(struct store *s, struct db_txn *t, struct store_head *out, y
                         s->path);
     }
     return rc < 0
-               ? yzi_fail(err, rc, "%s: cannot read the log's head (%s)", s->path, yz_err_name(rc))
+               ? yzi_fail(err, rc, "%s: cannot read the log's head (%s)", s->path, yz_err_words(rc))
                : YZ_OK;
 }
 

@@ -100,7 +100,7 @@ static int check_edge(struct evidence *e, const struct store_head *h, yz_error *
                         (unsigned long long)h->size);
     }
     return rc < 0 ? yzi_fail(err, rc, "%s: cannot read the tree (%s)", yzi_ledger_path(e->store),
-                             yz_err_name(rc))
+                             yz_err_words(rc))
                   : YZ_OK;
 }
 
@@ -119,7 +119,7 @@ int yzi_writer_adopt(struct evidence *e, yz_error *err)
     int rc = yzi_ledger_read(e->store, &t);
     if (rc < 0) {
         return yzi_fail(err, rc, "%s: cannot read (%s)", yzi_ledger_path(e->store),
-                        yz_err_name(rc));
+                        yz_err_words(rc));
     }
     YZ_TRY(yzi_ledger_head(e->store, t, &h, err));
     yzi_db_abort(&t);
@@ -133,7 +133,7 @@ int yzi_writer_adopt(struct evidence *e, yz_error *err)
     rc = yzi_writer_save(e);
     rc = rc < 0 ? rc : sign_head(e);
     return rc < 0 ? yzi_fail(err, rc, "%s: cannot write (%s)", yzi_ledger_path(e->store),
-                             yz_err_name(rc))
+                             yz_err_words(rc))
                   : YZ_OK;
 }
 
@@ -346,7 +346,7 @@ static enum fate settle(struct evidence *e, struct group *g, int failed, yz_erro
     struct store_head wanted = g->head;
     yzi_db_abort(&g->txn);
     if (reopen(e, err) < 0) {
-        yzi_error_prefix(err, "a commit failed (%s); ", yz_err_name(failed));
+        yzi_error_prefix(err, "a commit failed (%s); ", yz_err_words(failed));
         return UNKNOWN;
     }
     bool happened = g->complete && e->head.log == wanted.log && e->head.size == wanted.size &&
@@ -357,7 +357,7 @@ static enum fate settle(struct evidence *e, struct group *g, int failed, yz_erro
                                  log_str("outcome", happened ? "committed" : "not-committed"),
                                  {0}});
     if (!happened) {
-        yzi_fail(err, failed, "%s: a commit failed (%s)", e->dir, yz_err_name(failed));
+        yzi_fail(err, failed, "%s: a commit failed (%s)", e->dir, yz_err_words(failed));
     }
     return happened ? HAPPENED : DID_NOT_HAPPEN;
 }
@@ -406,7 +406,7 @@ int yzi_writer_note(struct evidence *e, enum entry_type type, yz_bytes body, enu
         yzi_db_abort(&g.txn);
     }
     yzi_buf_fini(&own.body);
-    return rc < 0 ? yzi_fail(err, rc, "%s: cannot append an entry (%s)", e->dir, yz_err_name(rc))
+    return rc < 0 ? yzi_fail(err, rc, "%s: cannot append an entry (%s)", e->dir, yz_err_words(rc))
                   : YZ_OK;
 }
 
@@ -484,7 +484,7 @@ static bool sweep(struct evidence *e)
     } else {
         yzi_db_abort(&t);
         yz_error err = {0};
-        yzi_fail(&err, rc, "%s: cannot delete bodies (%s)", e->dir, yz_err_name(rc));
+        yzi_fail(&err, rc, "%s: cannot delete bodies (%s)", e->dir, yz_err_words(rc));
         recover(e, &err);
     }
     return true;
@@ -535,7 +535,7 @@ int yzi_writer_cite(struct evidence *e, const struct log_cite *cite, const char 
     yzi_buf_init(&body, 512);
     int rc = end_body(cite, reason, &body);
     if (rc < 0) {
-        return yzi_fail(err, rc, "%s: cannot cite a checkpoint (%s)", e->dir, yz_err_name(rc));
+        return yzi_fail(err, rc, "%s: cannot cite a checkpoint (%s)", e->dir, yz_err_words(rc));
     }
     e->head.cited_log = cite->log; /* committed with the entry that says so */
     e->head.cited_size = cite->size;

@@ -93,6 +93,10 @@ YZ_API enum yz_error_class yz_err_class(int code);
 /* The code's stable name ("YZ_EINVAL"), a static string; "YZ_E?" if unknown. Any thread. */
 YZ_API const char *yz_err_name(int code);
 
+/* The same in a few words, for a sentence: "the disk is full". A static string; what is said may
+ * change from version to version. Any thread. */
+YZ_API const char *yz_err_words(int code);
+
 #ifdef __cplusplus
 }
 #endif

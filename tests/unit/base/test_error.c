@@ -70,6 +70,17 @@ static void test_code__has_its_frozen_number_name_and_class(void **state)
     assert_int_equal(known, sizeof rows / sizeof rows[0]);
 }
 
+static void test_words__tell_each_code_from_the_others(void **state)
+{
+    (void)state;
+    for (int a = -1000; a <= 0; a++) {
+        assert_true(yz_err_words(a)[0] != '\0' && !strstr(yz_err_words(a), "YZ_"));
+        for (int b = -1000; strcmp(yz_err_name(a), "YZ_E?") != 0 && b < a; b++) {
+            assert_string_not_equal(yz_err_words(a), yz_err_words(b));
+        }
+    }
+}
+
 static void test_code__unknown_is_internal_and_positive_is_no_error(void **state)
 {
     (void)state;
@@ -200,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_code__has_its_frozen_number_name_and_class),
+        cmocka_unit_test(test_words__tell_each_code_from_the_others),
         cmocka_unit_test(test_code__unknown_is_internal_and_positive_is_no_error),
         cmocka_unit_test(test_fail__fills_the_error_and_returns_the_code),
         cmocka_unit_test(test_fail__cuts_between_characters),
