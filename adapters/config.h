@@ -29,6 +29,7 @@ struct adapter_config {
     struct adapter_limits limits;
     struct {
         uint64_t warn, stop; /* ms */
+        struct config_place stop_at;
     } directory;
     struct {
         uint64_t days; /* 0: nothing is kept */

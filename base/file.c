@@ -125,6 +125,24 @@ int yzi_file_read_fd(int fd, const char *name, yz_buf *out, yz_error *err)
     return read_all(fd, &st, name, out, err);
 }
 
+/* Who may change the folder may put an older key in the place of this one. */
+static int check_folder_of(const char *path, yz_error *err)
+{
+    YZ_AUTO(yzi_free_ptr) char *folder = NULL;
+    struct stat st;
+    YZ_TRY(yzi_path_dir(path, &folder));
+    if (stat(folder, &st) != 0) {
+        return fail_errno(err, "cannot look at", folder);
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX)) {
+        return yzi_fail(
+            err, YZ_EPERM,
+            "%s holds keys and may be changed by others (mode %04o): run `chmod 700 %s`", folder,
+            (unsigned)st.st_mode & 07777, folder);
+    }
+    return YZ_OK;
+}
+
 int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err)
 {
     YZ_AUTO(close_fd) int fd = -1;
@@ -141,6 +159,7 @@ int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err)
                         "if others may have read it",
                         path, (unsigned)st.st_mode & 07777, path);
     }
+    YZ_TRY(check_folder_of(path, err));
     return read_all(fd, &st, path, out, err);
 }
 

@@ -58,6 +58,7 @@ static const struct config_field directory_fields[] = {
     {"warn", CONFIG_DURATION, 0, false, "10m", 1000, 86400000,
      .help = "Freshness older than this is warned about."},
     {"stop", CONFIG_DURATION, sizeof(uint64_t), false, "24h", 1000, 30ull * 86400000,
+     .place_offset = 2 * sizeof(uint64_t),
      .help = "Freshness older than this: no exchange is admitted."},
     {0}};
 
@@ -103,6 +104,12 @@ static int check(struct broker_config *c, const char *path, yz_error *err)
                                 "node: '%s' is not a broker's id; write INSTANCE/@code, for "
                                 "example CN/@b1",
                                 c->node);
+    }
+    if (c->directory.warn > c->directory.stop) {
+        return yzi_config_fault(
+            err, path, c->directory.stop_at,
+            "directory: stop comes before warn (10m unless it is set), so nothing would warn "
+            "of it; make warn the shorter one");
     }
     YZ_TRY(yzi_config_default_path(&c->arena, c->home, "log", &c->evidence.publish));
     return yzi_config_default_path(&c->arena, c->home, "admin.sock", &c->admin);

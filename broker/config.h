@@ -30,6 +30,7 @@ struct broker_config {
     struct broker_limits limits;
     struct {
         uint64_t warn, stop; /* ms */
+        struct config_place stop_at;
     } directory;
     struct {
         const char *publish; /* NULL: home/log */

@@ -123,6 +123,9 @@ static void test_config__faults_say_where_and_what(void **state)
     expect_fault(LEAST "workers: 0\n", "adapter.yaml:4:10", "workers");
     expect_fault(LEAST "limits: {message: 4KiB}\n", "adapter.yaml:4:19", "message");
     expect_fault(LEAST "limits: {answers: 15}\n", "adapter.yaml:4:19", "answers");
+    expect_fault(LEAST "directory: {warn: 2h, stop: 1h}\n", "adapter.yaml:4:29",
+                 "stop comes before");
+    expect_fault(LEAST "directory: {stop: 5m}\n", "adapter.yaml:4:19", "stop comes before");
     expect_fault(LEAST "colour: red\n", "adapter.yaml:4:1", "colour");
     expect_fault("node: CN/GOV/MCA/@a1\nbrokers:\n  - {node: CN/@b1}\n", "adapter.yaml:3",
                  "endpoint");

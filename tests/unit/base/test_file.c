@@ -208,6 +208,29 @@ static void test_private__refuses_what_others_may_touch(void **state)
     assert_int_equal(yzi_file_read_private(at("none"), &b, NULL), YZ_ENOTFOUND);
 }
 
+static void test_private__refuses_a_folder_others_may_change(void **state)
+{
+    (void)state;
+    static const struct {
+        mode_t mode;
+        bool fine;
+    } table[] = {{0700, true}, {0755, true}, {0775, false}, {0702, false}, {01777, true}};
+    assert_int_equal(mkdir(at("keys"), 0700), 0);
+    put_file("keys/key", yzi_bytes_str("secret"), 0600);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        YZ_AUTO(yzi_buf_wipe) yz_buf b;
+        yz_error err = {0};
+        yzi_buf_init(&b, 100);
+        assert_int_equal(chmod(at("keys"), table[i].mode), 0);
+        int rc = yzi_file_read_private(at("keys/key"), &b, &err);
+        assert_int_equal(rc, table[i].fine ? YZ_OK : YZ_EPERM);
+        if (!table[i].fine) {
+            assert_non_null(strstr(err.text, "chmod 700 "));
+            assert_int_equal(b.n, 0);
+        }
+    }
+}
+
 /* Needs root to give a file away; without, a file of root's stands in. */
 static void test_private__refuses_a_file_of_another_owner(void **state)
 {
@@ -434,6 +457,7 @@ int main(void)
         TEST(test_read__says_what_is_wrong),
         TEST(test_fd__is_read_and_written_from_its_beginning_unless_it_could_make_us_wait),
         TEST(test_private__refuses_what_others_may_touch),
+        TEST(test_private__refuses_a_folder_others_may_change),
         TEST(test_private__refuses_a_file_of_another_owner),
         TEST(test_write__replaces_the_whole_and_leaves_nothing_beside),
         TEST(test_write__gives_the_mode_whatever_the_umask),

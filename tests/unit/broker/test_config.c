@@ -135,6 +135,7 @@ static void test_config__faults_say_where_and_what(void **state)
     expect_fault("node: CN/@b1\n", "broker.yaml", "listen");
     expect_fault("node: CN/GOV/MCA/@a1\nlisten: [x]\n", "broker.yaml:1:7", "not a broker's id");
     expect_fault("listen: [x]\nnode: b1\n", "broker.yaml:2:7", "CN/@b1");
+    expect_fault(LEAST "directory: {stop: 5m}\n", "broker.yaml:3:19", "stop comes before");
     expect_fault(LEAST "colour: red\n", "broker.yaml:3:1", "colour");
     expect_fault(LEAST "limits:\n  message: 64KiB\n", "broker.yaml:4:12", "message");
     expect_fault(LEAST "limits:\n  message: 17MiB\n", "broker.yaml:4:12", "message");
