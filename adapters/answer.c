@@ -316,9 +316,8 @@ static bool debit(struct answering *a, const struct job *j, const struct access_
                                : yzi_debits_take(a->debits, &item, 1, now, &refused);
     if (rc == YZ_EDENIED || rc == YZ_EUNSUPPORTED) {
         r->head.clause = yzi_bytes_str("quota");
-        say(r, rc == YZ_EDENIED
-                   ? "what this adapter may answer of the grant's calls a day is used up"
-                   : "this adapter cannot count the calls of a day");
+        say(r, rc == YZ_EDENIED ? "this adapter's part of the grant's calls a day is used up"
+                                : "this adapter cannot count the calls of a day");
         yzi_reply_refuse(r, ANSWER_DENIED, rc == YZ_EDENIED ? "quota" : "unenforceable");
     } else if (rc < 0) {
         yzi_reply_refuse(r, ANSWER_FAILED, rc == YZ_EDISKFULL ? "disk-full" : "store");

@@ -265,12 +265,12 @@ static int put_deferred(struct rotator *r)
     int rc;
     while ((rc = yzi_generation_put_deferred(r->to)) == 0) {
         let_others_write(r);
-        YZ_ENSURE(!r->o->cancel || !atomic_load(r->o->cancel), YZ_ECANCELLED);
         if (r->o->progress) {
             struct work_progress at;
             yzi_generation_put_so_far(r->to, &at);
             r->o->progress(r->o->ctx, &at);
         }
+        YZ_ENSURE(!r->o->cancel || !atomic_load(r->o->cancel), YZ_ECANCELLED);
     }
     return rc == YZ_ENOTFOUND ? 0 : rc;
 }

@@ -95,11 +95,12 @@ static void test_grant__quota_outlives_the_adapters_death(void **state)
     QUERY(0, "--where", "code=110105");
     assert_says(QUERY(3, "--where", "name=x"), "reason: field"); /* not counted */
     QUERY(0, "--where", "code=110105");
-    assert_says(QUERY(3, "--where", "code=110105"), "reason: quota\n");
+    assert_says(QUERY(3, "--where", "code=110105"),
+                "reason: quota: this adapter's part of the grant's calls a day is used up\n");
     kill_daemon(adapter_pid(&sandbox, "statistics"), SIGKILL);
     start_again(&sandbox, "statistics");
     const struct output *o = QUERY(3, "--where", "code=110105");
-    assert_says(o, "reason: quota\n");
+    assert_says(o, "reason: quota: this adapter's part of the grant's calls a day is used up\n");
     assert_says(o, ", clause quota\n");
     take_back();
 }
