@@ -233,11 +233,10 @@ static void test_registers__iso_codes_broken_files(void **unused)
     struct world w;
     open_world(&w, iso_yaml);
     assert_int_equal(import(&w, IMPORT_REPLACE, FORMAT_XML, ISO "iso_3166-2.xml"), YZ_EDATA);
-    expect_told(
-        &w,
-        "f:6747:33: is not well-formed XML (a & or < that is not written &amp; or &lt;, "
-        "or bytes that are not of the encoding which the file declares or `xml: encoding:` "
-        "says)\n");
+    expect_told(&w,
+                "f:6747:33: is not well-formed XML (a & or < that is not written &amp; or &lt;, "
+                "or bytes that are not of the encoding which the file declares or `xml: encoding:` "
+                "says)\n");
     assert_int_equal(import(&w, IMPORT_REPLACE, FORMAT_XML, ISO "iso_3166-3.xml"), YZ_EDATA);
     expect_told(&w, "f:1: the file is empty\n");
     close_world(&w);

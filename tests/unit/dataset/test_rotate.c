@@ -305,9 +305,7 @@ struct canceller {
 static void cancel_in_phase(void *ctx, const struct work_progress *at)
 {
     struct canceller *c = ctx;
-    if (at->phase == c->phase) {
-        atomic_store(&c->cancel, true);
-    }
+    atomic_store(&c->cancel, c->cancel || at->phase == c->phase);
 }
 
 static void check_cancelled(struct world *w, enum work_phase phase)
@@ -341,8 +339,7 @@ static void test_rotate__cancelled_changes_nothing(void **unused)
     assert_int_equal(fixture_import_bytes(w.s, yzi_bytes_buf(&big), &r, NULL), 0);
     check_cancelled(&w, PHASE_ENCRYPT);
     check_cancelled(&w, PHASE_INDEX);
-    assert_int_equal(rotate(&w).records,
-                     RECORDS_OF_PIECES); /* none of them is in the way of the next */
+    assert_int_equal(rotate(&w).records, RECORDS_OF_PIECES); /* they are not in its way */
     yzi_buf_fini(&big);
     end_world(&w);
 }

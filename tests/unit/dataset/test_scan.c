@@ -182,17 +182,15 @@ static void test_scan__json_files_that_are_none(void **unused)
         const char *file, *fault;
     } cases[] = {
         {"", "f:1: the file is empty\n"},
-        {" \n",
-         "f:2:1: here no array of records begins (say where it stands: `json: {path: "
-         "…}`; or is every line a record: `format: lines`)\n"},
+        {" \n", "f:2:1: here no array of records begins (say where it stands: `json: {path: "
+                "…}`; or is every line a record: `format: lines`)\n"},
         {"[{\"id\":\"1\"}", "f:1:12: the file ends here, in the middle of its records\n"},
         {"[{\"id\":\"1\"},]", "f:1:13: a comma stands before the end of the array\n"},
         {"[{\"id\":\"1\",}]", "f:1:12: a comma stands before the end of the object\n"},
         {"[{1:2}]", "f:1:3: a member has no name in quotes\n"},
         {"[{\"id\" \"1\"}]", "f:1:8: a colon is missing behind a member's name\n"},
-        {"[{\"id\":\"1\n\"}]",
-         "f:1:10: a control character stands in a text (write \\n and "
-         "the like)\n"},
+        {"[{\"id\":\"1\n\"}]", "f:1:10: a control character stands in a text (write \\n and "
+                               "the like)\n"},
         {"[{\"id\":01}]", "f:1:10: here stands no JSON value\n"},
         {"[{\"id\":NaN}]", "f:1:11: here stands no JSON value\n"},
         {"[{\"id\":\"", "f:1:9: the file ends within a text\n"},
@@ -321,13 +319,11 @@ static void test_scan__xml_not_well_formed(void **unused)
                "f:1:4: is not well-formed XML (the file ends within a tag)\n");
     expect_xml(xml_yaml_tail, "<c>&nbsp;<case id='1'/></c>", "",
                "f:1:4: an entity is used that the file does not define\n");
-    expect_xml(
-        xml_yaml_tail, "<?xml version='1.0' encoding='GBK'?><c><case id='1'/></c>", "",
-        "f:1:31: declares an encoding that is not known here (of GB 18030, GBK and GB "
-        "2312 write `xml: {encoding: gb18030}`; convert any other to UTF-8)\n");
+    expect_xml(xml_yaml_tail, "<?xml version='1.0' encoding='GBK'?><c><case id='1'/></c>", "",
+               "f:1:31: declares an encoding that is not known here (of GB 18030, GBK and GB "
+               "2312 write `xml: {encoding: gb18030}`; convert any other to UTF-8)\n");
     expect_xml(xml_yaml_tail, "", "", "f:1: the file is empty\n");
-    expect_xml(xml_yaml_tail, "id,name\n", "",
-               "f:1:1: is not well-formed XML (syntax error)\n");
+    expect_xml(xml_yaml_tail, "id,name\n", "", "f:1:1: is not well-formed XML (syntax error)\n");
 }
 
 #define DTD(inside) "<!DOCTYPE c [" inside "]>\n<c><case id='&e;'/></c>"
