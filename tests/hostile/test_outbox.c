@@ -91,6 +91,19 @@ static void await_taken(struct scene *s, unsigned n)
     assert_int_equal(s->taken, n);
 }
 
+/* The connection ends. The adapter's own step would flush before it hears of that. */
+static void cut(struct scene *s)
+{
+    struct connection_id id = s->w->adapter[0];
+    yzi_server_cut(s->w->server, &id);
+    s->w->has_adapter[0] = false;
+    town_begin(s->t);
+    while (yzi_session_is_up(s->u->session)) {
+        wire_step(s->w);
+        OK(yzi_session_step(s->u->session, NULL));
+    }
+}
+
 static void test_outbox__several_leave_in_one_message(void **state)
 {
     struct scene *s = *state;
@@ -142,15 +155,7 @@ static void test_outbox__to_a_broker_that_is_away_nothing_is_owed(void **state)
     struct scene *s = *state;
     OK(put(s, 10, NULL));
     OK(put(s, 10, NULL));
-    struct connection_id id = s->w->adapter[0];
-    yzi_server_cut(s->w->server, &id);
-    s->w->has_adapter[0] = false;
-    /* the adapter's own step would flush before it hears that the connection is gone */
-    town_begin(s->t);
-    while (yzi_session_is_up(s->u->session)) {
-        wire_step(s->w);
-        OK(yzi_session_step(s->u->session, NULL));
-    }
+    cut(s);
     yzi_outbox_flush(s->a, s->u);
     assert_int_equal(owed(s), 0);
     assert_int_equal(put(s, 10, NULL), YZ_EUNAVAILABLE);
@@ -214,14 +219,7 @@ static void test_outbox__what_waits_when_the_connection_ends_is_not_for_the_next
         OK(put(s, 10, NULL));
     }
     assert_int_equal(owed(s), n + 2 * OUTBOX_MESSAGES);
-    struct connection_id id = s->w->adapter[0];
-    yzi_server_cut(s->w->server, &id);
-    s->w->has_adapter[0] = false;
-    town_begin(s->t);
-    while (yzi_session_is_up(s->u->session)) {
-        wire_step(s->w);
-        OK(yzi_session_step(s->u->session, NULL));
-    }
+    cut(s);
     assert_int_equal(owed(s), n - 1); /* of what left the adapter it cannot be told what arrived */
     assert_true(yzi_outbox_is_empty(&s->u->outbox));
 }
