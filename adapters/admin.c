@@ -143,7 +143,7 @@ static int put_offer(struct adapter *a, const struct record *offer, const struct
 }
 
 /* Member sets on their own; an offer is followed by its terms. */
-static int put_records(struct adapter *a, yz_bytes payload, yz_error *err)
+static int put_records(struct adapter *a, yz_bytes payload, yz_buf *text, yz_error *err)
 {
     yz_reader r = yzi_reader(payload);
     while (r.left) {
@@ -153,6 +153,7 @@ static int put_records(struct adapter *a, yz_bytes payload, yz_error *err)
         }
         if (record.kind == RECORD_MEMBER_SET) {
             YZ_TRY(put_member_set(a, &record, err));
+            YZ_TRY(yzi_directory_note_revoked(a->directory, record.body, a->wall, text));
         } else if (record.kind == RECORD_OFFER) {
             if (yzi_record_next(&r, &terms) < 0 || terms.kind != RECORD_TERMS) {
                 return yzi_fail(err, YZ_EMALFORMED, "an offer must be followed by its terms");
@@ -169,12 +170,15 @@ static int put_records(struct adapter *a, yz_bytes payload, yz_error *err)
 static void verb_records_put(struct adapter *a, struct admin_call *call, yz_bytes payload)
 {
     yz_error err = {0};
-    int rc = put_records(a, payload, &err);
+    YZ_AUTO(yzi_buf_fini) yz_buf text;
+    yzi_buf_init(&text, REPLY_MAX);
+    int rc = yzi_buf_put_str(&text, "in force");
+    rc = rc < 0 ? rc : put_records(a, payload, &text, &err);
     if (rc < 0) {
         err.code = rc;
         yzi_log_error(&ADAPTER_POLICY_REFUSED, &err, NULL);
     }
-    reply_text(call, rc, &err, yzi_bytes_str("in force"));
+    reply_text(call, rc, &err, yzi_bytes_buf(&text));
 }
 
 /* -- purposes.get -- */

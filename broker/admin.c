@@ -104,9 +104,13 @@ static int verb_records_put(struct broker *b, const struct admin_request *q, yz_
         }
         yz_error one = {0};
         int rc = yzi_broker_take_record(b, &record, NULL, &one);
-        YZ_TRY(yzi_buf_printf(text, "%s: %s%s%s\n", yzi_record_kind_name(record.kind),
+        YZ_TRY(yzi_buf_printf(text, "%s: %s%s%s", yzi_record_kind_name(record.kind),
                               rc < 0 ? yz_err_words(rc) : "taken", one.text[0] ? ": " : "",
                               one.text));
+        if (rc == YZ_OK && record.kind == RECORD_MEMBER_SET) {
+            YZ_TRY(yzi_directory_note_revoked(b->directory, record.body, b->wall, text));
+        }
+        YZ_TRY(yzi_buf_put_str(text, "\n"));
         if (rc < 0 && result == YZ_OK) {
             result = yzi_fail(err, rc, "%s: %s", yzi_record_kind_name(record.kind), one.text);
         }

@@ -142,6 +142,11 @@ YZ_MUST_USE int yzi_directory_may_own(const struct directory *d, yz_subsystem_id
 /* Owner keys of the member set that holds this subsystem, whatever their validity. YZ_ENOTFOUND. */
 YZ_MUST_USE int yzi_directory_owner_keys(const struct directory *d, yz_subsystem_id subsystem,
                                          const struct key_list **out);
+/* For who publishes this member set, in which it changes nothing: "; NODE is revoked for good and
+ * stays out, whatever its member set says" for each of its nodes that is, appended. YZ_ENOMEM,
+ * YZ_ELIMIT; errors of parsing the set. */
+YZ_MUST_USE int yzi_directory_note_revoked(const struct directory *d, yz_bytes member_set_body,
+                                           uint64_t now, yz_buf *out);
 /* The member, and its newest member set, whether or not they are revoked or its signature still
  * counts; NULL when there is none. */
 const struct member_record *yzi_directory_member(const struct directory *d, yz_member_id id);

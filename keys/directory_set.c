@@ -452,3 +452,20 @@ int yzi_dir_overlay_kept(const struct directory *d, yz_bytes record, const struc
     YZ_TRY(rc);
     return lay_over(d, s, out);
 }
+
+int yzi_directory_note_revoked(const struct directory *d, yz_bytes member_set_body, uint64_t now,
+                               yz_buf *out)
+{
+    YZ_AUTO(yzi_arena_fini) struct arena arena;
+    struct member_set set;
+    yzi_arena_init(&arena, DIR_ARENA_FIXED + DIR_ARENA_FACTOR * member_set_body.n);
+    YZ_TRY(yzi_member_set_parse(member_set_body, &arena, &set));
+    for (size_t i = 0; i < set.nodes_n; i++) {
+        if (yzi_directory_node_revoked(d, set.nodes[i].node, now)) {
+            YZ_TRY(yzi_buf_printf(
+                out, "; %.*s is revoked for good and stays out, whatever its member set says",
+                YZ_V(set.nodes[i].node.v)));
+        }
+    }
+    return YZ_OK;
+}

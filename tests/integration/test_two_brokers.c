@@ -158,6 +158,31 @@ static void test_adapter__waits_for_a_broker_that_nothing_names(void **state)
     }
 }
 
+/* An admission that changes nothing says so: at a broker and at an adapter. */
+static void test_revocation__for_good_is_told_who_admits_the_node(void **state)
+{
+    (void)state;
+    static const char says[] = "; CN/GOV/WINDOW/@w9 is revoked for good and stays out";
+    char request[512];
+    snprintf(request, sizeof request, "%s", in_sandbox(&sandbox, "w9/request.yzr"));
+    EXPECT_YZ(0, "node", "request", "--home", in_sandbox(&sandbox, "w9"), "--node",
+              "CN/GOV/WINDOW/@w9", "--role", "client", "--subsystem", "window");
+    EXPECT_YZ(0, "node", "revoke", "--home", in_sandbox(&sandbox, "operator"), "--reason", "lost",
+              "CN/GOV/WINDOW/@w9");
+    EXPECT_YZ(0, "directory", "publish", "--home", in_sandbox(&sandbox, "operator"), "--admin",
+              in_sandbox(&sandbox, "broker/admin.sock"));
+    const struct output *o =
+        EXPECT_YZ(0, "node", "admit", "--home", in_sandbox(&sandbox, "client/member"), "--admin",
+                  in_sandbox(&sandbox, "broker/admin.sock"), request);
+    assert_says(o, says);
+    assert_says(o, "taken");
+    for (int i = 0; !strstr(o->text, "in force; CN/GOV/WINDOW/@w9 is revoked for good"); i++) {
+        assert_in_range(i, 0, 500); /* until the directory reached the adapter */
+        o = RUN_YZ("member", "publish", "--home", in_sandbox(&sandbox, "client/member"), "--admin",
+                   in_sandbox(&sandbox, "tax/admin.sock"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_adapter__does_not_tell_a_confirmed_directory_as_another),
         cmocka_unit_test(test_revocation__told_to_one_broker_reaches_the_other),
         cmocka_unit_test(test_adapter__waits_for_a_broker_that_nothing_names),
+        cmocka_unit_test(test_revocation__for_good_is_told_who_admits_the_node),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
