@@ -264,14 +264,22 @@ int yzi_adapter_reload(struct adapter *a, const struct adapter_config *config, y
 
 /* -- what came of it -- */
 
-static void log_redefined(const char *name, struct store *s)
+static void log_redefined(const struct reload_item *i)
 {
     struct store_state state;
-    if (yzi_store_state(s, &state) == YZ_OK) {
-        yzi_log(&ADAPTER_DATASET_REDEFINED,
-                (struct log_field[]){log_str("dataset", name),
-                                     log_num("records", (int64_t)state.records),
-                                     log_num("indexes_to_build", state.indexes_building),
+    if (yzi_store_state(i->store, &state) < 0) {
+        return;
+    }
+    yzi_log(&ADAPTER_DATASET_REDEFINED,
+            (struct log_field[]){log_str("dataset", i->dataset->name),
+                                 log_num("records", (int64_t)state.records),
+                                 log_num("indexes_to_build", state.indexes_building),
+                                 {0}});
+    if (i->other_form && state.records > 0) {
+        yzi_log(&ADAPTER_DATASET_OTHER_FORM,
+                (struct log_field[]){log_str("dataset", i->dataset->name),
+                                     log_str("field", i->other_form),
+                                     log_str("remedy", "yz data import --mode replace"),
                                      {0}});
     }
 }
@@ -306,7 +314,7 @@ static void take_item(struct adapter *a, struct reload_item *i)
     } else if (i->kind == RELOAD_OPEN) {
         log_opened(i->dataset->name, i->store);
     } else if (i->changed) {
-        log_redefined(i->dataset->name, i->store);
+        log_redefined(i);
     }
 }
 

@@ -27,6 +27,7 @@
     X(EPOCH_ANNOUNCED, "epoch.announced", LOG_LEVEL_INFO)                                          \
     X(DATASET_OPENED, "dataset.opened", LOG_LEVEL_INFO)                                            \
     X(DATASET_REDEFINED, "dataset.redefined", LOG_LEVEL_INFO)                                      \
+    X(DATASET_OTHER_FORM, "dataset.other-form", LOG_LEVEL_WARN)                                    \
     X(DATASET_REFUSED, "dataset.refused", LOG_LEVEL_ERROR)                                         \
     X(DATASET_CLOSED, "dataset.closed", LOG_LEVEL_INFO)                                            \
     X(INDEX_BUILT, "index.built", LOG_LEVEL_INFO)                                                  \

@@ -4,6 +4,8 @@
  */
 #include "adapters/reload.h"
 
+#include "adapters/dataset/normalise.h"
+
 static int open_store(struct reload *r, struct reload_item *i)
 {
     struct store_options o = {.dir = i->dir,
@@ -16,6 +18,27 @@ static int open_store(struct reload *r, struct reload_item *i)
     return YZ_OK;
 }
 
+/* The first field that the new definition normalises further than the former. */
+static const char *other_form(const struct dataset *before, const struct dataset *after)
+{
+    for (unsigned i = 0; i < after->fields_n; i++) {
+        int was = yzi_dataset_field(before, yzi_bytes_str(after->fields[i].name));
+        if (was >= 0 && yzi_normal_gains(&before->fields[was].normal, &after->fields[i].normal)) {
+            return after->fields[i].name;
+        }
+    }
+    return NULL;
+}
+
+static int redefine(struct reload_item *i)
+{
+    const struct dataset *before = yzi_store_ref_dataset(i->store);
+    int rc = yzi_store_redefine(i->store, i->dataset, &i->changed, &i->err);
+    i->other_form = rc == YZ_OK && i->changed ? other_form(before, i->dataset) : NULL;
+    yzi_dataset_unref(before);
+    return rc;
+}
+
 static void run_item(struct reload *r, struct reload_item *i, struct builds *b)
 {
     switch (i->kind) {
@@ -23,7 +46,7 @@ static void run_item(struct reload *r, struct reload_item *i, struct builds *b)
         i->rc = open_store(r, i);
         break;
     case RELOAD_REDEFINE:
-        i->rc = yzi_store_redefine(i->store, i->dataset, &i->changed, &i->err);
+        i->rc = redefine(i);
         break;
     case RELOAD_CLOSE:
     default:

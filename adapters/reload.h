@@ -24,6 +24,8 @@ struct reload_item {
     struct store *store;           /* reference; NULL until opened */
     /* what came of it */
     bool changed;
+    const char
+        *other_form; /* a field of `dataset` whose values are normalised further now, or NULL */
     int rc;
     yz_error err;
 };

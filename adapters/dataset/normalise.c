@@ -287,3 +287,10 @@ const char *yzi_normal_fault(const struct dataset_field *f, yz_bytes v, bool beg
                ? "stands for no value in this register (ask for, or write, no value)"
                : NULL;
 }
+
+bool yzi_normal_gains(const struct field_normal *before, const struct field_normal *after)
+{
+    return (after->narrow && !before->narrow) || (after->trim && !before->trim) ||
+           (after->squeeze && !before->squeeze) || (after->upper && !before->upper) ||
+           (after->lower && !before->lower);
+}

@@ -16,6 +16,10 @@
 YZ_MUST_USE int yzi_normalise(const struct dataset_field *f, yz_bytes raw, yz_buf *scratch,
                               yz_bytes *out);
 
+/* Whether values that `before` leaves as they are may be changed by `after`: records stored by the
+ * one are then not all in the form of the other. Formats of dates and times are no part of this. */
+bool yzi_normal_gains(const struct field_normal *before, const struct field_normal *after);
+
 /* Why this is no format of a date or time; NULL when it is one. A static sentence fragment. */
 const char *yzi_normal_format_fault(const char *format, enum field_type type);
 

@@ -590,6 +590,25 @@ static void test_reload__data_sets_come_and_go(void **state)
     expect_answer();
 }
 
+/* Records that are there may be in another form than the one they are asked for in from now on. */
+static void test_reload__a_further_normalisation_is_warned_of(void **state)
+{
+    (void)state;
+    static const char field[] = "{name: name, ";
+    static char text[65536];
+    unsigned warned = times_logged("event=dataset.other-form");
+    const char *at = strstr(original, field);
+    assert_non_null(at);
+    at += sizeof field - 1;
+    snprintf(text, sizeof text, "%.*snormalise: [upper], %s", (int)(at - original), original, at);
+    reload(text, "event=dataset.other-form");
+    assert_int_equal(times_logged("dataset=areas field=name remedy=\"yz data import --mode "
+                                  "replace\""),
+                     warned + 1);
+    reload(original, "event=dataset.redefined"); /* back is no further */
+    assert_int_equal(times_logged("event=dataset.other-form"), warned + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -601,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_reload__twice_at_once_ends_with_the_last),
         cmocka_unit_test(test_reload__a_new_index_and_a_new_field_and_no_answer_fails),
         cmocka_unit_test(test_reload__waits_for_a_rotation_and_no_answer_fails),
+        cmocka_unit_test(test_reload__a_further_normalisation_is_warned_of),
     };
     return cmocka_run_group_tests(tests, up, down);
 }
