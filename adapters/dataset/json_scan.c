@@ -83,11 +83,17 @@ static int skip_space(struct json_scan *j, int *out)
     }
 }
 
+/* Another byte stands here than could; a file that was cut off says so, whatever was to come. */
+static int wrong_byte(struct json_scan *j, int c, const char *reason)
+{
+    return fault(j, c == END ? ends_early : reason);
+}
+
 static int expect(struct json_scan *j, int wanted, const char *reason)
 {
     int c;
     YZ_TRY(skip_space(j, &c));
-    return c == wanted ? take(j) : fault(j, reason);
+    return c == wanted ? take(j) : wrong_byte(j, c, reason);
 }
 
 /* -- the grammar -- */
@@ -150,7 +156,8 @@ static int skip_scalar(struct json_scan *j)
 {
     char text[400];
     size_t n = 0;
-    for (int c;;) {
+    int c;
+    for (;;) {
         YZ_TRY(peek(j, &c));
         if (!is_scalar_byte(c)) {
             break;
@@ -164,15 +171,16 @@ static int skip_scalar(struct json_scan *j)
     text[n] = '\0';
     bool word =
         strcmp(text, "true") == 0 || strcmp(text, "false") == 0 || strcmp(text, "null") == 0;
-    return word || is_number(text) ? 0 : fault(j, "here stands no JSON value");
+    return word || is_number(text) ? 0 : wrong_byte(j, c, "here stands no JSON value");
 }
 
 static int skip_value(struct json_scan *j, unsigned depth);
 
 static int no_name(struct json_scan *j, int c)
 {
-    return fault(j, c == '}' ? "a comma stands before the end of the object"
-                             : "a member has no name in quotes");
+    return wrong_byte(j, c,
+                      c == '}' ? "a comma stands before the end of the object"
+                               : "a member has no name in quotes");
 }
 
 /* The rest of an array or object; its opening bracket was taken. */
@@ -196,8 +204,8 @@ static int skip_items(struct json_scan *j, bool object, unsigned depth)
             return take(j);
         }
         YZ_TRY(c == ',' ? take(j)
-                        : fault(j, c == END ? ends_early
-                                   : object ? "neither , nor } follows a member"
+                        : wrong_byte(j, c,
+                                     object ? "neither , nor } follows a member"
                                             : "neither , nor ] follows an item"));
     }
 }
@@ -255,6 +263,12 @@ static const uint8_t *pass_value(const uint8_t *p)
     return p;
 }
 
+/* From a value that is not the last to the one behind the comma. */
+static const uint8_t *pass_to_next(const uint8_t *p)
+{
+    return pass_space(pass_space(pass_value(p)) + 1);
+}
+
 /* The value of the n-th member or item of the object or array at p. */
 static const uint8_t *pass_to(const uint8_t *p, size_t n)
 {
@@ -284,6 +298,9 @@ static int put_expanded(yz_bytes text, yz_buf *out)
     size_t count = 0, point = 0;
     bool in_fraction = false;
     long exponent = n < text.n ? strtol((const char *)text.p + n + 1, NULL, 10) : 0;
+    if (n < text.n && strspn((const char *)text.p, "-.0") == n) {
+        return yzi_buf_put_str(out, "0"); /* whatever the exponent */
+    }
     if (n == text.n || exponent > EXPONENT_MAX || exponent < -EXPONENT_MAX || n > 250) {
         return yzi_buf_put(out, text); /* as it is: refused where it does not fit */
     }
@@ -334,14 +351,16 @@ static int put_scalar(const json_t *v, const uint8_t *text, yz_buf *out)
 static int put_joined(const struct dataset_field *f, const json_t *array, const uint8_t *text,
                       yz_buf *out, const char **reason)
 {
+    const uint8_t *item = text;
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *v = json_array_get(array, i);
         if (json_is_object(v) || json_is_array(v)) {
             *reason = "has an item that is no value";
             return 0;
         }
+        item = i ? pass_to_next(item) : pass_to(text, 0);
         YZ_TRY(i ? yzi_buf_put_str(out, f->join) : 0);
-        YZ_TRY(put_scalar(v, pass_to(text, i), out));
+        YZ_TRY(put_scalar(v, item, out));
     }
     return 0;
 }
@@ -400,6 +419,19 @@ static int read_field(struct json_scan *j, const json_t *record, size_t field)
 
 /* -- records -- */
 
+/* What jansson has one code for, told by the beginnings of its words. */
+static const char *syntax_refusal(const char *words)
+{
+    if (strncmp(words, "invalid Unicode '", strlen("invalid Unicode '")) == 0) {
+        return "has half a character in a text (\\ud800 to \\udfff come in pairs)";
+    }
+    if (strncmp(words, "invalid escape", strlen("invalid escape")) == 0 ||
+        strncmp(words, "invalid Unicode escape", strlen("invalid Unicode escape")) == 0) {
+        return "has an escape in a text that JSON does not know (a backslash is written twice)";
+    }
+    return "is not JSON";
+}
+
 /* Why jansson refused it; its own words repeat what stands there. */
 static const char *refusal(const json_error_t *wrong)
 {
@@ -419,7 +451,7 @@ static const char *refusal(const json_error_t *wrong)
             return known[i].words;
         }
     }
-    return "is not JSON";
+    return syntax_refusal(wrong->text);
 }
 
 static int read_record(struct json_scan *j, struct raw_record *r)
@@ -495,7 +527,7 @@ static int read_array(struct json_scan *j)
             YZ_TRY(skip_space(j, &c));
             YZ_TRY(c == ']' ? fault(j, "a comma stands before the end of the array") : 0);
         } else if (c != ']') {
-            return fault(j, c == END ? ends_early : "neither , nor ] follows a record");
+            return wrong_byte(j, c, "neither , nor ] follows a record");
         }
     }
     return take(j);
@@ -533,8 +565,7 @@ static int read_members(struct json_scan *j, size_t step)
     int c;
     YZ_TRY(skip_space(j, &c));
     while (c != '}') {
-        YZ_TRY(c == '"' ? read_name(j, j->d->json.path.steps[step].name, &is)
-                        : fault(j, "a member has no name in quotes"));
+        YZ_TRY(c == '"' ? read_name(j, j->d->json.path.steps[step].name, &is) : no_name(j, c));
         YZ_TRY(expect(j, ':', "a colon is missing behind a member's name"));
         if (is && found) {
             return fault(j, "the member on the way to the records stands twice");
@@ -547,7 +578,7 @@ static int read_members(struct json_scan *j, size_t step)
             YZ_TRY(skip_space(j, &c));
             YZ_TRY(c == '}' ? fault(j, "a comma stands before the end of the object") : 0);
         } else if (c != '}') {
-            return fault(j, c == END ? ends_early : "neither , nor } follows a member");
+            return wrong_byte(j, c, "neither , nor } follows a member");
         }
     }
     return found ? take(j)

@@ -143,6 +143,9 @@ static void test_scan__json_numbers_are_exact(void **unused)
     expect_json("[{\"id\":\"1\",\"sum\":120E+2},{\"id\":\"2\",\"sum\":0.05e1},"
                 "{\"id\":\"3\",\"sum\":-0.0}]",
                 "1/1:1|~|12000|~|~|~\n1/2:2|~|0.5|~|~|~\n1/3:3|~|0|~|~|~\n", "");
+    expect_json("[{\"id\":\"1\",\"sum\":0e999},{\"id\":\"2\",\"sum\":0.00e5},"
+                "{\"id\":\"3\",\"sum\":-0e-7}]",
+                "1/1:1|~|0|~|~|~\n1/2:2|~|0|~|~|~\n1/3:3|~|0|~|~|~\n", "");
     expect_json("[{\"id\":\"1\",\"sum\":1e200}]", "",
                 "f:1: record 1: sum: is not a decimal number (12 or 12.5)\n");
     expect_json("[{\"id\":\"1\",\"sum\":1e999}]", "",
@@ -163,7 +166,7 @@ static void test_scan__json_records_are_refused_one_by_one(void **unused)
         "f:1: record 1: has a member twice\n"
         "f:2: record 2: is not valid UTF-8 (JSON is in no other encoding: convert the file)\n"
         "f:3: record 3: contains a NUL character\n"
-        "f:4: record 4: is not JSON\n"
+        "f:4: record 4: has half a character in a text (\\ud800 to \\udfff come in pairs)\n"
         "f:5: record 5: id: is an array, not a value (name one item in the path, or give "
         "the field `join:`)\n"
         "f:6: record 6: id: is an object, not a value (name one of its members in the "
@@ -174,6 +177,10 @@ static void test_scan__json_records_are_refused_one_by_one(void **unused)
     expect(yaml, FORMAT_JSONL, "{\"id\":\n\"1\"}\n{\"id\":\"2\"} x\n{\"id\":\"3\"}\n",
            "4/4:3|~|~|~|~|~\n",
            "f:1: record 1: is not JSON\nf:2: record 2: is not JSON\nf:3: record 3: is not JSON\n");
+    expect_json("[{\"id\":\"C:\\temp\\x\"},{\"id\":\"\\u12\"}]", "",
+                "f:1: record 1: has an escape in a text that JSON does not know (a backslash is "
+                "written twice)\nf:1: record 2: has an escape in a text that JSON does not know (a "
+                "backslash is written twice)\n");
 }
 
 static void test_scan__json_files_that_are_none(void **unused)
@@ -194,6 +201,10 @@ static void test_scan__json_files_that_are_none(void **unused)
         {"[{\"id\":01}]", "f:1:10: here stands no JSON value\n"},
         {"[{\"id\":NaN}]", "f:1:11: here stands no JSON value\n"},
         {"[{\"id\":\"", "f:1:9: the file ends within a text\n"},
+        {"[{\"id\"", "f:1:7: the file ends here, in the middle of its records\n"},
+        {"[{\"id\":", "f:1:8: the file ends here, in the middle of its records\n"},
+        {"[{\"id\":tr", "f:1:10: the file ends here, in the middle of its records\n"},
+        {"[{\"id\":1,", "f:1:10: the file ends here, in the middle of its records\n"},
         {"[] []", "f:1:4: something follows the end of the document\n"},
         {"[{\"id\":[1 2]}]", "f:1:11: neither , nor ] follows an item\n"},
     };
@@ -237,6 +248,22 @@ static void test_scan__json_path(void **unused)
     expect(with(json_yaml_tail), FORMAT_JSON,
            "{\"data\":{\"items\":[{\"id\":\"1\",\"n\":{\"a\":1,\"a\":2}}]}}", "",
            "f:1: record 1: has a member twice\n");
+}
+
+/* A step for each item, not a walk through all before it: hours, where it was one. */
+static void test_scan__json_joins_long_arrays_in_one_walk(void **unused)
+{
+    (void)unused;
+    yz_buf b;
+    yzi_buf_init(&b, 2u << 20);
+    assert_int_equal(yzi_buf_put_str(&b, "[{\"id\":\"1\",\"t.g\":[1"), 0);
+    for (size_t i = 1; i < 500000; i++) {
+        assert_int_equal(yzi_buf_put_str(&b, ",1"), 0);
+    }
+    assert_int_equal(yzi_buf_put_str(&b, "]},{\"id\":\"2\",\"t.g\":[ 1 , \"[,\" ,2.50,null]}]"), 0);
+    expect_bytes(yaml, FORMAT_JSON, yzi_bytes_buf(&b), "1/2:2|~|~|~|~|1; [,; 2.50; \n",
+                 "f:1: record 1: tags: is longer than the definition allows\n");
+    yzi_buf_fini(&b);
 }
 
 static void test_scan__json_is_bounded(void **unused)
@@ -454,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_scan__json_records_are_refused_one_by_one),
         cmocka_unit_test(test_scan__json_files_that_are_none),
         cmocka_unit_test(test_scan__json_path),
+        cmocka_unit_test(test_scan__json_joins_long_arrays_in_one_walk),
         cmocka_unit_test(test_scan__json_is_bounded),
         cmocka_unit_test(test_scan__xml_values),
         cmocka_unit_test(test_scan__xml_where_records_are),
