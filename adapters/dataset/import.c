@@ -231,13 +231,11 @@ static int tell(struct importer *im, enum import_change_kind kind, const struct 
     return im->src->change ? im->src->change(im->src->ctx, &c) : 0;
 }
 
-/* What is stored, opened while it still is: a change ends its views. */
-static int keep_before(struct importer *im, yz_bytes key, const struct stored_row *row)
+/* What is stored, while it still is: a change ends views into the store. */
+static int keep_before(struct importer *im, const struct row_layout *l, yz_bytes key,
+                       const struct stored_row *row)
 {
-    if (!im->src->change) {
-        return 0;
-    }
-    return yzi_plain_read(&im->old->layout, key, row, &im->before);
+    return im->src->change ? yzi_plain_read(l, key, row, &im->before) : 0;
 }
 
 /* -- rows: upsert and insert -- */
@@ -256,7 +254,7 @@ static int upsert_found(struct importer *im, const struct write_target *target,
         snprintf(reason, SCAN_REASON_MAX, "has a key that is there already, with other values");
         return YZ_EDATA;
     }
-    return im->src->change ? yzi_plain_read(l, target->key, &target->row, &im->before) : 0;
+    return keep_before(im, l, target->key, &target->row);
 }
 
 static int upsert(struct importer *im, const struct scan_place *at,
@@ -297,7 +295,7 @@ static int delete (struct importer *im)
         return 0;
     }
     const struct row_layout *l = &yzi_writer_generation(im->w)->layout;
-    YZ_TRY(im->src->change ? yzi_plain_read(l, target->key, &target->row, &im->before) : 0);
+    YZ_TRY(keep_before(im, l, target->key, &target->row));
     YZ_TRY(count_change(im, false));
     YZ_TRY(yzi_writer_delete(im->w));
     im->report.deleted++;
@@ -331,7 +329,7 @@ static int load_changed(struct importer *im, const struct query_value *values,
     bool equal;
     yz_bytes key = yzi_writer_target(im->w)->key;
     YZ_TRY(yzi_row_equals(&im->old->layout, key, old, values, &im->plain, &equal));
-    YZ_TRY(keep_before(im, key, old));
+    YZ_TRY(keep_before(im, &im->old->layout, key, old));
     uint64_t sequence = equal ? old->sequence : yzi_writer_sequence(im->w) + 1;
     YZ_TRY(load(im, values, sequence, old->ordinal, reason));
     yz_ignore(was_met(im, old->ordinal), "it is now");

@@ -11,13 +11,13 @@
 
 /* One record at a time; wiped at the end. Zeroed it is empty. */
 struct plain_record {
-    yz_buf opened; /* the sealed values, one after the other */
+    yz_buf kept; /* the values, one after the other */
     yz_buf one;
     struct query_value values[DATASET_FIELDS_MAX]; /* by field of the definition */
 };
 void yzi_plain_init(struct plain_record *r);
 void yzi_plain_fini(struct plain_record *r);
-/* Views are valid until the next call, and no longer than `stored`. YZ_ECORRUPT, YZ_ENOMEM. */
+/* Views are valid until the next call, whatever becomes of `stored`. YZ_ECORRUPT, YZ_ENOMEM. */
 YZ_MUST_USE int yzi_plain_read(const struct row_layout *l, yz_bytes key,
                                const struct stored_row *stored, struct plain_record *out);
 

@@ -79,7 +79,7 @@ static int import_source(struct world *w, struct import_source *src, yz_bytes fi
 
 static int import(struct world *w, enum import_mode mode, const char *rows)
 {
-    char file[2000];
+    char file[4000];
     struct import_source src = {.mode = mode};
     snprintf(file, sizeof file, "%s%s", HEADER, rows);
     return import_source(w, &src, yzi_bytes_str(file));
@@ -289,11 +289,11 @@ static int on_change(void *ctx, const struct import_change *c)
     return yzi_change_write(&w->changes, c);
 }
 
-static void diff(struct world *w, bool json, bool sensitive, const char *rows, const char *wanted)
+static void diff_as(struct world *w, enum import_mode mode, bool json, bool sensitive,
+                    const char *rows, const char *wanted)
 {
-    char file[1000], text[2000];
-    struct import_source src = {
-        .mode = IMPORT_REPLACE, .dry_run = true, .change = on_change, .ctx = w};
+    char file[4000], text[8000];
+    struct import_source src = {.mode = mode, .dry_run = true, .change = on_change, .ctx = w};
     assert_int_equal(ftruncate(w->out, 0), 0);
     assert_int_equal(lseek(w->out, 0, SEEK_SET), 0);
     snprintf(file, sizeof file, "%s%s", HEADER, rows);
@@ -303,6 +303,11 @@ static void diff(struct world *w, bool json, bool sensitive, const char *rows, c
     yzi_change_writer_fini(&w->changes);
     read_out(w, text, sizeof text);
     assert_string_equal(text, wanted);
+}
+
+static void diff(struct world *w, bool json, bool sensitive, const char *rows, const char *wanted)
+{
+    diff_as(w, IMPORT_REPLACE, json, sensitive, rows, wanted);
 }
 
 static void test_import__tells_what_it_would_change(void **state)
@@ -324,6 +329,32 @@ static void test_import__tells_what_it_would_change(void **state)
          "{\"change\":\"removed\",\"key\":[\"2\"],\"fields\":[{\"field\":\"id\",\"before\":\"2\"},"
          "{\"field\":\"name\",\"before\":\"b\"}]}\n");
     expect_all(w, HEADER "1,a,2000-01-01,\n2,b,,\n3,c,,\n");
+}
+
+/* Records that are changed in the place where they are stored, one beside the other. */
+static void test_import__tells_what_was_there_before_a_change_in_place(void **state)
+{
+    struct world *w = *state;
+    char rows[3000] = "", changed[3000] = "", keys[1000] = "", updates[8000] = "",
+         removed[8000] = "";
+    for (int i = 100; i < 150; i++) {
+        char line[200];
+        snprintf(line, sizeof line, "%d,n%d,2000-01-01,m%d\n", i, i, i);
+        strcat(rows, line);
+        snprintf(line, sizeof line, "%d,n%d,2001-12-31,a longer one %d\n", i, i, i);
+        strcat(changed, line);
+        snprintf(line, sizeof line, "%d,,,\n", i);
+        strcat(keys, line);
+        snprintf(line, sizeof line,
+                 "~ %d: born: 2000-01-01 -> 2001-12-31, mail: m%d -> a longer one %d\n", i, i, i);
+        strcat(updates, line);
+        snprintf(line, sizeof line, "- %d: name=n%d, born=2000-01-01, mail=m%d\n", i, i, i);
+        strcat(removed, line);
+    }
+    assert_int_equal(import(w, IMPORT_UPSERT, rows), 0);
+    diff_as(w, IMPORT_UPSERT, false, true, changed, updates);
+    diff_as(w, IMPORT_REPLACE, false, true, changed, updates);
+    diff_as(w, IMPORT_DELETE, false, true, keys, removed);
 }
 
 /* -- large -- */
@@ -568,6 +599,7 @@ int main(void)
         CASE(test_import__rejects_do_not_excuse_a_broken_file),
         CASE(test_import__rejects_of_json_hold_the_record),
         CASE(test_import__tells_what_it_would_change),
+        CASE(test_import__tells_what_was_there_before_a_change_in_place),
         CASE(test_import__large_ones_keep_memory_bounded),
         CASE(test_import__large_with_faults_changes_nothing),
         CASE(test_import__unordered_with_faults_tells_them_in_order),
