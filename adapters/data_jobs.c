@@ -89,7 +89,10 @@ static int diff(struct running *r)
     source.change = on_change;
     yzi_change_writer_init(&r->changes, j->out_fd, j->dataset, j->json, j->sensitive);
     int rc = yzi_store_import(j->store, &source, &j->report, &j->err);
-    rc = rc < 0 ? rc : yzi_change_writer_flush(&r->changes);
+    if (rc == 0 && (rc = yzi_change_writer_flush(&r->changes)) < 0) {
+        rc = yzi_fail(&j->err, rc, "%s: the differences could not be written (%s)", j->name,
+                      yz_err_words(rc));
+    }
     yzi_change_writer_fini(&r->changes);
     return rc;
 }

@@ -65,16 +65,21 @@ static void close_moment(struct moment *m)
     }
 }
 
+static const char *scratch_folder(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    return tmp && *tmp ? tmp : "/tmp";
+}
+
 /* Sensitive values are encrypted in it with a key that nobody keeps. */
 static int open_moment(struct check *k, const struct dataset *d, struct moment *m)
 {
     yz_error *err = yzi_cli_error(k->c);
-    const char *tmp = getenv("TMPDIR");
-    int n = snprintf(m->dir, sizeof m->dir, "%s/yz-check-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    int n = snprintf(m->dir, sizeof m->dir, "%s/yz-check-XXXXXX", scratch_folder());
     if (n < 0 || (size_t)n >= sizeof m->dir || !mkdtemp(m->dir)) {
         m->dir[0] = '\0';
         return yzi_fail(err, YZ_EIO, "cannot make a folder for the check in %s: %s",
-                        tmp && *tmp ? tmp : "/tmp", strerror(errno));
+                        scratch_folder(), strerror(errno));
     }
     YZ_TRY(yzi_sodium_init());
     YZ_TRY(yzi_secret_random(&m->key, 32));
@@ -100,6 +105,11 @@ static int check_rows(struct check *k, const struct dataset *d, const char *path
                                 .ctx = k,
                                 .max_faults = max};
     int rc = yzi_store_import(moment.store, &src, report, yzi_cli_error(k->c));
+    if (rc == YZ_EDISKFULL) {
+        return yzi_fail(yzi_cli_error(k->c), rc,
+                        "cannot check %s: the disk is full that %s is on (TMPDIR names another)",
+                        path, scratch_folder());
+    }
     return rc == YZ_EDATA ? YZ_OK : rc; /* the faults were told */
 }
 

@@ -228,7 +228,10 @@ static int tell(struct importer *im, enum import_change_kind kind, const struct 
                 const struct query_value *after)
 {
     const struct import_change c = {.kind = kind, .before = before, .after = after};
-    return im->src->change ? im->src->change(im->src->ctx, &c) : 0;
+    int rc = im->src->change ? im->src->change(im->src->ctx, &c) : 0;
+    return rc < 0 ? yzi_fail(im->err, rc, "%s: the differences could not be written (%s)",
+                             im->src->name, yz_err_words(rc))
+                  : 0;
 }
 
 /* What is stored, while it still is: a change ends views into the store. */
@@ -648,6 +651,12 @@ static int run(struct importer *im)
 /* A failure that nobody has put into words yet. */
 static int in_words(const struct import_source *src, int rc, yz_error *err)
 {
+    if (rc < 0 && err && err->code != rc && src->rejects && yzi_rejects_failed(src->rejects)) {
+        return yzi_fail(err, rc,
+                        "%s: the import stopped and changed nothing: the file of what is rejected "
+                        "could not be written (%s)",
+                        src->name, yz_err_words(rc));
+    }
     if (rc < 0 && err && err->code != rc) {
         return yzi_fail(err, rc, "%s: the import stopped and changed nothing: %s", src->name,
                         yz_err_words(rc));

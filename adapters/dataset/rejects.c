@@ -14,7 +14,7 @@
 
 struct import_rejects {
     int fd;
-    bool headed;
+    bool headed, failed;
     yz_buf out;
 };
 
@@ -64,12 +64,18 @@ int yzi_rejects_flush(struct import_rejects *r)
     for (size_t done = 0; done < r->out.n;) {
         ssize_t n = write(r->fd, r->out.p + done, r->out.n - done);
         if (n < 0 && errno != EINTR) {
+            r->failed = true;
             return yzi_err_from_errno(errno);
         }
         done += n > 0 ? (size_t)n : 0;
     }
     yzi_buf_clear(&r->out);
     return 0;
+}
+
+bool yzi_rejects_failed(const struct import_rejects *r)
+{
+    return r->failed;
 }
 
 int yzi_rejects_restart(struct import_rejects *r)

@@ -18,6 +18,8 @@ YZ_MUST_USE int yzi_rejects_head(struct import_rejects *r, const yz_bytes *names
 YZ_MUST_USE int yzi_rejects_put(struct import_rejects *r, const struct scan_place *at,
                                 yz_bytes reason, const yz_bytes *columns, size_t n);
 YZ_MUST_USE int yzi_rejects_flush(struct import_rejects *r);
+/* Whether something could not be written: the other file of an import than the store. */
+bool yzi_rejects_failed(const struct import_rejects *r);
 /* Forget what was written, to begin again: an import that starts over. Needs a regular file. */
 YZ_MUST_USE int yzi_rejects_restart(struct import_rejects *r);
 

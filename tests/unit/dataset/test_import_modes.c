@@ -5,6 +5,7 @@
  */
 #include "tests/unit/dataset/fixture.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -267,6 +268,21 @@ static void test_import__rejects_do_not_excuse_a_broken_file(void **state)
     expect_all(w, HEADER);
 }
 
+static void test_import__says_that_the_rejects_cannot_be_written(void **state)
+{
+    struct world *w = *state;
+    struct import_source src = {.mode = IMPORT_UPSERT};
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(full >= 0);
+    assert_int_equal(yzi_rejects_new(full, &src.rejects), 0);
+    assert_int_equal(import_source(w, &src, yzi_bytes_str(HEADER "1,a,,\n2,b,x,\n")), YZ_EDISKFULL);
+    assert_string_equal(w->err.text, "f: the import stopped and changed nothing: the file of what "
+                                     "is rejected could not be written (the disk is full)");
+    yzi_rejects_free(src.rejects);
+    close(full);
+    expect_all(w, HEADER);
+}
+
 static void test_import__rejects_of_json_hold_the_record(void **state)
 {
     struct world *w = *state;
@@ -329,6 +345,20 @@ static void test_import__tells_what_it_would_change(void **state)
          "{\"change\":\"removed\",\"key\":[\"2\"],\"fields\":[{\"field\":\"id\",\"before\":\"2\"},"
          "{\"field\":\"name\",\"before\":\"b\"}]}\n");
     expect_all(w, HEADER "1,a,2000-01-01,\n2,b,,\n3,c,,\n");
+}
+
+static int on_change_full(void *ctx, const struct import_change *c)
+{
+    (void)ctx;
+    return c ? YZ_EDISKFULL : 0;
+}
+
+static void test_import__says_that_the_differences_cannot_be_written(void **state)
+{
+    struct world *w = *state;
+    struct import_source src = {.mode = IMPORT_UPSERT, .dry_run = true, .change = on_change_full};
+    assert_int_equal(import_source(w, &src, yzi_bytes_str(HEADER "1,a,,\n")), YZ_EDISKFULL);
+    assert_string_equal(w->err.text, "f: the differences could not be written (the disk is full)");
 }
 
 /* Records that are changed in the place where they are stored, one beside the other. */
@@ -597,8 +627,10 @@ int main(void)
         CASE(test_import__dry_run_of_every_mode_changes_nothing),
         CASE(test_import__rejects),
         CASE(test_import__rejects_do_not_excuse_a_broken_file),
+        CASE(test_import__says_that_the_rejects_cannot_be_written),
         CASE(test_import__rejects_of_json_hold_the_record),
         CASE(test_import__tells_what_it_would_change),
+        CASE(test_import__says_that_the_differences_cannot_be_written),
         CASE(test_import__tells_what_was_there_before_a_change_in_place),
         CASE(test_import__large_ones_keep_memory_bounded),
         CASE(test_import__large_with_faults_changes_nothing),
