@@ -38,6 +38,7 @@
 #define MAP_SIZE_MODEST ((size_t)64 << 30) /* where address space is limited */
 #define LOCK_NAME "owner.lock"
 #define LMDB_LOCK_NAME "lock.mdb"
+#define LMDB_DATA_NAME "data.mdb"
 #define READERS_DEFAULT 126u
 /* The library's lock file: two cache lines of head, one for each reader. It takes a longer one as
  * it is; a shorter one it would extend, sparse again. */
@@ -472,20 +473,25 @@ static void leave(struct db_env *env)
     atomic_fetch_sub(&env->open_txns, 1);
 }
 
-int yzi_db_copy(struct db_env *env, const char *dir)
-{
-    YZ_TRY(enter(env, NULL));
-    int rc = mdb_env_copy2(env->env, dir, MDB_CP_COMPACT);
-    rc = rc == EEXIST ? YZ_EEXIST : map_env(env, rc);
-    leave(env);
-    return rc;
-}
-
 int yzi_db_copy_fd(struct db_env *env, int fd)
 {
     YZ_TRY(enter(env, NULL));
     int rc = map_env(env, mdb_env_copyfd2(env->env, fd, MDB_CP_COMPACT));
     leave(env);
+    return rc;
+}
+
+/* The library would make the file for everybody to read. */
+int yzi_db_copy(struct db_env *env, const char *dir)
+{
+    YZ_AUTO(yzi_free_ptr) char *path = NULL;
+    YZ_TRY(yzi_path_join(dir, LMDB_DATA_NAME, &path));
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    YZ_ENSURE(fd >= 0, errno == EEXIST ? YZ_EEXIST : yzi_err_from_errno(errno));
+    int rc = yzi_db_copy_fd(env, fd);
+    if (close(fd) != 0 && rc == 0) {
+        rc = yzi_err_from_errno(errno);
+    }
     return rc;
 }
 

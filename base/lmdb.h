@@ -44,7 +44,8 @@ YZ_MUST_USE int yzi_db_open(const struct db_options *o, struct db_env **out, yz_
 void yzi_db_close(struct db_env *env); /* NULL is allowed; no transaction may be open */
 
 /* Write the environment's data file as of now, without its free pages, into the folder `dir`, which
- * is there and holds none yet. It is durable with the first commit there. Any thread. YZ_EEXIST. */
+ * is there and holds none yet; nobody else may read it. It is durable with the first commit there.
+ * Any thread. YZ_EEXIST. */
 YZ_MUST_USE int yzi_db_copy(struct db_env *env, const char *dir);
 
 /* The same into a file open for writing, from its beginning, not made durable. Any thread. */

@@ -81,8 +81,13 @@ int yzi_store_restore(const char *dir, int fd, const struct clock *clock, yz_err
     YZ_TRY(yzi_dir_make(dir, 0700, err));
     YZ_TRY(yzi_path_join(dir, STORE_LOCK, &lock));
     YZ_TRY(yzi_path_join(dir, STORE_CURRENT, &current));
-    YZ_TRY(yzi_file_lock(lock, &lock_fd, err));
-    int rc =
+    int rc = yzi_file_lock(lock, &lock_fd, err);
+    if (rc == YZ_EBUSY) {
+        return yzi_fail(err, rc, "%s: an adapter that runs has this data set open; stop it first",
+                        dir);
+    }
+    YZ_TRY(rc);
+    rc =
         yzi_file_exists(current)
             ? yzi_fail(err, YZ_EEXIST,
                        "%s: there is a store; move it away if the backup is to take its place", dir)

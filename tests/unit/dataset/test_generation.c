@@ -120,7 +120,12 @@ static void test_generation__begins_as_a_copy_when_asked(void **state)
 {
     struct world *w = *state;
     yz_error err = {0};
+    char path[600];
+    struct stat st;
     struct generation *g = begin(w, GENERATION_COPY);
+    snprintf(path, sizeof path, "%s/g2/data.mdb", w->dir.path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600); /* whatever the umask */
     load(g, "2", "zwei");
     load(g, "3", "drei");
     assert_int_equal(yzi_generation_publish(&g, &err), 0);
