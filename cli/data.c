@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/columns.h"
+#include "cli/interrupt.h"
 
 /* -- files -- */
 
@@ -49,6 +50,17 @@ int yzi_data_scratch(struct cli *c, int *out)
     return *out >= 0 ? YZ_OK
                      : yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno),
                                 "cannot make a file in %s: %s", dir, strerror(errno));
+}
+
+int yzi_data_make(struct cli *c, const char *path, int *out)
+{
+    *out = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (*out < 0) {
+        return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot make %s: %s", path,
+                        strerror(errno));
+    }
+    YZ_TRY(yzi_cli_made(c, path));
+    return yzi_interrupt_removes(path);
 }
 
 /* -- words -- */

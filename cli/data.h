@@ -20,6 +20,9 @@ void yzi_data_close(const int *fd); /* fits YZ_AUTO; -1 is allowed */
 YZ_MUST_USE int yzi_data_open(struct cli *c, const char *path, int *out);
 /* A file without a name, for the adapter to write to. */
 YZ_MUST_USE int yzi_data_scratch(struct cli *c, int *out);
+/* A new file for the adapter to write to, removed when yz fails, or is interrupted before
+ * yzi_interrupt_removes(NULL). YZ_EEXIST and the like with a sentence. */
+YZ_MUST_USE int yzi_data_make(struct cli *c, const char *path, int *out);
 /* --format, or what the file's name ends in; yz_EINVAL with usage words when neither tells. */
 YZ_MUST_USE int yzi_data_format(struct cli *c, const char *path, enum import_format *out);
 const char *yzi_data_format_name(enum import_format f);

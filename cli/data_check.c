@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "cli/data.h"
+#include "cli/interrupt.h"
 
 /* -- check -- */
 
@@ -95,7 +96,6 @@ static int check_rows(struct check *k, const struct dataset *d, const char *path
     enum import_format format;
     YZ_TRY(yzi_data_open(k->c, path, &fd));
     YZ_TRY(yzi_data_format(k->c, path, &format));
-    YZ_TRY(open_moment(k, d, &moment));
     struct import_source src = {.fd = fd,
                                 .name = path,
                                 .format = format,
@@ -103,7 +103,9 @@ static int check_rows(struct check *k, const struct dataset *d, const char *path
                                 .dry_run = true,
                                 .fault = on_fault,
                                 .ctx = k,
-                                .max_faults = max};
+                                .max_faults = max,
+                                .cancel = yzi_interrupt_heed()};
+    YZ_TRY(open_moment(k, d, &moment));
     int rc = yzi_store_import(moment.store, &src, report, yzi_cli_error(k->c));
     if (rc == YZ_EDISKFULL) {
         return yzi_fail(yzi_cli_error(k->c), rc,
@@ -144,7 +146,9 @@ static int check_file(struct check *k, const struct dataset *d, const char *path
         yzi_json_key(k->json, "faults");
         yzi_json_array(k->json);
     }
-    YZ_TRY(check_rows(k, d, path, max, &report));
+    int rc = check_rows(k, d, path, max, &report);
+    yzi_interrupt_end(); /* the store of a moment is gone */
+    YZ_TRY(rc);
     if (k->faults) {
         yzi_cli_exit_with(k->c, EXIT_FAILED);
     }
@@ -157,8 +161,9 @@ static int check_file(struct check *k, const struct dataset *d, const char *path
         return YZ_OK;
     }
     if (k->faults >= max) {
-        yzi_cli_say(k->c, "%s: stopped after %llu faults, in %llu rows\n", path,
-                    (unsigned long long)k->faults, (unsigned long long)report.rows);
+        yzi_cli_say(k->c, "%s: stopped after %llu fault%s, in %llu row%s\n", path,
+                    (unsigned long long)k->faults, k->faults == 1 ? "" : "s",
+                    (unsigned long long)report.rows, report.rows == 1 ? "" : "s");
     } else {
         yzi_cli_say(k->c, "%s: %llu row%s, %llu fault%s\n", path, (unsigned long long)report.rows,
                     report.rows == 1 ? "" : "s", (unsigned long long)k->faults,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/data.h"
+#include "cli/interrupt.h"
 
 #define COPY_BYTES 65536u
 
@@ -309,19 +310,6 @@ int yzi_data_diff(struct cli *c)
     return rc < 0 ? tell_result(&w, rc) : tell_changes(&w, out);
 }
 
-static int open_output(struct cli *c, const char *path, int *out)
-{
-    if (!path) {
-        return yzi_data_scratch(c, out);
-    }
-    *out = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (*out < 0) {
-        return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot make %s: %s", path,
-                        strerror(errno));
-    }
-    return yzi_cli_made(c, path);
-}
-
 int yzi_data_export(struct cli *c)
 {
     YZ_AUTO(end_work) struct work w;
@@ -335,7 +323,7 @@ int yzi_data_export(struct cli *c)
     if (w.format == FORMAT_XML) {
         return yzi_cli_usage(c, "records are exported as csv, json or jsonl, not as xml");
     }
-    YZ_TRY(open_output(c, path, &out));
+    YZ_TRY(path ? yzi_data_make(c, path, &out) : yzi_data_scratch(c, &out));
     YZ_TRY(call(&w, "data.export", path ? path : "the export", out, NULL));
     if (!path) {
         return copy_out(c, out, false);
@@ -344,6 +332,7 @@ int yzi_data_export(struct cli *c)
         return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot write %s: %s", path,
                         strerror(errno));
     }
+    YZ_TRY(yzi_interrupt_removes(NULL));
     if (yzi_cli_json(c)) {
         yzi_cli_say(c, "{\"records\": %lld, \"sequence\": %lld}\n", number(&w, "rows"),
                     number(&w, "sequence"));

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/data.h"
+#include "cli/interrupt.h"
 
 const char *yzi_data_key(const json_t *state, char since[YZI_DATA_SINCE_TEXT])
 {
@@ -117,23 +118,14 @@ int yzi_data_rotate_key(struct cli *c)
     return YZ_OK;
 }
 
-static int make_file(struct cli *c, const char *path, int *out)
-{
-    *out = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (*out < 0) {
-        return yzi_fail(yzi_cli_error(c), yzi_err_from_errno(errno), "cannot make %s: %s", path,
-                        strerror(errno));
-    }
-    return yzi_cli_made(c, path);
-}
-
 int yzi_data_backup(struct cli *c)
 {
     YZ_AUTO(end_keeping) struct keeping k = {0};
     YZ_AUTO(yzi_data_close) int fd = -1;
     const char *path = yzi_cli_arg(c, 1);
-    YZ_TRY(make_file(c, path, &fd));
+    YZ_TRY(yzi_data_make(c, path, &fd));
     YZ_TRY(call(c, &k, "data.backup", fd));
+    YZ_TRY(yzi_interrupt_removes(NULL));
     if (!yzi_cli_json(c)) {
         const char *key = word(&k, "key_id");
         yzi_cli_say(c, "%lld records written to %s", number(&k, "rows"), path);

@@ -4,7 +4,12 @@
  * interrupted, and nothing is promised that nobody can keep. Also the check of data, which needs no
  * home.
  */
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -469,7 +474,7 @@ static void test_check__tells_each_fault_on_a_line(void **state)
     assert_non_null(strstr(yz_cli_out(), "bad.csv:3: name: "));
     EXPECT(EXIT_FAILED, "data", "check", "--max-faults", "1", DEFINITION, "bad.csv");
     assert_null(strstr(yz_cli_out(), "bad.csv:3: "));
-    assert_non_null(strstr(yz_cli_out(), "stopped after 1 faults"));
+    assert_non_null(strstr(yz_cli_out(), "stopped after 1 fault, in 1 row\n"));
     EXPECT(EXIT_FAILED, "data", "check", "--json", DEFINITION, "bad.csv");
     assert_non_null(strstr(yz_cli_out(), "\"field\": \"province\""));
     assert_null(strstr(yz_cli_out(), "东城区"));
@@ -487,6 +492,64 @@ static void test_check__a_wrong_definition_is_a_fault(void **state)
     EXPECT(EXIT_FAILED, "data", "check", DEFINITION, "absent.csv");
     EXPECT(EXIT_FAILED, "data", "check", DEFINITION, ".");
     yz_cli_said("not a regular file");
+}
+
+static unsigned entries_in(const char *dir)
+{
+    unsigned n = 0;
+    DIR *d = opendir(dir);
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d));) {
+        n += e->d_name[0] != '.';
+    }
+    closedir(d);
+    return n;
+}
+
+/* Ends the check as soon as its scratch folder is there; how it ended. */
+static int interrupt_check(int number)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(number, SIG_DFL); /* nohup */
+        _exit(YZ("data", "check", DEFINITION, "long.csv"));
+    }
+    assert_true(child > 0);
+    while (entries_in("scratch") == 0 && waitpid(child, &status, WNOHANG) == 0) {
+        sched_yield();
+    }
+    kill(child, number);
+    waitpid(child, &status, 0); /* none, when it has ended already */
+    return status;
+}
+
+static void test_check__interrupted_leaves_no_records_behind(void **state)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    (void)state;
+    yz_buf file;
+    yzi_buf_init(&file, 64u << 20);
+    assert_int_equal(yzi_buf_put_str(&file, "code,name,cityCode,provinceCode\n"), 0);
+    for (unsigned i = 0; i < 300000; i++) {
+        assert_int_equal(yzi_buf_printf(&file, "%06u,n,1101,11\n", (i * 7919u) % 1000000u), 0);
+    }
+    yz_cli_write("long.csv", yzi_bytes_buf(&file));
+    yzi_buf_fini(&file);
+    assert_int_equal(mkdir("scratch", 0700), 0);
+    const char *was = getenv("TMPDIR");
+    assert_int_equal(setenv("TMPDIR", "scratch", 1), 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        int status = 0;
+        for (unsigned k = 0; k < 20 && !WIFSIGNALED(status); k++) { /* it may have been faster */
+            status = interrupt_check(numbers[i]);
+            assert_int_equal(entries_in("scratch"), 0);
+        }
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), numbers[i]);
+    }
+    assert_int_equal(was ? setenv("TMPDIR", was, 1) : unsetenv("TMPDIR"), 0);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, yz_cli_setup, yz_cli_teardown)
@@ -512,6 +575,7 @@ int main(void)
         CASE(test_offers__that_were_changed_by_hand_are_refused),
         CASE(test_check__tells_each_fault_on_a_line),
         CASE(test_check__a_wrong_definition_is_a_fault),
+        CASE(test_check__interrupted_leaves_no_records_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
