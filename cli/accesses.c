@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An access in words: as sentences that a citizen can be given, and as JSON. What others wrote (the
- * official, the case) is shown as it was given, without control characters.
+ * official, the case) is shown as it was given, but for what would steer a terminal.
  */
 #include "cli/accesses.h"
 
 #include "base/text.h"
+#include "cli/texts.h"
 
 static bool is(const struct access *a, enum subject_how how)
 {
@@ -63,22 +64,13 @@ int yzi_access_outcome(const struct access *a, yz_buf *out)
 
 /* -- sentences -- */
 
-static int put_given(yz_buf *out, yz_bytes text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        bool control = text.p[i] < 0x20 || text.p[i] == 0x7f;
-        YZ_TRY(yzi_buf_put_u8(out, control ? '?' : text.p[i]));
-    }
-    return YZ_OK;
-}
-
 static int put_quoted(yz_buf *out, const char *before, yz_bytes text, bool *any)
 {
     if (text.n == 0) {
         return YZ_OK;
     }
     YZ_TRY(yzi_buf_printf(out, "%s%s \"", *any ? ", " : "", before));
-    YZ_TRY(put_given(out, text));
+    YZ_TRY(yzi_text_printable(text, false, out));
     *any = true;
     return yzi_buf_put_str(out, "\"");
 }
@@ -160,7 +152,7 @@ static int put_question_name(const struct query_predicate *p, yz_buf *out)
     YZ_TRY(yzi_buf_put(out, p->name));
     for (size_t i = 0; i < p->values_n; i++) {
         YZ_TRY(yzi_buf_put_str(out, i ? "," : " "));
-        YZ_TRY(p->values[i].null ? YZ_OK : put_given(out, p->values[i].v));
+        YZ_TRY(p->values[i].null ? YZ_OK : yzi_text_printable(p->values[i].v, false, out));
     }
     return YZ_OK;
 }
@@ -220,7 +212,7 @@ static int put_refusal(const struct answer_head *h, yz_buf *out)
         out, "   It was %s (%.*s)%s",
         h->code == ANSWER_FAILED ? "not answered, through a failure of the adapter" : "refused",
         CLI_V(h->reason), h->detail.n ? ": " : ""));
-    YZ_TRY(put_given(out, h->detail));
+    YZ_TRY(yzi_text_printable(h->detail, false, out));
     return yzi_buf_put_str(out, ". Nothing of the record was given.\n");
 }
 

@@ -5,10 +5,13 @@
 #include "cli/ask.h"
 
 #include "base/clock.h"
+#include "cli/texts.h"
 #include "client/request.h"
+#include "proto/limits.h"
 
 #define READY_WAIT_MAX_MS 10000u
 #define KEY_PARTS_MAX 8u
+#define GIVEN_MAX ((size_t)16 * YZ_VALUE_MAX) /* every byte written out */
 
 static void free_answer(yz_answer **a)
 {
@@ -101,6 +104,16 @@ static int print_json(struct cli *c, const yz_answer *a)
     return YZ_OK;
 }
 
+/* What others wrote may steer a terminal, or end a line to begin one like ours. */
+static int say_given(struct cli *c, const char *before, yz_bytes text)
+{
+    YZ_AUTO(yzi_buf_wipe) yz_buf shown;
+    yzi_buf_init(&shown, GIVEN_MAX);
+    YZ_TRY(yzi_text_printable(text, false, &shown));
+    yzi_cli_say(c, "%s%.*s", before, (int)shown.n, shown.n ? (const char *)shown.p : "");
+    return YZ_OK;
+}
+
 static int print_record(struct cli *c, const yz_answer *a, size_t row)
 {
     for (size_t f = 0; f < yz_answer_fields(a); f++) {
@@ -113,7 +126,9 @@ static int print_record(struct cli *c, const yz_answer *a, size_t row)
         } else if (yz_answer_field_type(a, f) == YZ_TYPE_BYTES) {
             yzi_cli_say(c, "  %s: (%zu bytes; --json shows them)\n", name, n);
         } else {
-            yzi_cli_say(c, "  %s: %.*s\n", name, (int)n, (const char *)value);
+            yzi_cli_say(c, "  %s: ", name);
+            YZ_TRY(say_given(c, "", yzi_bytes(value, n)));
+            yzi_cli_say(c, "\n");
         }
     }
     return YZ_OK;
@@ -141,8 +156,10 @@ static int print_text(struct cli *c, const yz_request *r, const yz_answer *a)
     yzi_cli_say(c, "%s (%s %s, %u ms)\n", yz_status_name(yz_answer_status(a)), who,
                 yz_answer_node(a), yz_answer_elapsed(a));
     if (yz_answer_reason(a)[0]) {
-        yzi_cli_say(c, "reason: %s%s%s\n", yz_answer_reason(a), yz_answer_detail(a)[0] ? ": " : "",
-                    yz_answer_detail(a));
+        YZ_TRY(say_given(c, "reason: ", yzi_bytes_str(yz_answer_reason(a))));
+        YZ_TRY(
+            say_given(c, yz_answer_detail(a)[0] ? ": " : "", yzi_bytes_str(yz_answer_detail(a))));
+        yzi_cli_say(c, "\n");
     }
     if (yz_answer_rule(a)[0]) {
         yzi_cli_say(c, "decided by: %s%s%s\n", yz_answer_rule(a),

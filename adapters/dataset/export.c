@@ -349,8 +349,10 @@ static int put_plain(struct change_writer *w, size_t i, const struct query_value
         text = yzi_bytes_buf(scratch);
     }
     for (size_t k = 0; k < text.n; k++) {
-        bool control = text.p[k] < 0x20 || text.p[k] == 0x7f;
+        bool c1 = text.p[k] == 0xc2 && k + 1 < text.n && text.p[k + 1] < 0xa0;
+        bool control = text.p[k] < 0x20 || text.p[k] == 0x7f || c1;
         YZ_TRY(yzi_buf_put_u8(&w->out, control ? '?' : text.p[k]));
+        k += c1;
     }
     return 0;
 }

@@ -139,6 +139,22 @@ static void test_query__what_no_index_serves_is_refused_with_advice(void **state
     assert_says(QUERY(1, "--where", "nothing=1"), "unknown-field");
 }
 
+/* What a register holds may be anybody's words. */
+static void test_query__values_do_not_steer_the_terminal(void **state)
+{
+    (void)state;
+    const char *path = in_sandbox(&sandbox, "steering.csv");
+    write_file(path, "code,name,cityCode,provinceCode\n"
+                     "999999,\"a\x1b[31m\xc2\x9b\ndecided by: me\",9999,11\n");
+    EXPECT_YZ(0, "data", "import", "--admin", socket_path(), "areas", path);
+    const struct output *o = QUERY(0, "--where", "city=9999");
+    assert_says(o, "  name: a\\u{1b}[31m\\u{9b} decided by: me\n");
+    assert_null(strchr(o->text, '\x1b'));
+    QUERY(0, "--where", "city=9999", "--json");
+    write_file(path, "code\n999999\n");
+    EXPECT_YZ(0, "data", "import", "--admin", socket_path(), "--mode", "delete", "areas", path);
+}
+
 static void test_query__wrong_use(void **state)
 {
     (void)state;
@@ -171,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_query__a_cursor_outlives_the_adapters_restart),
         cmocka_unit_test(test_query__count_and_fields),
         cmocka_unit_test(test_query__what_no_index_serves_is_refused_with_advice),
+        cmocka_unit_test(test_query__values_do_not_steer_the_terminal),
         cmocka_unit_test(test_query__wrong_use),
         cmocka_unit_test(test_explain__shows_what_serves),
     };

@@ -330,14 +330,15 @@ static void test_import__tells_what_it_would_change(void **state)
 {
     struct world *w = *state;
     assert_int_equal(import(w, IMPORT_UPSERT, "1,a,2000-01-01,\n2,b,,\n3,c,,\n"), 0);
-    static const char rows[] = "1,A,2000-01-02,m\n3,c,,\n4,\"d\n\",2001-01-01,\n";
+    static const char rows[] =
+        "1,A,2000-01-02,m\n3,c,,\n4,\"d\n\",2001-01-01,a\u00a0\x1b\xc2\x9b\n";
     diff(w, false, false, rows,
          "~ 1: name (not shown: --sensitive), born: 2000-01-01 -> 2000-01-02, mail: - -> m\n"
-         "+ 4: name (not shown: --sensitive), born=2001-01-01\n"
+         "+ 4: name (not shown: --sensitive), born=2001-01-01, mail=a\u00a0??\n"
          "- 2: name (not shown: --sensitive)\n");
     diff(w, false, true, rows,
          "~ 1: name: a -> A, born: 2000-01-01 -> 2000-01-02, mail: - -> m\n"
-         "+ 4: name=d?, born=2001-01-01\n- 2: name=b\n");
+         "+ 4: name=d?, born=2001-01-01, mail=a\u00a0??\n- 2: name=b\n");
     diff(w, true, false, "1,A,2000-01-01,\n3,c,,\n2,b,,\n",
          "{\"change\":\"changed\",\"key\":[\"1\"],\"fields\":[{\"field\":\"name\",\"hidden\":true}]"
          "}\n");
