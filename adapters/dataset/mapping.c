@@ -254,6 +254,34 @@ static int build_steps(struct builder *b, const struct raw_field *raw, struct fi
                : 0;
 }
 
+/* What normalisation makes of a word of the definition; NULL: the word itself, or nothing. */
+static const char *never_met(const struct dataset_field *f, const char *word)
+{
+    struct dataset_field plain = *f;
+    plain.type = FIELD_TEXT; /* letters are changed whatever the type */
+    plain.normal.empty.n = 0;
+    const char *fault = yzi_normal_fault(&plain, yzi_bytes_str(word), false);
+    return fault && !yzi_normal_is_space(yzi_bytes_str(word)) ? fault : NULL;
+}
+
+/* Codes and what stands for no value are compared with what normalisation leaves. */
+static int check_words(struct builder *b, const struct raw_field *raw,
+                       const struct dataset_field *f)
+{
+    for (size_t i = 0; i < raw->codes.n + raw->empty.n; i++) {
+        bool code = i < raw->codes.n;
+        const char *word = code ? raw->codes.items[i] : raw->empty.items[i - raw->codes.n];
+        const char *fault = never_met(f, word);
+        if (fault) {
+            return FAULT(b, code ? raw->codes_place : raw->normalise_place,
+                         "'%.64s' under `%s:` of '%s' can never be met, because `normalise:` comes "
+                         "first: it %s",
+                         word, code ? "codes" : "empty", f->name, fault);
+        }
+    }
+    return 0;
+}
+
 static int check_formats(struct builder *b, const struct raw_field *raw,
                          const struct dataset_field *f)
 {
@@ -295,6 +323,7 @@ static int build_normal(struct builder *b, size_t i)
     f->normal.formats = raw->formats;
     f->normal.zone = raw->zone;
     YZ_TRY(build_steps(b, raw, &f->normal));
+    YZ_TRY(check_words(b, raw, f));
     YZ_TRY(raw->formats.n ? check_formats(b, raw, f) : 0);
     if (raw->zone && (f->type != FIELD_TIME || !raw->formats.n || !is_zone(raw->zone))) {
         return FAULT(b, raw->zone_place,

@@ -37,6 +37,11 @@ static yz_bytes trim(yz_bytes v)
     return v;
 }
 
+bool yzi_normal_is_space(yz_bytes v)
+{
+    return trim(v).n == 0;
+}
+
 /* U+FF01..U+FF5E stand 0xfee0 above ASCII: ef bc 81..bf, ef bd 80..9e. 0: none is there. */
 static uint8_t narrow_at(const uint8_t *p, size_t left)
 {

@@ -20,6 +20,9 @@ YZ_MUST_USE int yzi_normalise(const struct dataset_field *f, yz_bytes raw, yz_bu
  * one are then not all in the form of the other. Formats of dates and times are no part of this. */
 bool yzi_normal_gains(const struct field_normal *before, const struct field_normal *after);
 
+/* Nothing but white space, or nothing at all. */
+bool yzi_normal_is_space(yz_bytes v);
+
 /* Why this is no format of a date or time; NULL when it is one. A static sentence fragment. */
 const char *yzi_normal_format_fault(const char *format, enum field_type type);
 

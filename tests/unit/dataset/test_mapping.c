@@ -73,6 +73,12 @@ static void test_mapping__normalisation(void **unused)
                  "and lower");
     expect_fault("type: text, normalise: [upper, lower]", "",
                  "t.yaml:8:62: a field is made upper or lower, not both");
+    expect_fault("type: code, codes: [a, B], normalise: [lower]", "",
+                 "t.yaml:8:58: 'B' under `codes:` of 'f' can never be met, because `normalise:` "
+                 "comes first: it has capital letters (write small ones)");
+    expect_fault("type: integer, empty: [无, ' ', nil], normalise: [upper, trim]", "",
+                 "t.yaml:8:87: 'nil' under `empty:` of 'f' can never be met, because `normalise:` "
+                 "comes first: it has small letters (write capital ones)");
     expect_fault("type: text, formats: [YYYY]", "",
                  "t.yaml:8:60: formats are for dates and times; remove them from 'f', which is of "
                  "type text");
