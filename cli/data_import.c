@@ -226,7 +226,12 @@ int yzi_data_import(struct cli *c)
     YZ_TRY(yzi_data_open(c, path, &fd));
     YZ_TRY(yzi_data_format(c, path, &w.format));
     YZ_TRY(open_rejects(c, &rejects));
-    return tell_result(&w, call(&w, "data.import", path, fd, &rejects));
+    yzi_interrupt_says(w.dry_run ? "interrupted; nothing was written"
+                                 : "interrupted: unless it was done already, the import is given "
+                                   "up and changes nothing");
+    int rc = call(&w, "data.import", path, fd, &rejects);
+    yzi_interrupt_says(NULL);
+    return tell_result(&w, rc);
 }
 
 /* -- diff and export: what the adapter wrote is copied out -- */

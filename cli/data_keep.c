@@ -101,7 +101,11 @@ static long long number(const struct keeping *k, const char *key)
 int yzi_data_rotate_key(struct cli *c)
 {
     YZ_AUTO(end_keeping) struct keeping k = {0};
+    yzi_interrupt_says(
+        "interrupted: unless it was done already, the key stays what it was (`yz data "
+        "list` shows it)");
     YZ_TRY(call(c, &k, "data.rotate-key", -1));
+    yzi_interrupt_says(NULL);
     if (yzi_cli_json(c)) {
         return YZ_OK;
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The handler does only what a handler may: set a flag, unlink, raise.
+ * The handler does only what a handler may: set a flag, write, unlink, raise.
  */
 #include "cli/interrupt.h"
 
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@ static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 static char half_written[PATH_MAX];
 static volatile sig_atomic_t has_half_written, heeded;
+static char last_words[300];
+static volatile sig_atomic_t last_words_n;
 static _Atomic int came; /* the signal, while it is heeded */
 static _Atomic bool wanted;
 
@@ -27,6 +30,8 @@ static void on_signal(int number)
     if (has_half_written) {
         unlink(half_written);
     }
+    ssize_t said = write(STDERR_FILENO, last_words, (size_t)last_words_n);
+    (void)said; /* nobody else is there to be told */
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -51,6 +56,17 @@ int yzi_interrupt_removes(const char *path)
     has_half_written = 1;
     install();
     return YZ_OK;
+}
+
+void yzi_interrupt_says(const char *sentence)
+{
+    last_words_n = 0;
+    if (sentence) {
+        int n = snprintf(last_words, sizeof last_words, "%syz: %s\n",
+                         isatty(STDERR_FILENO) == 1 ? "\n" : "", sentence);
+        last_words_n = n > 0 && (size_t)n < sizeof last_words ? n : 0;
+        install();
+    }
 }
 
 const _Atomic bool *yzi_interrupt_heed(void)

@@ -15,6 +15,9 @@
 /* From now on a signal removes this file, which is being written; NULL: no more. YZ_ELIMIT. */
 YZ_MUST_USE int yzi_interrupt_removes(const char *path);
 
+/* From now on a signal says this to whoever ended yz; NULL: no more. */
+void yzi_interrupt_says(const char *sentence);
+
 /* From now on a signal sets the flag, so that what is under way ends in order; a second one ends it
  * at once. */
 const _Atomic bool *yzi_interrupt_heed(void);
