@@ -154,11 +154,14 @@ static int check_names(struct csv_scan *c, const struct csv_row *row)
 /* A first row that has none of the columns is likely a record, whose values are not to be told. */
 static int no_header(struct csv_scan *c, uint64_t line, const struct columns *missing)
 {
-    char reason[sizeof missing->names + 200];
+    char reason[sizeof missing->names + 250];
     snprintf(reason, sizeof reason,
              "the header has none of the definition's columns (%s%s); if the file has no header "
-             "row, write `csv: {header: false}`",
-             missing->names, missing->n > missing->named ? ", …" : "");
+             "row, write `csv: {header: false}`%s",
+             missing->names, missing->n > missing->named ? ", …" : "",
+             c->d->csv.encoding == ENCODING_GB18030
+                 ? ", and if it is in another encoding than GB 18030, convert it"
+                 : "");
     YZ_TRY(fault(c, line, reason));
     return YZ_EDATA;
 }

@@ -275,6 +275,23 @@ int yzi_scan_piece(struct scan *s, enum text_encoding encoding, yz_bytes *out)
     return 0;
 }
 
+/* UTF-8 that says so, where the definition says GB 18030: read as that, it would be other
+ * characters, and seldom a fault. */
+static int refuse_utf8_mark(struct scan *s, const char *head, ssize_t n)
+{
+    const struct scan_place start = {.line = 1};
+    enum text_encoding said = s->src->format == FORMAT_CSV   ? s->d->csv.encoding
+                              : s->src->format == FORMAT_XML ? s->d->xml.encoding
+                                                             : ENCODING_UTF8;
+    if (said == ENCODING_UTF8 || n < 3 || memcmp(head, "\xef\xbb\xbf", 3) != 0) {
+        return 0;
+    }
+    YZ_TRY(yzi_scan_fault(s, &start, NULL,
+                          "is in UTF-8 (its byte order mark says so), and the definition says GB "
+                          "18030 (remove `encoding:`, or convert the file)"));
+    return YZ_EDATA;
+}
+
 /* What is named like a text and none. XML says itself what it is in. */
 static int refuse_other_files(struct scan *s)
 {
@@ -297,7 +314,7 @@ static int refuse_other_files(struct scan *s)
             return YZ_EDATA;
         }
     }
-    return 0;
+    return refuse_utf8_mark(s, head, n);
 }
 
 static int run_source(struct scan *s)

@@ -425,6 +425,26 @@ static void test_scan__gb18030(void **unused)
         "2/1:1|王|~|~|~|~\n", "");
 }
 
+/* What UTF-8 becomes when it is read as GB 18030 is often no fault, only other characters. */
+static void test_scan__gb18030_is_not_utf8(void **unused)
+{
+    static const char marked[] =
+        "f:1: is in UTF-8 (its byte order mark says so), and the definition says GB 18030 (remove "
+        "`encoding:`, or convert the file)\n";
+    (void)unused;
+    expect(gb_yaml, FORMAT_CSV, "\xef\xbb\xbfid,姓名,a,b,c,d\n1,王建国,,,,\n", "", marked);
+    expect(gb_yaml, FORMAT_XML, "\xef\xbb\xbf<x><r><id>1</id><name>王建</name></r></x>", "",
+           marked);
+    expect(
+        gb_yaml, FORMAT_CSV, "号码,姓名\n1,王\n", "",
+        "f:1: the header has none of the definition's columns ('id', '姓名', 'a', 'b', 'c', 'd'); "
+        "if the file has no header row, write `csv: {header: false}`, and if it is in another "
+        "encoding than GB 18030, convert it\n");
+    /* its own mark is none of that */
+    expect(gb_yaml, FORMAT_CSV, "\x84\x31\x95\x33id,\xd0\xd5\xc3\xfb,a,b,c,d\n1,\xcd\xf5,,,,\n",
+           "2/0:1|王|~|~|~|~\n", "");
+}
+
 /* A long file, so that characters are cut by the pieces in which it is read. */
 static void test_scan__gb18030_across_pieces(void **unused)
 {
@@ -489,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_scan__xml_doctype_only_where_allowed),
         cmocka_unit_test(test_scan__xml_entities_are_bounded),
         cmocka_unit_test(test_scan__gb18030),
+        cmocka_unit_test(test_scan__gb18030_is_not_utf8),
         cmocka_unit_test(test_scan__gb18030_across_pieces),
         cmocka_unit_test(test_scan__cancelled),
     };
