@@ -91,8 +91,31 @@ static void wipe_scratch(struct answering *a)
     yzi_buf_clear(&a->sealed);
 }
 
+/* For a person, where nobody had more to say of the reason. */
+static yz_bytes words_of(const char *reason)
+{
+    static const struct {
+        const char *reason, *words;
+    } known[] = {
+        {"disk-full", "the provider's disk is full, nothing was changed; ask again later"},
+        {"no-data-set",
+         "the adapter does not hold the data set of this service; tell the provider"},
+        {"operation", "the adapter does not know this operation"},
+        {"query-time", "the query took longer than the provider lets one take; ask for less"},
+        {"read-service", "this service takes no changes"},
+        {"store", "the provider's store failed; its log says why"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(known[i].reason, reason) == 0) {
+            return yzi_bytes_str(known[i].words);
+        }
+    }
+    return (yz_bytes){0};
+}
+
 void yzi_reply_refuse(struct reply *r, enum answer_code code, const char *reason)
 {
+    r->head.detail = r->head.detail.n ? r->head.detail : words_of(reason);
     r->head.code = code;
     r->head.reason = yzi_bytes_str(reason);
     r->head.rows = 0;

@@ -575,8 +575,9 @@ static void test_reload__data_sets_come_and_go(void **state)
     reload(original, "event=adapter.reloaded");
     assert_int_equal(times_logged("event=dataset.closed dataset=areas"), 1);
     EXPECT_YZ(1, "data", "count", "--admin", socket_path(), "areas");
-    assert_says(EXPECT_YZ(1, "query", "--config", sandbox.client, "--where", "city=0007", AREAS),
-                "no-data-set");
+    assert_says(
+        EXPECT_YZ(1, "query", "--config", sandbox.client, "--where", "city=0007", AREAS),
+        "no-data-set: the adapter does not hold the data set of this service; tell the provider");
     const char *rows = in_sandbox(&sandbox, "things.csv");
     write_file(rows, "id,part\na,1\nb,2\n");
     EXPECT_YZ(0, "data", "import", "--admin", socket_path(), "things", rows);
