@@ -149,7 +149,10 @@ static int fail_talk(int rc, const char *path, yz_error *err)
     case YZ_ETIMEOUT:
         return yzi_fail(err, rc, "the daemon behind %s did not answer in time", path);
     case YZ_ECLOSED:
-        return yzi_fail(err, YZ_EIO, "the daemon behind %s hung up before its last word", path);
+        return yzi_fail(err, YZ_EIO,
+                        "the daemon behind %s ended before it answered; its log says what came of "
+                        "this",
+                        path);
     case YZ_EIO:
         return yzi_fail(err, rc, "talking to %s failed: %s", path, strerror(errno));
     case YZ_ENOMEM:
