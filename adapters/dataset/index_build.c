@@ -339,7 +339,9 @@ int yzi_store_build_step(struct store *s, bool *more, yz_error *err)
     if (state == INDEX_BROKEN) {
         return yzi_fail(err, YZ_EEXIST,
                         "%s: the index '%s' is unique, and two records have the same values; "
-                        "correct them and reload, or make the index one that is not unique",
+                        "correct them and reload (`yz data check` with the definition and the file "
+                        "they came from names their lines), or make the index one that is not "
+                        "unique",
                         s->dir, name);
     }
     return 0;

@@ -163,6 +163,7 @@ static void test_build__unique_that_is_not_stays_out_of_use(void **state)
     assert_int_equal(yzi_store_build_step(w->s, &more, &err), YZ_EEXIST);
     assert_false(more);
     assert_non_null(strstr(err.text, "the index 'by_g' is unique"));
+    assert_non_null(strstr(err.text, "make the index one that is not unique")); /* not cut */
     assert_int_equal(yzi_store_state(w->s, &st), 0);
     assert_int_equal(st.indexes_broken, 1);
     expect_refusal(w, "g", "index-building");
