@@ -58,7 +58,7 @@ static int peek(struct json_scan *j, int *out)
 static int take(struct json_scan *j)
 {
     uint8_t c = j->piece.p[j->at++];
-    j->column++;
+    j->column += (c & 0xc0) != 0x80; /* the first byte of a character */
     if (c == '\n') {
         j->line++;
         j->column = 1;

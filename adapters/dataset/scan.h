@@ -20,7 +20,7 @@
 struct scan_place {
     uint64_t line;   /* where the record begins, from 1 */
     uint64_t record; /* which it is, from 1; 0: lines tell (CSV) */
-    uint64_t column; /* of a fault in the form of the file, in bytes from 1; 0: none */
+    uint64_t column; /* of a fault in the form of the file, in characters from 1; 0: none */
 };
 
 /* Called for each record that is right: values by field of the definition, canonical, valid during

@@ -101,7 +101,7 @@ bool yzi_import_format_of(const char *name, enum import_format *out);
 struct import_fault {
     const char *file;  /* the source's name */
     uint64_t line;     /* where the record starts, from 1 */
-    uint64_t column;   /* in bytes from 1, where the form of the file is wrong (JSON, XML); or 0 */
+    uint64_t column;   /* in characters from 1, when the form is wrong (JSON, XML); 0: none */
     uint64_t record;   /* which it is, from 1; 0: the line tells, or no record is meant */
     const char *field; /* NULL when the record as a whole is wrong, or the file is */
     const char *reason;

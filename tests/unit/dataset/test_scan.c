@@ -353,6 +353,16 @@ static void test_scan__xml_not_well_formed(void **unused)
     expect_xml(xml_yaml_tail, "id,name\n", "", "f:1:1: is not well-formed XML (syntax error)\n");
 }
 
+/* An editor goes to the column of a line's characters, however many bytes they take. */
+static void test_scan__columns_are_characters(void **unused)
+{
+    (void)unused;
+    expect(with(json_yaml_tail), FORMAT_JSON, "{\"数据\": 1 2}", "",
+           "f:1:10: neither , nor } follows a member\n");
+    expect_xml(xml_yaml_tail, "<c>数据&nbsp;<case id='1'/></c>", "",
+               "f:1:6: an entity is used that the file does not define\n");
+}
+
 #define DTD(inside) "<!DOCTYPE c [" inside "]>\n<c><case id='&e;'/></c>"
 
 static void test_scan__xml_doctype_only_where_allowed(void **unused)
@@ -506,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_scan__xml_values),
         cmocka_unit_test(test_scan__xml_where_records_are),
         cmocka_unit_test(test_scan__xml_not_well_formed),
+        cmocka_unit_test(test_scan__columns_are_characters),
         cmocka_unit_test(test_scan__xml_doctype_only_where_allowed),
         cmocka_unit_test(test_scan__xml_entities_are_bounded),
         cmocka_unit_test(test_scan__gb18030),
