@@ -125,7 +125,7 @@ int yzi_file_read_fd(int fd, const char *name, yz_buf *out, yz_error *err)
     return read_all(fd, &st, name, out, err);
 }
 
-/* Who may change the folder may put an older key in the place of this one. */
+/* Who may change the folder may put an older key in the place of this one. Its owner always may. */
 static int check_folder_of(const char *path, yz_error *err)
 {
     YZ_AUTO(yzi_free_ptr) char *folder = NULL;
@@ -133,6 +133,10 @@ static int check_folder_of(const char *path, yz_error *err)
     YZ_TRY(yzi_path_dir(path, &folder));
     if (stat(folder, &st) != 0) {
         return fail_errno(err, "cannot look at", folder);
+    }
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        return yzi_fail(err, YZ_EPERM, "%s holds keys and belongs to uid %u, not to us (uid %u)",
+                        folder, (unsigned)st.st_uid, (unsigned)geteuid());
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH) && !(st.st_mode & S_ISVTX)) {
         return yzi_fail(

@@ -18,8 +18,8 @@ YZ_MUST_USE int yzi_file_read_fd(int fd, const char *name, yz_buf *out, yz_error
 /* Write there, likewise a regular file. YZ_EDISKFULL, YZ_EIO. */
 YZ_MUST_USE int yzi_file_write_fd(int fd, const char *name, yz_bytes content, yz_error *err);
 /* The same for secrets: additionally refuses (YZ_EPERM) a file that is not ours, is not regular, or
- * that group or others may read or write, or whose folder they may write (a sticky one is fine);
- * the message tells the chmod to run. */
+ * that group or others may read or write, or whose folder they may write (a sticky one is fine) or
+ * is neither ours nor root's; the message tells the chmod to run. */
 YZ_MUST_USE int yzi_file_read_private(const char *path, yz_buf *out, yz_error *err);
 /* Write to a temporary beside it, fsync, rename over, fsync the folder: afterwards the file is the
  * old or the new one, whole. A symbolic link in its place is replaced, not followed. mode e.g.

@@ -249,6 +249,29 @@ static void test_private__refuses_a_file_of_another_owner(void **state)
     assert_int_equal(b.n, 0);
 }
 
+/* Whoever owns the folder may rename in it whatever its mode is, and change that. Needs root to
+ * give a folder away. */
+static void test_private__refuses_a_folder_of_another_owner(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    static const mode_t modes[] = {0700, 0755, 01777};
+    assert_int_equal(mkdir(at("theirs"), 0700), 0);
+    put_file("theirs/key", yzi_bytes_str("secret"), 0600);
+    assert_int_equal(chown(at("theirs"), 65534, 65534), 0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        YZ_AUTO(yzi_buf_wipe) yz_buf b;
+        yz_error err = {0};
+        yzi_buf_init(&b, 100);
+        assert_int_equal(chmod(at("theirs"), modes[i]), 0);
+        assert_int_equal(yzi_file_read_private(at("theirs/key"), &b, &err), YZ_EPERM);
+        assert_non_null(strstr(err.text, "belongs to uid 65534"));
+        assert_int_equal(b.n, 0);
+    }
+}
+
 /* -- writing -- */
 
 static void test_write__replaces_the_whole_and_leaves_nothing_beside(void **state)
@@ -459,6 +482,7 @@ int main(void)
         TEST(test_private__refuses_what_others_may_touch),
         TEST(test_private__refuses_a_folder_others_may_change),
         TEST(test_private__refuses_a_file_of_another_owner),
+        TEST(test_private__refuses_a_folder_of_another_owner),
         TEST(test_write__replaces_the_whole_and_leaves_nothing_beside),
         TEST(test_write__gives_the_mode_whatever_the_umask),
         TEST(test_write__replaces_a_link_and_not_what_it_points_to),
