@@ -402,6 +402,7 @@ void yzi_answer_decide(struct answering *a, struct job *j, const struct request_
                        yz_bytes body, struct reply *r)
 {
     if (!j->policy) {
+        say(r, "this adapter has no offer of this service; the provider must publish it here");
         yzi_reply_refuse(r, ANSWER_DENIED, "no-grant");
         return;
     }

@@ -7,26 +7,37 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of a field or predicate. */
-static const char *said_of_field(const char *reason)
+static bool is_same_or_any(const char *wanted, const char *is)
+{
+    return !wanted[0] || strcmp(wanted, is) == 0;
+}
+
+/* Of a field or predicate; "" fits any clause that stands on no other line. */
+static const char *said_of_field(const char *reason, const char *clause)
 {
     static const struct {
-        const char *reason, *said;
-    } table[] = {{"unknown-field", "does not exist"},
-                 {"operator", "may be compared for equality only"},
-                 {"field", "is not granted"},
-                 {"predicate", "is not granted"},
-                 {"predicate-value", "may not be asked with this value"},
-                 {"bad-value", "is asked with no value, too many, or none of its field's type"}};
+        const char *reason, *clause, *said;
+    } table[] = {
+        {"unknown-field", "", "does not exist"},
+        {"operator", "", "may be compared for equality only"},
+        {"field", "filterable", "is not granted to select by"},
+        {"field", "sortable", "is not granted to order by"},
+        {"field", "writable", "is not granted to be written"},
+        {"field", "", "is not granted"},
+        {"predicate", "", "is not granted"},
+        {"predicate-value", "", "may not be asked with this value"},
+        {"bad-value", "", "is asked with no value, too many, or none of its field's type"},
+        {"bad-query", "predicate", "is one more than may be asked at once"},
+    };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].reason, reason) == 0) {
+        if (strcmp(table[i].reason, reason) == 0 && is_same_or_any(table[i].clause, clause)) {
             return table[i].said;
         }
     }
     return NULL;
 }
 
-/* Of the grant as a whole; "" fits any clause that stands on no other line. */
+/* Of the grant as a whole; likewise. */
 static const char *said_of_grant(const char *reason, const char *clause)
 {
     static const struct {
@@ -45,8 +56,7 @@ static const char *said_of_grant(const char *reason, const char *clause)
         {"unenforceable", "", "the provider must mend this grant: it cannot be enforced as it is"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].reason, reason) == 0 &&
-            (!table[i].clause[0] || strcmp(table[i].clause, clause) == 0)) {
+        if (strcmp(table[i].reason, reason) == 0 && is_same_or_any(table[i].clause, clause)) {
             return table[i].said;
         }
     }
@@ -70,7 +80,7 @@ void yzi_access_say(const struct access_decision *d, const struct access_questio
                     size_t cap)
 {
     const char *clause = d->clause ? d->clause : "";
-    const char *of_field = d->field.n ? said_of_field(d->reason) : NULL;
+    const char *of_field = d->field.n ? said_of_field(d->reason, clause) : NULL;
     if (of_field) {
         snprintf(out, cap, "the %s %.*s %s",
                  strcmp(clause, "predicate") == 0 ? "predicate" : "field", (int)d->field.n,

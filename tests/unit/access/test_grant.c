@@ -281,6 +281,16 @@ CHANGE(match_of_nothing, give_predicate(w); w->predicate.op = OP_IN; w->predicat
        ask_predicate(w, "of_age");)
 CHANGE(match_not_granted, give_predicate(w); ask_predicate(w, "married");)
 CHANGE(match_without_any, ask_predicate(w, "of_age");)
+static void too_many_predicates(struct world *w)
+{
+    static struct query_predicate many[MATCH_PREDICATES_MAX + 1];
+    match_granted(w);
+    for (size_t i = 0; i <= MATCH_PREDICATES_MAX; i++) {
+        many[i] = w->asked;
+    }
+    w->query.predicates = many;
+    w->query.predicates_n = MATCH_PREDICATES_MAX + 1;
+}
 CHANGE(unenforceable_and_unreadable, quota(w); ask_for(w, "born", NULL);)
 
 CHANGE(second_allows, give_second(w); w->fine[0].operations = 0;)
@@ -405,6 +415,8 @@ static const struct grant_case cases[] = {
     {"a match that is granted", match_granted, NULL, NULL, NULL, false},
     {"a match that is not", match_not_granted, "predicate", "married", NULL, false},
     {"a match where none is", match_without_any, "predicate", "of_age", NULL, false},
+    {"more predicates than one question has", too_many_predicates, "bad-query", "of_age", NULL,
+     true},
     {"the field is told before the quota", unenforceable_and_unreadable, "field", "born", NULL,
      false},
 
@@ -573,7 +585,11 @@ static void test_grant__a_denial_is_said_in_a_sentence(void **state)
         {nothing_readable, "the grant lets no field be read"},
         {unknown_field, "the field nix does not exist"},
         {range_of_unreadable, "the field born may be compared for equality only"},
+        {filter_on_readable, "the field name is not granted to select by"},
+        {order_by_filterable, "the field born is not granted to order by"},
+        {put_of_readable, "the field name is not granted to be written"},
         {match_not_granted, "the predicate married is not granted"},
+        {too_many_predicates, "the predicate of_age is one more than may be asked at once"},
         {wrong_purpose, "the grant is not for the purpose statistic"},
         {unlisted_purpose, "the purpose housing-registration is not in the directory's list"},
         {empty_purpose, "the grant asks for a purpose, and none is given"},

@@ -37,6 +37,7 @@ static void expect(struct fixture *f, const struct world_message *q, struct job 
                  (const char *)o.head.reason.p, yzi_answer_code_name(code), reason);
     }
     assert_string_equal(j->reason, reason);
+    assert_true(code != ANSWER_DENIED || o.head.detail.n > 0); /* in words, too */
     assert_int_equal(o.head.rows, 0);
     assert_int_equal(o.plain.body.n, 0);
 }
