@@ -56,12 +56,19 @@ static int keep_offer(struct catalogue_pages *p, yz_bytes raw)
     return YZ_OK;
 }
 
+static int no_memory(yz_error *err)
+{
+    return yzi_fail(err, YZ_ENOMEM, "there is not enough memory for the catalogue");
+}
+
 int yzi_catalogue_pages_take(struct catalogue_pages *p, yz_bytes page, yz_error *err)
 {
     yz_bytes copy;
     int rc = yzi_arena_dup(&p->arena, page, &copy);
     if (rc < 0) {
-        return yzi_fail(err, rc, "the catalogue has more than %u bytes", CATALOGUE_BYTES_MAX);
+        return rc == YZ_ENOMEM
+                   ? no_memory(err)
+                   : yzi_fail(err, rc, "the catalogue has more than %u bytes", CATALOGUE_BYTES_MAX);
     }
     p->complete = page.n == 0;
     for (yz_reader r = yzi_reader(copy); r.left;) {
@@ -70,14 +77,16 @@ int yzi_catalogue_pages_take(struct catalogue_pages *p, yz_bytes page, yz_error 
         rc = yzi_record_next(&r, &record);
         rc = rc == YZ_OK ? subsystem_of(&record, id) : rc;
         if (rc < 0) {
-            return yzi_fail(err, rc == YZ_ENOMEM ? rc : YZ_EMALFORMED,
-                            "what stands for offer %zu of the catalogue is none", p->n + 1);
+            return rc == YZ_ENOMEM
+                       ? no_memory(err)
+                       : yzi_fail(err, YZ_EMALFORMED,
+                                  "what stands for offer %zu of the catalogue is none", p->n + 1);
         }
         if (strcmp(id, p->last) <= 0) {
             return yzi_fail(err, YZ_EMALFORMED, "the catalogue is not in the order of subsystems");
         }
         memcpy(p->last, id, sizeof id);
-        YZ_TRY(keep_offer(p, record.raw));
+        YZ_ENSURE(keep_offer(p, record.raw) == YZ_OK, no_memory(err));
     }
     return YZ_OK;
 }
@@ -239,8 +248,13 @@ static void on_object(void *ctx, const struct peer *p, const struct object *o, y
     memset(f->tokens, 0, sizeof f->tokens);
     f->until = yzi_engine_now(f->engine) + (o->found ? 0 : NOT_NOW_MS);
     yz_error err = {0};
-    if (o->found && yzi_catalogue_pages_take(&f->pages, payload, &err) < 0) {
+    int rc = o->found ? yzi_catalogue_pages_take(&f->pages, payload, &err) : YZ_OK;
+    if (rc == YZ_ENOMEM) {
+        f->trouble = err;
+    } else if (rc < 0) {
         yzi_fail(&f->trouble, YZ_ESIGNATURE, "%s: %s", p->node, err.text);
+    }
+    if (rc < 0) {
         give_up_peer(f);
     }
 }

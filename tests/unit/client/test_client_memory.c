@@ -12,6 +12,7 @@
 // clang-format on
 
 #include "client/answer.h"
+#include "client/catalogue.h"
 #include "client/seal.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/world.h"
@@ -142,6 +143,33 @@ static void test_service__survives_running_out_of_memory(void **state)
     yz_world_free(l.w);
 }
 
+/* -- the catalogue -- */
+
+/* What this process lacks is not the fault of the broker that sent it. */
+static int take_page(void *ctx)
+{
+    const yz_buf *page = ctx;
+    struct catalogue_pages p;
+    yz_error err = {0};
+    yzi_catalogue_pages_init(&p);
+    int rc = yzi_catalogue_pages_take(&p, yzi_bytes_buf(page), &err);
+    yzi_catalogue_pages_fini(&p);
+    assert_true(rc == 0 || strstr(err.text, "memory"));
+    return rc;
+}
+
+static void test_catalogue__survives_running_out_of_memory(void **state)
+{
+    (void)state;
+    yz_buf page;
+    struct world *w = yz_world_standard();
+    yz_world_buf(&page);
+    yz_world_simple_offer(w, WORLD_SERVICE, WORLD_CONSUMER, 1, NULL, &page, NULL);
+    assert_true(yz_alloc_fail_each(take_page, &page) >= 3);
+    yzi_buf_fini(&page);
+    yz_world_free(w);
+}
+
 /* -- answers -- */
 
 static int read_answer(void *ctx)
@@ -206,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_request__survives_running_out_of_memory),
         cmocka_unit_test(test_message__survives_running_out_of_memory),
         cmocka_unit_test(test_service__survives_running_out_of_memory),
+        cmocka_unit_test(test_catalogue__survives_running_out_of_memory),
         cmocka_unit_test(test_answer__survives_running_out_of_memory),
         cmocka_unit_test(test_outcome__survives_running_out_of_memory),
     };
