@@ -288,7 +288,7 @@ static int check_trust(struct fetching *f)
 static int advance(struct fetching *f)
 {
     uint64_t now = yzi_engine_now(f->engine);
-    if (f->peer && !f->peer->up) { /* its answers will never come */
+    if (f->peer && !f->peer->up && !f->pages.complete) { /* its answers will never come */
         f->peer = NULL;
     }
     if (f->peer && !f->pages.complete && ((f->asked && now >= f->until) || now >= f->turn_until)) {

@@ -136,6 +136,15 @@ static bool is_late(struct puppet *p, struct fetch *f)
     return before != 0;
 }
 
+static void say_goodbye(struct puppet *p)
+{
+    YZ_AUTO(yzi_buf_fini) yz_buf out;
+    yz_world_buf(&out);
+    OK(yzi_bye_write(yzi_bytes_str("draining"), &out));
+    puppet_send(p, yzi_bytes_buf(&out));
+    p->is_mute = true;
+}
+
 static void serve(struct puppet *p, struct fetch *f)
 {
     YZ_AUTO(yzi_buf_fini) yz_buf payload;
@@ -180,6 +189,9 @@ static void serve(struct puppet *p, struct fetch *f)
         break;
     }
     send_object(p, f->token, f->what, found, found ? yzi_bytes_buf(&payload) : (yz_bytes){0});
+    if (p->leaves && f->what == FETCH_CATALOGUE && payload.n == 0) {
+        say_goodbye(p);
+    }
 }
 
 static void receive(struct puppet *p, const struct connection_id *from, const struct frame *f)

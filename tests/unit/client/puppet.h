@@ -46,6 +46,7 @@ struct puppet {
     unsigned pages_n, pages_at;
     bool late_pages; /* answers a question for one only when it is put again */
     uint32_t late_token;
+    bool leaves;      /* says goodbye behind the last page, for good */
     unsigned not_now; /* so many of them it has not at first */
     yz_buf requests[PUPPET_REQUESTS_MAX];
     struct connection_id from[PUPPET_REQUESTS_MAX];

@@ -104,6 +104,23 @@ static void test_catalogue__is_not_kept_away_by_a_broker_that_is_never_done(void
     yzi_catalogue_free(c);
 }
 
+/* All of it came before the broker's goodbye. */
+static void test_catalogue__outlives_the_broker_that_gave_it(void **state)
+{
+    struct scene *sc = *state;
+    struct catalogue *c = NULL;
+    yz_error err = {0};
+    add_offer(sc, WORLD_SERVICE, add_page(sc));
+    sc->s->b1.leaves = true;
+    scene_start(sc);
+    if (yzi_catalogue_fetch(sc->config, 3000, &c, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(c->offers_n, 1);
+    assert_string_equal(c->broker, "CN/@b1");
+    yzi_catalogue_free(c);
+}
+
 static void test_catalogue__may_be_empty(void **state)
 {
     struct catalogue *c = fetch(*state);
@@ -198,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_catalogue__is_not_kept_away_by_a_broker_that_is_never_done, scene_set_up_two,
             scene_tear_down),
+        T(test_catalogue__outlives_the_broker_that_gave_it),
         T(test_catalogue__may_be_empty),
         T(test_catalogue__leaves_out_what_does_not_verify_and_says_so),
         T(test_catalogue__of_a_broker_that_goes_in_circles_is_none),
