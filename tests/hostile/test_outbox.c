@@ -6,10 +6,13 @@
  */
 #include "adapters/outbox.h"
 #include "tests/hostile/town.h"
+#include "tests/support/now.h"
 
 #define OK(call) assert_int_equal((call), YZ_OK)
 #define LARGE (300u * 1024u)
 #define PUT_MAX 200000u /* far beyond what any queue between the two takes */
+#define STEPS 20u
+#define STEPS_MS 10000u /* for as many, each of which has 10 ms to wait */
 
 struct scene {
     struct town *t;
@@ -18,20 +21,24 @@ struct scene {
     struct upstream *u;
     struct world_message request;
     unsigned taken;
-    yz_digest last; /* that the broker took */
+    yz_digest last;   /* that the broker took */
+    yz_digest *order; /* of what was put in */
+    unsigned put_n;
 };
 
 static void take(struct wire *w, const struct frame *f)
 {
     struct scene *s = w->ctx;
-    s->taken++;
     yzi_frame_digest(f->header, f->block, &s->last);
+    assert_true(s->taken < s->put_n && yzi_digest_eq(&s->last, &s->order[s->taken]));
+    s->taken++;
 }
 
 static int set_up(void **state)
 {
     struct scene *s;
     OK(yzi_alloc(1, sizeof *s, &s));
+    OK(yzi_alloc(PUT_MAX, sizeof *s->order, &s->order));
     s->t = town_new();
     town_start_wire(s->t, 0);
     town_start_adapter(s->t, 0);
@@ -52,6 +59,7 @@ static int tear_down(void **state)
     struct scene *s = *state;
     yz_world_message_fini(&s->request);
     town_free(s->t);
+    free(s->order);
     free(s);
     return 0;
 }
@@ -61,23 +69,41 @@ static size_t owed(const struct scene *s)
     return yzi_table_count(&s->u->receipts.owed);
 }
 
-/* An answer to a request of its own with a body of so many bytes, put in as admission does it. */
-static int put(struct scene *s, size_t body, yz_digest *out_digest)
+/* As admission does it. */
+static int put_answer(struct scene *s, const struct world_message *answer, bool expects_fresh)
 {
-    struct world_message request, answer;
-    YZ_AUTO(yzi_free_ptr) uint8_t *bytes = NULL;
     bool fresh = false;
+    yz_bytes frame = yzi_bytes_buf(&answer->raw);
+    assert_true(yzi_receipts_expect(s->a, s->u, frame, &fresh));
+    assert_int_equal(fresh, expects_fresh);
+    int rc = yzi_outbox_put(s->a, s->u, frame, fresh);
+    if (rc == YZ_OK) {
+        assert_true(s->put_n < PUT_MAX);
+        s->order[s->put_n++] = answer->digest;
+    }
+    return rc;
+}
+
+/* To a request of its own, with a body of so many bytes. */
+static void make_answer(struct scene *s, size_t body, struct world_message *out)
+{
+    struct world_message request;
+    YZ_AUTO(yzi_free_ptr) uint8_t *bytes = NULL;
     OK(yzi_alloc(body, 1, &bytes));
     yz_world_request(s->t->w, &(struct world_request){0}, &request);
     yz_world_response(s->t->w, &(struct world_response){.body = yzi_bytes(bytes, body)},
-                      &request.frame, &answer);
-    yz_bytes frame = yzi_bytes_buf(&answer.raw);
-    assert_true(yzi_receipts_expect(s->a, s->u, frame, &fresh) && fresh);
-    int rc = yzi_outbox_put(s->a, s->u, frame, fresh);
+                      &request.frame, out);
+    yz_world_message_fini(&request);
+}
+
+static int put(struct scene *s, size_t body, yz_digest *out_digest)
+{
+    struct world_message answer;
+    make_answer(s, body, &answer);
+    int rc = put_answer(s, &answer, true);
     if (out_digest) {
         *out_digest = answer.digest;
     }
-    yz_world_message_fini(&request);
     yz_world_message_fini(&answer);
     return rc;
 }
@@ -196,6 +222,53 @@ static void test_outbox__what_a_full_queue_does_not_take_waits_for_room(void **s
     assert_int_equal(town_logged(s->t, "event=answer.failed "), 0);
 }
 
+/* While a queue is full nothing but its own timer wakes the adapter. */
+static void test_outbox__looks_for_room_again_soon(void **state)
+{
+    struct scene *s = *state;
+    yz_error err = {0};
+    (void)fill(s);
+    uint64_t until = now_ms() + STEPS_MS;
+    for (unsigned i = 0; i < STEPS; i++) {
+        OK(yzi_adapter_step(s->a, -1, &err));
+    }
+    assert_true(now_ms() < until);
+    assert_false(yzi_outbox_is_empty(&s->u->outbox));
+}
+
+static void test_outbox__is_as_it_was_when_all_has_left(void **state)
+{
+    struct scene *s = *state;
+    for (unsigned round = 0; round < 2; round++) {
+        (void)fill(s);
+        for (unsigned i = 0; i < 3 * OUTBOX_MESSAGES; i++) {
+            OK(put(s, i % OUTBOX_MESSAGES ? 10 : LARGE, NULL));
+        }
+        assert_true(s->u->outbox.waiting_bytes > 3 * LARGE);
+        await_taken(s, s->put_n);
+        assert_true(yzi_outbox_is_empty(&s->u->outbox));
+        assert_int_equal(s->u->outbox.waiting_bytes, 0);
+        assert_true(s->u->outbox.retry_at == UINT64_MAX);
+    }
+}
+
+/* What was sent before is owed whatever becomes of its copy, in whichever bundle that is. */
+static void test_outbox__an_answer_given_again_stays_owed_when_it_cannot_leave(void **state)
+{
+    struct scene *s = *state;
+    struct world_message answer;
+    make_answer(s, 10, &answer);
+    OK(put_answer(s, &answer, true));
+    yzi_outbox_flush(s->a, s->u);
+    await_taken(s, 1);
+    OK(put_answer(s, &answer, false));
+    OK(put(s, 10, NULL));
+    assert_int_equal(owed(s), 2);
+    cut(s);
+    assert_int_equal(owed(s), 1);
+    yz_world_message_fini(&answer);
+}
+
 static void test_outbox__more_than_may_wait_is_refused_and_not_owed(void **state)
 {
     struct scene *s = *state;
@@ -228,7 +301,8 @@ static void test_outbox__an_adapter_that_ends_waits_for_what_is_in_there(void **
 {
     struct scene *s = *state;
     yz_error err = {0};
-    unsigned n = fill(s);
+    unsigned n = fill(s) + 1;
+    OK(put(s, LARGE, NULL)); /* which leaves nothing open */
     yzi_adapter_drain(s->a);
     OK(yzi_adapter_step(s->a, -1, &err)); /* the broker still reads nothing */
     assert_false(s->a->all_sent);
@@ -252,6 +326,11 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outbox__what_a_full_queue_does_not_take_waits_for_room,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outbox__looks_for_room_again_soon, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outbox__is_as_it_was_when_all_has_left, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_outbox__an_answer_given_again_stays_owed_when_it_cannot_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outbox__more_than_may_wait_is_refused_and_not_owed,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
