@@ -251,7 +251,8 @@ struct puppet *rig_puppet(struct rig *r, const char *node)
     struct link_options o = {.net = r->net,
                              .endpoint = yzi_server_endpoint(r->b->server, r->endpoint),
                              .transport = &p->node->transport,
-                             .clock = &r->w->clock.clock};
+                             .clock = &r->w->clock.clock,
+                             .high_water = r->high_water};
     memcpy(o.server_key, yz_world_node(r->w, "CN/@b1")->transport.public_key, 32);
     yz_error err = {0};
     OK(yzi_link_new(&o, &p->link, &err));
@@ -488,13 +489,19 @@ void puppet_answer(struct puppet *p, const struct world_message *request, struct
 void puppet_reject(struct puppet *p, const struct world_message *request,
                    enum outcome_status status)
 {
+    puppet_reject_for(p, request, status, 50);
+}
+
+void puppet_reject_for(struct puppet *p, const struct world_message *request,
+                       enum outcome_status status, uint32_t retry_after_ms)
+{
     struct request_header h;
     OK(yzi_request_header_parse(request->frame.header, &h));
     struct reject m = {.message_id = h.message_id,
                        .request_digest = request->digest,
                        .status = status,
                        .reason = yzi_bytes_str("puppet"),
-                       .retry_after_ms = 50};
+                       .retry_after_ms = retry_after_ms};
     yz_buf *out = &p->rig->frame;
     yzi_buf_clear(out);
     OK(yzi_reject_write(&m, out));

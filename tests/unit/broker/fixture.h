@@ -42,6 +42,7 @@ struct rig {
     struct net *net;   /* the puppets' */
     int wake;          /* always readable, so that a step never waits */
     unsigned endpoint; /* that puppets made from now on connect to */
+    int high_water;    /* of their queues; 0: as a link's is */
     struct puppet puppets[PUPPETS_MAX];
     unsigned puppets_n;
     yz_buf frame; /* of the puppet that speaks */
@@ -99,6 +100,8 @@ void puppet_answer(struct puppet *p, const struct world_message *request,
                    struct world_message *out);
 void puppet_reject(struct puppet *p, const struct world_message *request,
                    enum outcome_status status);
+void puppet_reject_for(struct puppet *p, const struct world_message *request,
+                       enum outcome_status status, uint32_t retry_after_ms);
 void puppet_expect_response(struct puppet *p, const struct world_message *response);
 
 /* A request of the standard world from w1, to be freed with yz_world_message_fini. */

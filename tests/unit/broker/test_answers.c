@@ -210,6 +210,25 @@ static void test_reject__sends_the_request_to_the_other_slot_then_says_busy(void
     nothing_is_left(r);
 }
 
+/* An adapter cannot send anybody away for longer than a minute. */
+static void test_reject__says_when_to_come_again_within_bounds(void **state)
+{
+    static const uint32_t told[] = {50, 60000, 60001, UINT32_MAX};
+    struct rig *r = *state;
+    struct puppet *a1, *client = rig_ready(r, &a1);
+    for (unsigned i = 0; i < sizeof told / sizeof *told; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){0});
+        struct outcome_header h;
+        puppet_send(client, yzi_bytes_buf(&q.raw));
+        puppet_expect_request(a1, &q);
+        puppet_reject_for(a1, &q, OUTCOME_BUSY, told[i]);
+        puppet_expect_outcome(client, &q, OUTCOME_BUSY, "adapter-busy");
+        assert_int_equal(yzi_outcome_header_parse(client->frame.header, &h), YZ_OK);
+        assert_int_equal(h.retry_after_ms, told[i] < 60000 ? told[i] : 60000);
+    }
+    nothing_is_left(r);
+}
+
 static void test_reject__says_busy_also_when_the_other_slot_is_not_there(void **state)
 {
     struct rig *r = *state;
@@ -333,6 +352,31 @@ static void test_response__reaches_nobody_when_the_consumer_was_revoked(void **s
     while (yzi_exchanges_count(&r->b->exchanges) > 0) { /* until the log has the answer */
         rig_wait(r);
     }
+    nothing_is_left(r);
+}
+
+/* The same of a node that is still there, and speaks for another subsystem by now. */
+static void test_response__reaches_nobody_when_the_consumer_lost_the_subsystem(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    struct world_member *hb = yz_world_member(r->w, "CN/GOV/HB");
+    MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+    puppet_send(c.client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(c.a1, &q);
+    yz_world_add_subsystem(hb, "archive");
+    c.client->node->codes[0] = "archive";
+    yz_world_change(hb);
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    MESSAGE(a);
+    puppet_answer(c.a1, &q, &a);
+    assert_true(puppet_is_heard(c.a1));
+    while (yzi_exchanges_count(&r->b->exchanges) > 0) { /* until the log has the answer */
+        rig_wait(r);
+    }
+    assert_int_equal(puppet_count(c.client, FRAME_RESPONSE), 0);
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses), 0);
     nothing_is_left(r);
 }
 
@@ -578,12 +622,14 @@ int main(void)
         TEST(test_timeout__is_told_and_a_late_answer_is_not),
         TEST(test_timeout__has_no_second_adapter_begin_too_late),
         TEST(test_reject__sends_the_request_to_the_other_slot_then_says_busy),
+        TEST(test_reject__says_when_to_come_again_within_bounds),
         TEST(test_reject__says_busy_also_when_the_other_slot_is_not_there),
         TEST(test_response__of_another_adapter_is_not_heard),
         TEST(test_response__that_does_not_verify_lets_the_other_slot_answer),
         TEST(test_response__finds_no_room_until_the_log_has_it),
         TEST(test_response__with_a_stale_key_reaches_the_consumer),
         TEST(test_response__reaches_nobody_when_the_consumer_was_revoked),
+        TEST(test_response__reaches_nobody_when_the_consumer_lost_the_subsystem),
         TEST(test_adapters__lost_have_their_requests_go_elsewhere),
         TEST(test_adapters__revoked_have_their_requests_go_elsewhere_at_once),
         TEST(test_adapters__reconnected_are_asked_on_their_new_connection),

@@ -51,6 +51,7 @@ static void test_budgets__failed_verifications_are_counted_per_node(void **state
     MESSAGE(q) = make_request(r, &(struct world_request){0}); /* nor is a good one looked at */
     puppet_send(client, yzi_bytes_buf(&q.raw));
     assert_int_equal(next_outcome(client, "faults-per-peer"), OUTCOME_BUSY);
+    assert_int_equal(yzi_replay_count(r->b->replay), 30); /* and its id is not taken */
     struct puppet *other = rig_join(r, "CN/GOV/HB/@w2");
     MESSAGE(theirs) = make_request(r, &(struct world_request){.client = other->node});
     puppet_send(other, yzi_bytes_buf(&theirs.raw));
@@ -148,6 +149,38 @@ static void test_budgets__an_adapters_wrong_answers_are_counted(void **state)
     puppet_expect_outcome(client, &q, OUTCOME_UNAVAILABLE, "adapter-lost");
 }
 
+/* The adapter's answer, signed by the client's key or its own. */
+static void answered(struct puppet *client, struct puppet *adapter, bool forged)
+{
+    struct rig *r = client->rig;
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    MESSAGE(a) = {0};
+    struct world_response with = {.adapter = adapter->node,
+                                  .sign_with = forged ? &client->node->signing : NULL};
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    puppet_expect_request(adapter, &q);
+    yz_world_response(r->w, &with, &q.frame, &a);
+    puppet_send(adapter, yzi_bytes_buf(&a.raw));
+}
+
+/* Beyond its budget nothing of an adapter's is verified: it may as well be wrong. */
+static void test_budgets__an_adapters_failed_verifications_are_counted(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = rig_ready(r, &adapter);
+    r->config.limits.faults_per_peer = 2; /* sixteen at once */
+    for (int i = 0; i < 17; i++) {
+        bool forged = i < 16;
+        answered(client, adapter, forged);
+        assert_int_equal(next_outcome(client, NULL), OUTCOME_UNAVAILABLE);
+    }
+    assert_int_equal(yzi_metric_get(&r->b->metrics.responses_bad), 17);
+    rig_advance(r, 1000); /* two more */
+    answered(client, adapter, false);
+    (void)puppet_expect(client, FRAME_RESPONSE);
+}
+
 /* What is refused in one step is signed at once, and each outcome stands by itself. */
 static void test_budgets__refusals_are_signed_together(void **state)
 {
@@ -185,6 +218,7 @@ int main(void)
         TEST(test_budgets__forged_checkpoints_are_counted_per_node),
         TEST(test_budgets__nonsense_costs_the_connection),
         TEST(test_budgets__an_adapters_wrong_answers_are_counted),
+        TEST(test_budgets__an_adapters_failed_verifications_are_counted),
         TEST(test_budgets__refusals_are_signed_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

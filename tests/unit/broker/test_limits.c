@@ -35,6 +35,23 @@ static void refused(struct rig *r, struct puppet *p, const struct world_request 
     puppet_expect_outcome(p, &m, status, reason);
 }
 
+static void expect_busy(struct puppet *p, const char *rule)
+{
+    struct outcome_header h;
+    assert_int_equal(yzi_outcome_header_parse(puppet_expect(p, FRAME_OUTCOME)->header, &h), YZ_OK);
+    assert_int_equal(h.status, OUTCOME_BUSY);
+    assert_true(yzi_bytes_eq_str(h.reason, "limit"));
+    assert_true(yzi_bytes_eq_str(h.rule, rule));
+    assert_true(h.retry_after_ms > 0);
+}
+
+static void expect_limit(struct rig *r, struct puppet *p, const char *rule)
+{
+    MESSAGE(q) = make_request(r, &(struct world_request){.client = p->node});
+    puppet_send(p, yzi_bytes_buf(&q.raw));
+    expect_busy(p, rule);
+}
+
 static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void **state)
 {
     struct rig *r = *state;
@@ -47,8 +64,8 @@ static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void
         puppet_send(i % 2 ? second : client, yzi_bytes_buf(&q.raw));
         puppet_expect_request(adapter, &q);
     }
-    refused(r, client, &(struct world_request){0}, OUTCOME_BUSY, "limit");
-    refused(r, second, &(struct world_request){0}, OUTCOME_BUSY, "limit");
+    expect_limit(r, client, "rate-per-peer");
+    expect_limit(r, second, "rate-per-peer");
     refused(r, client, &(struct world_request){.spoil = name_another_broker}, OUTCOME_BUSY,
             "limit");     /* before it is judged */
     puppet_close(client); /* a new connection brings no new share */
@@ -63,17 +80,6 @@ static void test_requests__beyond_the_rate_are_busy_whatever_the_connection(void
     puppet_send(third, yzi_bytes_buf(&q.raw));
     puppet_expect_request(adapter, &q);
     assert_int_equal(yzi_replay_count(r->b->replay), 5);
-}
-
-static void expect_limit(struct rig *r, struct puppet *p, const char *rule)
-{
-    MESSAGE(q) = make_request(r, &(struct world_request){.client = p->node});
-    puppet_send(p, yzi_bytes_buf(&q.raw));
-    struct outcome_header h;
-    assert_int_equal(yzi_outcome_header_parse(puppet_expect(p, FRAME_OUTCOME)->header, &h), YZ_OK);
-    assert_int_equal(h.status, OUTCOME_BUSY);
-    assert_true(yzi_bytes_eq_str(h.rule, rule));
-    assert_true(h.retry_after_ms > 0);
 }
 
 static void test_requests__under_way_are_limited_per_node_service_and_bytes(void **state)
@@ -272,6 +278,102 @@ static void test_requests__are_busy_when_no_more_ids_can_be_remembered(void **st
     puppet_expect_request(adapter, &q);
 }
 
+/* Full for all: whoever may have more hears another limit than who has had its share. */
+static void test_requests__are_busy_when_all_ids_are_taken(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    yz_world_add_node(yz_world_member(r->w, "CN/GOV/HB"), "w3", ROLE_CLIENT, "window");
+    yz_world_publish(r->w);
+    rig_give_directory(r);
+    struct puppet *client = rig_ready(r, &adapter);
+    struct puppet *others[] = {client, rig_join(r, "CN/GOV/HB/@w2"), rig_join(r, "CN/GOV/HB/@w3")};
+    yzi_replay_free(r->b->replay);
+    assert_int_equal(yzi_replay_new(4, NULL, &r->b->replay), YZ_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        MESSAGE(q) = {0};
+        puts_under_way(r, others[i ? i - 1 : 0], adapter, &q);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        expect_limit(r, others[i], "remembered-ids");
+    }
+    assert_int_equal(yzi_replay_count(r->b->replay), 4);
+}
+
+/* Requests of which something has become. */
+static uint64_t heard(const struct metrics *m)
+{
+    return yzi_metric_get(&m->forwarded) + yzi_metric_get(&m->outcomes[OUTCOME_BUSY]);
+}
+
+/* An adapter that stands still: what its queue does not take is refused at once. */
+static void test_requests__for_an_adapter_that_does_not_read_are_busy(void **state)
+{
+    enum { BODY = 3 << 19, QUEUE = 4 << 20, MOST = 40, TURNS_MAX = 10000 };
+    struct rig *r = *state;
+    struct metrics *m = &r->b->metrics;
+    struct puppet *adapter;
+    r->config.limits.in_flight_bytes = r->config.limits.in_flight_bytes_per_service = 1 << 30;
+    r->config.limits.queue_bytes_per_peer = QUEUE;
+    yzi_broker_limits_changed(r->b);
+    r->high_water = 1;
+    struct puppet *client = rig_ready(r, &adapter);
+    struct link *link = adapter->link;
+    adapter->link = NULL; /* nobody reads */
+    uint8_t *body = calloc(1, BODY);
+    assert_non_null(body);
+    unsigned sent = 0;
+    for (; yzi_metric_get(&m->outcomes[OUTCOME_BUSY]) == 0; sent++) {
+        assert_in_range(sent, 0, MOST);
+        MESSAGE(q) = make_request(
+            r, &(struct world_request){.slots = {adapter->node}, .body = yzi_bytes(body, BODY)});
+        puppet_send(client, yzi_bytes_buf(&q.raw));
+        for (unsigned turns = 0; heard(m) == sent; turns++) {
+            assert_in_range(turns, 0, TURNS_MAX);
+            rig_wait(r);
+        }
+    }
+    assert_true(sent > 1); /* however slow it is, it gets something */
+    expect_busy(client, "adapter-queue");
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), sent - 1);
+    adapter->link = link;
+    free(body);
+}
+
+/* The log again, with room for so many bytes of entries. */
+static void reopen_log(struct rig *r, size_t bytes)
+{
+    struct broker *b = r->b;
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s/state/evidence", r->home);
+    yzi_evidence_close(b->evidence);
+    b->evidence = NULL;
+    const struct evidence_options o = {.dir = dir,
+                                       .node = b->node,
+                                       .log = &b->log,
+                                       .clock = b->clock,
+                                       .metrics = &b->metrics,
+                                       .queue_items = 1000,
+                                       .queue_bytes = bytes};
+    assert_int_equal(yzi_evidence_open(&o, &b->evidence, NULL), YZ_OK);
+}
+
+static void test_requests__beyond_what_the_log_takes_are_busy(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = rig_ready(r, &adapter);
+    reopen_log(r, 1);
+    MESSAGE(q) = make_request(r, &(struct world_request){0});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    expect_busy(client, "evidence-queue");
+    assert_int_equal(yzi_exchanges_count(&r->b->exchanges), 0);
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
+    reopen_log(r, 1 << 20);
+    puppet_send(client, yzi_bytes_buf(&q.raw)); /* it was not accepted, so it may come again */
+    puppet_expect_request(adapter, &q);
+}
+
 /* -- a sender who knows more -- */
 
 static void claim_version(struct request_header *h, void *ctx)
@@ -298,6 +400,26 @@ static void test_requests__of_a_newer_directory_wait_for_it_a_moment(void **stat
     assert_int_equal(r->b->parked_n, 0);
     assert_int_equal(r->b->parked_bytes, 0);
     assert_int_equal(yzi_metric_get(&r->b->metrics.requests), 1);
+}
+
+/* libzmq may give a connection's id to another peer meanwhile: that one hears nothing of it. */
+static void test_requests__parked_are_judged_for_whoever_brought_them(void **state)
+{
+    struct rig *r = *state;
+    struct puppet *adapter;
+    struct puppet *client = rig_ready(r, &adapter);
+    uint64_t next = 99;
+    MESSAGE(q) = make_request(r, &(struct world_request){.spoil = claim_version, .ctx = &next});
+    puppet_send(client, yzi_bytes_buf(&q.raw));
+    assert_true(puppet_is_heard(client));
+    assert_int_equal(r->b->parked_n, 1);
+    r->b->parked[0].key[0] ^= 1;
+    rig_advance(r, 1000);
+    assert_int_equal(r->b->parked_n, 0);
+    assert_int_equal(r->b->parked_bytes, 0);
+    assert_int_equal(puppet_count(client, FRAME_OUTCOME), 0);
+    assert_int_equal(puppet_count(adapter, FRAME_REQUEST), 0);
+    assert_int_equal(yzi_replay_count(r->b->replay), 0);
 }
 
 static void test_requests__are_parked_in_bounds(void **state)
@@ -422,7 +544,11 @@ int main(void)
         TEST(test_requests__bytes_under_way_are_limited_to_the_byte),
         TEST(test_requests__without_room_are_refused_before_anything_is_judged),
         TEST(test_requests__are_busy_when_no_more_ids_can_be_remembered),
+        TEST(test_requests__are_busy_when_all_ids_are_taken),
+        TEST(test_requests__for_an_adapter_that_does_not_read_are_busy),
+        TEST(test_requests__beyond_what_the_log_takes_are_busy),
         TEST(test_requests__of_a_newer_directory_wait_for_it_a_moment),
+        TEST(test_requests__parked_are_judged_for_whoever_brought_them),
         TEST(test_requests__are_parked_in_bounds),
         TEST(test_requests__are_parked_up_to_a_quarter_of_the_bytes),
         TEST(test_requests__under_way_keep_no_directory),
