@@ -475,6 +475,44 @@ static void an_adapter_the_offer_does_not_name(void **state)
     yz_world_message_fini(&m);
 }
 
+/* -- where there is no room -- */
+
+/* Handed back at once, with a time to come again, and nothing of it remembered: the same bytes are
+ * answered when there is room. */
+static void is_busy(struct post *p, const struct world_message *m, const char *reason)
+{
+    const struct expected e = {.status = OUTCOME_BUSY, .reason = reason};
+    struct frame f;
+    struct reject r;
+    (void)hand_over(p, &m->frame, m, &e, reason);
+    OK(yzi_frame_parse(yzi_bytes_buf(&p->wire->answer), YZ_MESSAGE_MAX, &f));
+    OK(yzi_reject_parse(f.header, &r));
+    assert_true(r.retry_after_ms > 0);
+}
+
+static void without_room_it_says_busy(void **state)
+{
+    struct post *p = *state;
+    struct adapter_limits *limits = &p->t->adapter_configs[0].limits;
+    struct memory_options *memory = &p->a1->memory.o;
+    struct world_message first = make_request(p), m = make_request(p);
+    hand_over_honestly(p, &first);
+    uint64_t queue = limits->queue;
+    limits->queue = 0;
+    is_busy(p, &m, "queue");
+    limits->queue = queue;
+    size_t most = memory->entries_max, each = memory->entries_each_max;
+    memory->entries_max = 1;
+    is_busy(p, &m, "memory");
+    memory->entries_max = most;
+    memory->entries_each_max = 1;
+    is_busy(p, &m, "memory");
+    memory->entries_each_max = each;
+    hand_over_honestly(p, &m);
+    yz_world_message_fini(&first);
+    yz_world_message_fini(&m);
+}
+
 /* -- of a directory still to come -- */
 
 #define GREAT (15u << 20)
@@ -529,6 +567,7 @@ int main(void)
         TEST(a_low_order_epoch_key),
         TEST(early_late_and_again),
         TEST(an_adapter_the_offer_does_not_name),
+        TEST(without_room_it_says_busy),
         TEST(great_requests_that_wait_hold_no_more_than_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

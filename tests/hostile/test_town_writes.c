@@ -228,6 +228,70 @@ static void test_write__to_two_adapters_is_not_executed(void **state)
     see_rejected(s, OUTCOME_MALFORMED, "slots");
 }
 
+/* -- as many as are remembered -- */
+
+static void restart_adapter(struct scene *s);
+
+static void insert_well(struct scene *s, const char *id)
+{
+    struct town_call c;
+    begin_insert(s, id, &c);
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_OK, "");
+    town_call_fini(&c);
+}
+
+static void is_handed_back(struct scene *s, unsigned n, const char *reason)
+{
+    see_rejected(s, OUTCOME_BUSY, reason);
+    assert_int_equal(yzi_writes_count(s->t->adapters[0]->writes), n);
+    assert_int_equal(records(s), TOWN_KEYS + n);
+}
+
+/* One more is handed back, neither executed nor remembered, and still is when the adapter started
+ * again. When the others could not be accepted any more there is room. */
+static void has_places_for(struct scene *s, unsigned n, const char *reason)
+{
+    struct town_call c;
+    char id[16];
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(id, sizeof id, "n%u", i);
+        insert_well(s, id);
+    }
+    begin_insert(s, NEW_PERSON, &c);
+    await_answers(s, n + 1);
+    is_handed_back(s, n, reason);
+    restart_adapter(s);
+    ask_again(s);
+    await_answers(s, n + 3); /* stale-key; then what was sealed anew */
+    is_handed_back(s, n, reason);
+    town_advance(s->t, TOWN_TIMEOUT_MS);
+    town_run_until_ended(s->t, &c);
+    assert_int_equal(c.rc, YZ_ETIMEOUT);
+    town_call_fini(&c);
+    town_advance(s->t, YZ_EXPIRY_DEFAULT_MS + YZ_SKEW_MS);
+    town_wait_ready(s->t);
+    insert_well(s, NEW_PERSON);
+    assert_int_equal(yzi_writes_count(s->t->adapters[0]->writes), 1);
+    assert_int_equal(records(s), TOWN_KEYS + n + 1);
+}
+
+static void test_write__without_a_place_is_not_executed(void **state)
+{
+    struct scene *s = *state;
+    s->t->limits = "{writes: 16}";
+    restart_adapter(s);
+    has_places_for(s, 16, "writes");
+}
+
+static void test_write__beyond_the_node_s_share_is_not_executed(void **state)
+{
+    struct scene *s = *state;
+    s->t->limits = "{writes: 16, writes_per_node: 3}";
+    restart_adapter(s);
+    has_places_for(s, 3, "writes-share");
+}
+
 /* -- asked again -- */
 
 static void test_write__asked_again_gets_the_same_bytes(void **state)
@@ -320,6 +384,8 @@ int main(void)
         T(test_write__is_executed_and_answered),
         T(test_write__without_proof_is_not_executed),
         T(test_write__to_two_adapters_is_not_executed),
+        T(test_write__without_a_place_is_not_executed),
+        T(test_write__beyond_the_node_s_share_is_not_executed),
         T(test_write__asked_again_gets_the_same_bytes),
         T(test_write__sealed_to_a_lost_key_is_executed_once),
         T(test_write__whose_answer_was_not_kept_is_indeterminate),

@@ -256,8 +256,9 @@ void town_start_adapter(struct town *t, unsigned i)
     const char *name = i ? "a2" : "a1";
     size_t n = (size_t)snprintf(text, sizeof text,
                                 "node: %s\nadmin: admin.sock\nlock_secrets: false\nworkers: 1\n"
+                                "limits: %s\n"
                                 "datasets:\n  - {definition: marriage.yaml}\nbrokers:\n",
-                                adapter_ids[i]);
+                                adapter_ids[i], t->limits ? t->limits : "{}");
     (void)put_broker_list(t, text + n, sizeof text - n);
     path_in(t, name, "", config);
     yz_world_write_file(config, "adapter.yaml", yzi_bytes_str(text));

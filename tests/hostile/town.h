@@ -77,7 +77,8 @@ struct town {
     struct net *net;
     struct engine *engine;
     uint64_t policy_version;
-    bool strict; /* the grant of policies made from now on */
+    bool strict;        /* the grant of policies made from now on */
+    const char *limits; /* NULL, or those of adapters started from now on: "{writes: 16}" */
     /* NULL, or the only adapter that policies made from now on name */
     const char *only_at;
     uint64_t real_until; /* of the wait under way */
