@@ -50,9 +50,10 @@ void yzi_engine_recheck(struct engine *e, uint64_t at)
 
 /* -- the end of a call -- */
 
-static void drop_parked(struct call *c)
+static void drop_parked(struct engine *e, struct call *c)
 {
     for (unsigned i = 0; i < YZ_BROKERS_MAX; i++) {
+        e->parked_bytes -= c->parked[i].bytes.n;
         yzi_message_fini(&c->parked[i]);
     }
     c->parked_until = 0;
@@ -73,7 +74,7 @@ static void drop_message(struct engine *e, struct call *c)
         yzi_envelope_fini(e->sealer, &c->envelope);
         c->made = false;
     }
-    drop_parked(c);
+    drop_parked(e, c);
     yzi_call_set_want(e, c, false);
     c->asked = c->on_budget = 0;
     c->another_at = 0;

@@ -21,6 +21,7 @@
 
 #define ENGINE_CALLS_MAX CLIENT_CALLS_MAX
 #define ENGINE_BYTES_MAX (256u * 1024u * 1024u) /* of messages kept for retry */
+#define ENGINE_PARKED_MAX (64u * 1024u * 1024u) /* of answers that wait for a directory */
 
 struct engine;
 struct engine_options {

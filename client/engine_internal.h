@@ -100,6 +100,7 @@ struct engine {
     struct table by_id; /* made calls, by message id */
     struct deadlines timers;
     size_t bytes;          /* of frames kept */
+    size_t parked_bytes;   /* of answers that wait for a newer directory */
     bool dirty;            /* something waiting calls wait for may have changed */
     bool stranded;         /* sent calls may exist that no broker is to answer any more */
     size_t wanting;        /* calls that want a copy */

@@ -261,16 +261,25 @@ static bool peek(const struct frame *f, struct returned *out)
     return false;
 }
 
-/* The sender knows a newer directory than we do: it is on its way to us. */
-static void park(struct engine *e, struct call *c, struct peer *p, struct message *m)
+/* The sender knows a newer directory than we do: it is on its way to us. False when there is no
+ * room: nothing of the message is verified yet, and whoever brings it can bring one for each call.
+ */
+static bool park(struct engine *e, struct call *c, struct peer *p, struct message *m)
 {
-    yzi_message_fini(&c->parked[p->index]);
-    yzi_message_move(&c->parked[p->index], m);
+    struct message *parked = &c->parked[p->index];
+    size_t others = e->parked_bytes - parked->bytes.n;
+    if (m->bytes.n > ENGINE_PARKED_MAX - others) {
+        return false;
+    }
+    yzi_message_fini(parked);
+    yzi_message_move(parked, m);
+    e->parked_bytes = others + parked->bytes.n;
     e->counters.waited++;
     if (c->parked_until == 0) {
         c->parked_until = yzi_engine_now(e) + LAG_MS;
         yzi_call_set_timer(e, c);
     }
+    return true;
 }
 
 void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f, struct message *m)
@@ -289,11 +298,9 @@ void yzi_engine_on_frame(struct engine *e, struct peer *p, const struct frame *f
         e->counters.unasked++;
         return;
     }
-    if (r.directory_version > yzi_directory_version(e->directory)) {
-        park(e, c, p, m);
-        return;
+    if (r.directory_version <= yzi_directory_version(e->directory) || !park(e, c, p, m)) {
+        judge(e, c, p, f);
     }
-    judge(e, c, p, f);
 }
 
 /* Judge the parked answer of one peer, if there is one and it need not wait. False when the call
@@ -309,6 +316,7 @@ static bool unpark_one(struct engine *e, struct call *c, unsigned peer, bool now
     }
     YZ_AUTO(yzi_message_fini) struct message m = {0};
     yzi_message_move(&m, &c->parked[peer]);
+    e->parked_bytes -= m.bytes.n;
     if (yzi_frame_parse(m.bytes, e->o.config->message, &f) < 0) { /* it has moved */
         return true;
     }

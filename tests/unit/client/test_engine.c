@@ -3,6 +3,7 @@
  * The engine against a puppet broker over real sockets, on a manual clock: what callers get,
  * rightly and wrongly, and what a broker that lies, dies or dawdles can do to them.
  */
+#include "client/engine_internal.h"
 #include "tests/unit/client/puppet.h"
 
 /* -- answers -- */
@@ -256,6 +257,12 @@ static void other_content(struct response_header *h, void *ctx)
     h->content_commitment.b[0] ^= 1;
 }
 
+static void newer_directory(struct response_header *h, void *ctx)
+{
+    (void)ctx;
+    h->directory_version++;
+}
+
 static void test_answer__that_is_not_what_was_committed_to_does_not_count(void **state)
 {
     struct stage *s = *state;
@@ -277,6 +284,47 @@ static void test_answer__by_a_revoked_adapter_does_not_count(void **state)
     puppet_heartbeat(&s->b1);
     expect_untrue(s, "no live record lists");
     assert_int_equal(stage_counters(s).waited, 1);
+}
+
+/* Answers that claim a directory nobody has are kept a moment, though never more than so many bytes
+ * of them, however many calls are under way: the next is judged by what there is. */
+#define GREAT (15u << 20)
+#define GREAT_PARKED 4u /* a fifth would be more than 64 MiB of them */
+
+static void great_of_the_next_directory(struct stage *s, uint8_t *body, unsigned request)
+{
+    struct world_response r = {.body = yzi_bytes(body, GREAT), .spoil = newer_directory};
+    puppet_respond(&s->b1, &r, request);
+    stage_settle(s);
+}
+
+static void test_answer__great_ones_that_wait_hold_no_more_than_allowed(void **state)
+{
+    struct stage *s = *state;
+    struct outcome_of_call calls[GREAT_PARKED + 1] = {0};
+    uint8_t *body = calloc(1, GREAT);
+    assert_non_null(body);
+    stage_ready(s);
+    for (unsigned i = 0; i <= GREAT_PARKED; i++) {
+        stage_call(s, &calls[i]);
+        stage_run_until_requests(s, &s->b1, i + 1);
+    }
+    for (unsigned i = 0; i < GREAT_PARKED; i++) {
+        great_of_the_next_directory(s, body, i);
+        great_of_the_next_directory(s, body, i); /* another in its place is no more */
+    }
+    assert_int_equal(stage_counters(s).waited, 2 * GREAT_PARKED);
+    assert_int_equal(s->engine->parked_bytes / GREAT, GREAT_PARKED);
+    great_of_the_next_directory(s, body, GREAT_PARKED);
+    assert_int_equal(stage_counters(s).waited, 2 * GREAT_PARKED);
+    stage_run_until_ended(s, &calls[GREAT_PARKED]);
+    yzi_manual_clock_advance(&s->w->clock, 2000);
+    for (unsigned i = 0; i <= GREAT_PARKED; i++) {
+        stage_run_until_ended(s, &calls[i]);
+        outcome_fini(&calls[i]);
+    }
+    assert_int_equal(s->engine->parked_bytes, 0);
+    free(body);
 }
 
 static void test_outcome__by_a_broker_not_named_does_not_count(void **state)
@@ -516,6 +564,7 @@ int main(void)
         ONE(test_answer__to_other_bytes_does_not_count),
         ONE(test_answer__that_is_not_what_was_committed_to_does_not_count),
         ONE(test_answer__by_a_revoked_adapter_does_not_count),
+        ONE(test_answer__great_ones_that_wait_hold_no_more_than_allowed),
         ONE(test_outcome__by_a_broker_not_named_does_not_count),
         TWO(test_outcome__of_another_broker_is_not_this_ones_to_bring),
         ONE(test_answer__out_of_the_format_is_told_as_such),
