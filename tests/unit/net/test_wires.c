@@ -21,6 +21,7 @@
 
 #define MIB ((size_t)1024 * 1024)
 #define PIECE MIB
+#define HANDSHAKES 16384u /* what two of them are reckoned at, and more */
 #define HOSTILE_MS 60000u /* for a hostile peer to be done with */
 
 static int wires_set_up(void **state)
@@ -252,6 +253,57 @@ static void test_wires__hold_only_so_much_for_who_does_not_read(void **state)
     UNTIL(f, yzi_server_send(f->server, &slow, yzi_bytes(piece, PIECE)) == YZ_OK);
 }
 
+static void send_pieces(struct fixture *f, size_t link, unsigned n)
+{
+    static const uint8_t piece[PIECE];
+    for (unsigned i = 0; i < n; i++) {
+        UNTIL(f, yzi_link_send(f->links[link], yzi_bytes(piece, PIECE)) == YZ_OK);
+    }
+}
+
+static size_t unread_by_now(struct fixture *f)
+{
+    yzi_manual_clock_advance(&f->clock, 1000);
+    turn(f, 0);
+    return counters(f).unread_bytes;
+}
+
+/* Two nodes have 6 and 4 MiB unread, then these limits come into force: only the first loses its
+ * connection. */
+static void first_is_cut_by(struct fixture *f, size_t bytes, size_t bytes_per_peer)
+{
+    f->options.queue_bytes = f->options.queue_bytes_per_peer = 1024 * MIB;
+    open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        connect_link(f, i);
+        talk(f, i, "before");
+    }
+    f->deaf = true;
+    send_pieces(f, 0, 6);
+    send_pieces(f, 1, 4);
+    UNTIL(f, unread_by_now(f) >= 10 * MIB - HANDSHAKES);
+    assert_int_equal(counters(f).cut_greedy, 0);
+    yzi_server_set_queue_bytes(f->server, bytes, bytes_per_peer);
+    assert_in_range(unread_by_now(f), 4 * MIB - HANDSHAKES, 5 * MIB);
+    assert_int_equal(counters(f).cut_greedy, 1);
+    UNTIL(f, f->last[0] == LINK_DISCONNECTED);
+    f->deaf = false;
+    send_text(f, 1, "after");
+    UNTIL(f, strcmp(f->text, "after") == 0);
+    assert_int_equal(f->last[1], LINK_CONNECTED);
+    assert_int_equal(counters(f).cut_greedy, 1);
+}
+
+static void test_wires__a_node_with_too_much_unread_is_cut(void **state)
+{
+    first_is_cut_by(*state, 1024 * MIB, 5 * MIB);
+}
+
+static void test_wires__with_too_much_unread_in_all_the_greediest_is_cut(void **state)
+{
+    first_is_cut_by(*state, 9 * MIB, 1024 * MIB);
+}
+
 static void test_wires__cut_ends_that_connection_only(void **state)
 {
     struct fixture *f = *state;
@@ -365,6 +417,8 @@ int main(void)
         TEST(test_wires__silence_after_admission_costs_the_connection),
         TEST(test_wires__of_many_that_say_nothing_the_oldest_go),
         TEST(test_wires__hold_only_so_much_for_who_does_not_read),
+        TEST(test_wires__a_node_with_too_much_unread_is_cut),
+        TEST(test_wires__with_too_much_unread_in_all_the_greediest_is_cut),
         TEST(test_wires__cut_ends_that_connection_only),
         TEST(test_wires__a_late_word_is_not_the_next_connections),
         TEST(test_wires__who_is_put_off_is_not_called_unknown),
