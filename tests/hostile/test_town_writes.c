@@ -292,7 +292,55 @@ static void test_write__beyond_the_node_s_share_is_not_executed(void **state)
     has_places_for(s, 3, "writes-share");
 }
 
+/* What has a place and finds the memory of answers full gives the place back. */
+static void test_write__beyond_what_is_remembered_keeps_no_place(void **state)
+{
+    struct scene *s = *state;
+    struct adapter *a = s->t->adapters[0];
+    struct town_call c;
+    size_t most = a->memory.o.entries_max;
+    insert_well(s, "n0");
+    a->memory.o.entries_max = 1;
+    begin_insert(s, NEW_PERSON, &c);
+    await_answers(s, 2);
+    is_handed_back(s, 1, "memory");
+    a->memory.o.entries_max = most;
+    ask_again(s);
+    town_run_until_ended(s->t, &c);
+    expect(&c, YZ_STATUS_OK, "");
+    assert_int_equal(yzi_writes_count(a->writes), 2);
+    town_call_fini(&c);
+}
+
 /* -- asked again -- */
+
+static void take_id(struct request_header *h, void *ctx)
+{
+    h->message_id = *(const yz_uuid *)ctx;
+}
+
+/* The same id with other bytes, when only the disk knows the first. */
+static void test_write__with_an_id_that_was_used_is_a_conflict(void **state)
+{
+    struct scene *s = *state;
+    YZ_AUTO(yz_world_message_fini) struct world_message m;
+    struct world *w = s->t->w;
+    yz_uuid id;
+    struct frame f;
+    insert_well(s, NEW_PERSON);
+    OK(yzi_frame_parse(yzi_bytes_buf(&s->wire->request), YZ_MESSAGE_MAX, &f));
+    assert_true(yzi_request_header_peek_id(f.header, &id));
+    restart_adapter(s);
+    yz_world_request(w,
+                     &(struct world_request){.slots = {yz_world_node(w, "CN/GOV/MCA/@a1")},
+                                             .spoil = take_id,
+                                             .ctx = &id},
+                     &m);
+    wire_prove(s->wire, &m.frame);
+    await_answers(s, 2);
+    see_rejected(s, OUTCOME_ID_CONFLICT, "other-bytes");
+    assert_int_equal(records(s), TOWN_KEYS + 1);
+}
 
 static void test_write__asked_again_gets_the_same_bytes(void **state)
 {
@@ -386,6 +434,8 @@ int main(void)
         T(test_write__to_two_adapters_is_not_executed),
         T(test_write__without_a_place_is_not_executed),
         T(test_write__beyond_the_node_s_share_is_not_executed),
+        T(test_write__beyond_what_is_remembered_keeps_no_place),
+        T(test_write__with_an_id_that_was_used_is_a_conflict),
         T(test_write__asked_again_gets_the_same_bytes),
         T(test_write__sealed_to_a_lost_key_is_executed_once),
         T(test_write__whose_answer_was_not_kept_is_indeterminate),
