@@ -475,6 +475,25 @@ static void an_adapter_the_offer_does_not_name(void **state)
     yz_world_message_fini(&m);
 }
 
+/* It answers no more, whatever a broker hands it that has not heard. */
+static void an_adapter_that_was_revoked(void **state)
+{
+    struct post *p = *state;
+    struct world *w = p->t->w;
+    const struct expected unable = {.status = OUTCOME_STALE_DIRECTORY, .reason = "directory"};
+    struct world_message m = make_request(p);
+    assert_true(p->a1->listed);
+    yz_world_revoke_node(w, p->model.self, yz_world_now(w));
+    yz_world_publish(w);
+    wire_heartbeat(p->wire);
+    town_begin(p->t);
+    while (p->a1->listed) {
+        town_wait(p->t);
+    }
+    (void)hand_over(p, &m.frame, &m, &unable, "a request to an adapter that is revoked");
+    yz_world_message_fini(&m);
+}
+
 /* -- where there is no room -- */
 
 /* Handed back at once, with a time to come again, and nothing of it remembered: the same bytes are
@@ -567,6 +586,7 @@ int main(void)
         TEST(a_low_order_epoch_key),
         TEST(early_late_and_again),
         TEST(an_adapter_the_offer_does_not_name),
+        TEST(an_adapter_that_was_revoked),
         TEST(without_room_it_says_busy),
         TEST(great_requests_that_wait_hold_no_more_than_allowed),
     };

@@ -253,6 +253,45 @@ static void test_wires__hold_only_so_much_for_who_does_not_read(void **state)
     UNTIL(f, yzi_server_send(f->server, &slow, yzi_bytes(piece, PIECE)) == YZ_OK);
 }
 
+/* Until nothing has been taken for so long that the peer's own queues must be full. */
+static void fill_up(struct fixture *f, const struct connection_id *to)
+{
+    static const uint8_t piece[PIECE];
+    unsigned refused = 0;
+    for (unsigned sent = 0; refused < 20;) {
+        int rc = yzi_server_send(f->server, to, yzi_bytes(piece, PIECE));
+        sent += rc == YZ_OK;
+        refused = rc == YZ_OK ? 0 : refused + 1;
+        assert_in_range(sent, 0, 512);
+        yzi_manual_clock_advance(&f->clock, 200);
+        turn(f, rc == YZ_OK ? 0 : 10);
+    }
+}
+
+/* In all, too: where one that does not read has taken all the room, another gets nothing. */
+static void test_wires__hold_only_so_much_in_all(void **state)
+{
+    struct fixture *f = *state;
+    f->options.queue_bytes = 8 * MIB;
+    f->options.queue_bytes_per_peer = 1024 * MIB;
+    open_server(f);
+    struct link_options o = link_options(f, 0, yzi_server_endpoint(f->server, 0), true);
+    o.high_water = 1;
+    assert_int_equal(yzi_link_new(&o, &f->links[0], NULL), YZ_OK);
+    UNTIL(f, f->last[0] == LINK_CONNECTED);
+    connect_link(f, 1);
+    talk(f, 1, "honest");
+    struct connection_id honest = f->from;
+    send_text(f, 0, "slow");
+    UNTIL(f, strcmp(f->text, "slow") == 0);
+    fill_up(f, &f->from);
+    static const uint8_t piece[PIECE];
+    assert_in_range(counters(f).unsent_bytes, 7 * MIB, 8 * MIB);
+    assert_int_equal(yzi_server_send(f->server, &honest, yzi_bytes(piece, PIECE)), YZ_EAGAIN);
+    yzi_server_cut(f->server, &f->from);
+    assert_int_equal(yzi_server_send(f->server, &honest, yzi_bytes(piece, PIECE)), YZ_OK);
+}
+
 static void send_pieces(struct fixture *f, size_t link, unsigned n)
 {
     static const uint8_t piece[PIECE];
@@ -417,6 +456,7 @@ int main(void)
         TEST(test_wires__silence_after_admission_costs_the_connection),
         TEST(test_wires__of_many_that_say_nothing_the_oldest_go),
         TEST(test_wires__hold_only_so_much_for_who_does_not_read),
+        TEST(test_wires__hold_only_so_much_in_all),
         TEST(test_wires__a_node_with_too_much_unread_is_cut),
         TEST(test_wires__with_too_much_unread_in_all_the_greediest_is_cut),
         TEST(test_wires__cut_ends_that_connection_only),
