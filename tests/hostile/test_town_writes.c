@@ -393,6 +393,24 @@ static void test_write__sealed_to_a_lost_key_is_executed_once(void **state)
     town_call_fini(&c);
 }
 
+/* What was given up as over is over, though the adapter's clock was set back since. */
+static void test_write__that_was_forgotten_is_not_executed_again(void **state)
+{
+    struct scene *s = *state;
+    struct writes *writes = s->t->adapters[0]->writes;
+    insert_well(s, NEW_PERSON);
+    town_begin(s->t);
+    while (yzi_writes_count(writes) > 0) {
+        town_tick(s->t, 1000);
+    }
+    yzi_manual_clock_set_wall(&s->t->w->clock, yz_world_now(s->t->w) - 25000);
+    unsigned answers = s->wire->answers;
+    ask_again(s);
+    await_answers(s, answers + 1);
+    see_rejected(s, OUTCOME_EXPIRED, "forgotten");
+    assert_int_equal(records(s), TOWN_KEYS + 1);
+}
+
 /* Executed, its answer neither kept nor received, and the adapter started again. */
 static void test_write__whose_answer_was_not_kept_is_indeterminate(void **state)
 {
@@ -438,6 +456,7 @@ int main(void)
         T(test_write__with_an_id_that_was_used_is_a_conflict),
         T(test_write__asked_again_gets_the_same_bytes),
         T(test_write__sealed_to_a_lost_key_is_executed_once),
+        T(test_write__that_was_forgotten_is_not_executed_again),
         T(test_write__whose_answer_was_not_kept_is_indeterminate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
