@@ -494,6 +494,23 @@ static void an_adapter_that_was_revoked(void **state)
     yz_world_message_fini(&m);
 }
 
+/* It takes nothing new, and repeats what it has answered. */
+static void an_adapter_that_is_about_to_stop(void **state)
+{
+    struct post *p = *state;
+    const struct expected draining = {.status = OUTCOME_UNAVAILABLE, .reason = "draining"};
+    struct world_message old = make_request(p), m = make_request(p);
+    hand_over_honestly(p, &old);
+    yzi_adapter_drain(p->a1);
+    (void)hand_over(p, &m.frame, &m, &draining, "a request to an adapter that drains");
+    unsigned answers = p->wire->answers;
+    wire_to_adapter(p->wire, 0, yzi_bytes_buf(&old.raw));
+    await(p, answers + 1);
+    see_response(p, &old, RESPONSE_ANSWERED);
+    yz_world_message_fini(&old);
+    yz_world_message_fini(&m);
+}
+
 /* -- where there is no room -- */
 
 /* Handed back at once, with a time to come again, and nothing of it remembered: the same bytes are
@@ -587,6 +604,7 @@ int main(void)
         TEST(early_late_and_again),
         TEST(an_adapter_the_offer_does_not_name),
         TEST(an_adapter_that_was_revoked),
+        TEST(an_adapter_that_is_about_to_stop),
         TEST(without_room_it_says_busy),
         TEST(great_requests_that_wait_hold_no_more_than_allowed),
     };
