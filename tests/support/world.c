@@ -115,6 +115,7 @@ void yz_world_free(struct world *w)
         next = m->next;
         free_nodes(m->nodes);
         yzi_key_pair_fini(&m->key);
+        yzi_key_pair_fini(&m->second);
         yzi_key_pair_fini(&m->owner);
         free(m);
     }
@@ -346,12 +347,16 @@ void yz_world_put_root(struct world *w, struct key_pair *const *keys, unsigned n
 
 void yz_world_put_member(struct world_member *m, yz_buf *out)
 {
-    struct key_validity key;
+    struct key_validity keys[2];
     struct member_record r = {
         .member = m->member,
         .name = yzi_bytes_str(m->id),
-        .keys = one_key(&m->key, 0, m->key_not_after, &key),
+        .keys = one_key(&m->key, 0, m->key_not_after, &keys[0]),
     };
+    if (m->second.secret.n) {
+        (void)one_key(&m->second, 0, 0, &keys[1]);
+        r.keys.n = 2;
+    }
     YZ_AUTO(yzi_buf_fini) yz_buf body;
     yz_world_buf(&body);
     OK(yzi_member_record_write(&r, &body));

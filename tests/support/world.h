@@ -50,6 +50,7 @@ struct world_member {
     char id[96];
     yz_member_id member; /* view of id */
     struct key_pair key, owner;
+    struct key_pair second;                  /* listed beside `key` once it is made */
     uint64_t key_not_after, owner_not_after; /* 0: no end */
     const char *codes[WORLD_CODES_MAX];
     size_t codes_n;
@@ -67,6 +68,7 @@ struct world {
     uint64_t root_version, version;
     bool offers_write;           /* services offered from now on are declared `write` */
     const char *const *purposes; /* the instance's codes, ascending, to NULL; NULL: no list */
+    uint64_t one_log;            /* that all receipts are of; 0: each of one of its own */
     bool root_changed;           /* the next publication has a newer root statement */
     struct world_node *brokers;
     struct world_member *members;

@@ -31,7 +31,8 @@ void yz_world_receipt(struct world *w, struct world_node *broker,
     /* Each is of a log of its own, and of an earlier one each time: whoever follows a broker's log
      * has nothing to hold that to, where two trees of one log would be two histories. */
     static _Atomic uint64_t made;
-    struct receipt r = {.log = WORLD_LOG - made++, .size = LEAVES, .entries_n = n};
+    uint64_t log = w->one_log ? w->one_log : WORLD_LOG - made++;
+    struct receipt r = {.log = log, .size = LEAVES, .entries_n = n};
     for (unsigned i = 0; i < n; i++) {
         uint8_t bytes[YZ_ENTRY_BYTES];
         /* the answer is claimed first and stands after the request */

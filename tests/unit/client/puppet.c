@@ -416,6 +416,7 @@ void stage_free(struct stage *s)
     if (s->has_b2) {
         puppet_fini(&s->b2);
     }
+    yzi_views_close(s->views);
     yzi_trust_close(s->trust);
     yzi_client_config_fini(&s->config);
     yzi_net_free(s->net);
@@ -432,6 +433,7 @@ void stage_start(struct stage *s)
                                .signing = &s->client->signing,
                                .transport = &s->client->transport,
                                .trust = s->trust,
+                               .views = s->views,
                                .net = s->net};
     yz_error err = {0};
     if (yzi_engine_new(&o, &s->engine, &err) < 0) {

@@ -17,6 +17,7 @@
 // clang-format on
 
 #include "client/engine.h"
+#include "evidence/view.h"
 #include "net/server.h"
 #include "tests/support/world.h"
 
@@ -85,6 +86,7 @@ struct stage {
     struct client_config config;
     struct trust *trust;
     struct net *net;
+    struct log_views *views; /* NULL: the engine follows no logs */
     struct engine *engine;
     struct outcome_of_call call;
     bool writes; /* calls made from now on delete the record instead of getting it */

@@ -136,6 +136,27 @@ static void expect_reported(struct stage *s, enum yz_evidence evidence)
     assert_int_equal(yz_answer_evidence(s->call.answer), evidence);
 }
 
+/* Two trees of one log: whatever each of them proves, this broker proves nothing. */
+static void test_evidence__of_a_log_with_two_histories_does_not_count(void **state)
+{
+    struct stage *s = *state;
+    s->w->one_log = WORLD_TIME - 1000;
+    assert_int_equal(yzi_views_open(s->dir, &s->views, NULL), 0);
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    outcome_fini(&s->call);
+    s->call = (struct outcome_of_call){0};
+    stage_call(s, &s->call);
+    stage_run_until_requests(s, &s->b1, 2);
+    stage_answer(s, &s->b1, NULL, "single", 1);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_ERECEIPT, "its receipt is false");
+    assert_int_equal(stage_counters(s).alarms, 1);
+}
+
 static void test_evidence__is_reported_as_missing_where_it_is_not_required(void **state)
 {
     struct stage *s = *state;
@@ -390,6 +411,44 @@ static void test_stale_key__is_sealed_again_once(void **state)
     assert_int_equal(s->b1.fetches, 1); /* the answer brought what was needed */
 }
 
+static void announce(struct response_header *h, void *ctx)
+{
+    h->announcement = yzi_bytes_buf(ctx);
+}
+
+/* Another call has learned of a later key meanwhile: that is sealed to. */
+static void test_stale_key__that_is_stale_itself_is_not_gone_back_to(void **state)
+{
+    struct stage *s = *state;
+    struct outcome_of_call other = {0};
+    YZ_AUTO(yzi_buf_fini) yz_buf second;
+    yz_world_buf(&second);
+    stage_ready(s);
+    stage_call_sent(s);
+    stage_call(s, &other);
+    stage_run_until_requests(s, &s->b1, 2);
+    restart_adapter(s, s->a1);
+    assert_int_equal(yzi_buf_put(&second, yzi_bytes_buf(&yz_world_epoch(s->w, s->a1)->record)), 0);
+    restart_adapter(s, s->a1);
+    struct world_response stale = {.adapter = s->a1, .status = RESPONSE_STALE_KEY};
+    puppet_respond(&s->b1, &stale, 0);
+    stage_run_until_requests(s, &s->b1, 3);
+    stale.spoil = announce;
+    stale.ctx = &second;
+    puppet_respond(&s->b1, &stale, 1);
+    stage_run_until_requests(s, &s->b1, 4);
+    struct request_header h;
+    assert_int_equal(yzi_request_header_parse(puppet_request(&s->b1, 3).header, &h), 0);
+    assert_true(yzi_digest_eq(&h.slots[0].announcement, &yz_world_epoch(s->w, s->a1)->digest));
+    stage_answer(s, &s->b1, NULL, "married", 2);
+    stage_answer(s, &s->b1, NULL, "single", 3);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    stage_run_until_ended(s, &other);
+    expect_record(&other, "single");
+    outcome_fini(&other);
+}
+
 static void test_stale_key__a_second_time_ends_the_call(void **state)
 {
     struct stage *s = *state;
@@ -554,6 +613,7 @@ int main(void)
         ONE(test_evidence__an_answer_in_the_log_is_proved),
         ONE(test_evidence__an_answer_without_a_receipt_does_not_count),
         ONE(test_evidence__an_answer_with_a_false_receipt_does_not_count),
+        ONE(test_evidence__of_a_log_with_two_histories_does_not_count),
         ONE(test_evidence__is_reported_as_missing_where_it_is_not_required),
         ONE(test_evidence__is_reported_as_false_where_it_is_not_required),
         ONE(test_evidence__an_outcome_may_have_none),
@@ -569,6 +629,7 @@ int main(void)
         TWO(test_outcome__of_another_broker_is_not_this_ones_to_bring),
         ONE(test_answer__out_of_the_format_is_told_as_such),
         ONE(test_stale_key__is_sealed_again_once),
+        ONE(test_stale_key__that_is_stale_itself_is_not_gone_back_to),
         ONE(test_stale_key__a_second_time_ends_the_call),
         ONE(test_stale_key__needs_the_adapters_signature),
         ONE(test_time__a_call_without_answer_says_how_far_it_got),

@@ -190,6 +190,35 @@ static void test_overlay__by_a_revoked_key_need_not_be_surpassed(void **state)
     yzi_key_pair_fini(&fresh);
 }
 
+/* As long as it is not, it holds: then a lower version by another key of the member goes over it.
+ */
+static void test_overlay__by_a_key_that_is_revoked_gives_way(void **state)
+{
+    (void)state;
+    struct world_member *mca = yz_world_member(w, "CN/GOV/MCA");
+    const struct directory *stolen, *mended = NULL;
+    YZ_AUTO(yzi_buf_fini) yz_buf theirs, own;
+    yz_world_buf(&theirs);
+    yz_world_buf(&own);
+    yz_world_new_key(KEY_MEMBER, &mca->second);
+    yz_world_revoke_key(w, mca->second.public_key, NOW + 1000);
+    yz_world_publish(w);
+    uint64_t version = mca->set_version;
+    mca->set_version = UINT64_MAX;
+    yz_world_put_set_by(mca, &mca->second, &theirs);
+    mca->set_version = version + 1;
+    yz_world_put_set(mca, &own);
+    assert_int_equal(
+        yzi_directory_overlay(w->directory, yzi_bytes_buf(&theirs), NOW, &stolen, NULL), 0);
+    assert_int_equal(yzi_directory_overlay(stolen, yzi_bytes_buf(&own), NOW, &mended, NULL),
+                     YZ_EROLLBACK);
+    assert_int_equal(yzi_directory_overlay(stolen, yzi_bytes_buf(&own), NOW + 1000, &mended, NULL),
+                     0);
+    assert_int_equal(find(mended, "CN/GOV/MCA/@a1", NOW + 1000), 0);
+    yzi_directory_unref(stolen);
+    yzi_directory_unref(mended);
+}
+
 static int collect_kinds(void *ctx, const struct record *r)
 {
     yz_buf *to = ctx;
@@ -263,6 +292,7 @@ int main(void)
         T(test_overlay__only_by_the_member_while_it_may),
         T(test_overlay__cannot_take_anybodys_key),
         T(test_overlay__by_a_revoked_key_need_not_be_surpassed),
+        T(test_overlay__by_a_key_that_is_revoked_gives_way),
         T(test_each__visits_what_is_in_force_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
