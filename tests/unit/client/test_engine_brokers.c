@@ -240,6 +240,21 @@ static void test_broker__asked_in_case_does_not_end_what_the_first_may_answer(vo
     expect_record(&s->call, "married");
 }
 
+/* Nor does what it makes up. */
+static void test_broker__that_brings_a_false_answer_ends_nothing_that_the_first_may(void **state)
+{
+    struct stage *s = *state;
+    first_stands_still(s);
+    struct world_response forged = {.sign_with = &s->a2->signing};
+    stage_answer(s, &s->b2, &forged, "single", 0);
+    stage_settle(s);
+    assert_int_equal(s->call.ended, 0);
+    assert_int_equal(stage_counters(s).rejected, 1);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
 static void test_broker__asked_in_case_is_quoted_when_the_first_never_answers(void **state)
 {
     struct stage *s = *state;
@@ -830,6 +845,7 @@ int main(void)
         TWO(test_broker__that_stands_still_is_not_begun_with_until_it_says_something),
         TWO(test_broker__that_goes_on_is_still_heard),
         TWO(test_broker__asked_in_case_does_not_end_what_the_first_may_answer),
+        TWO(test_broker__that_brings_a_false_answer_ends_nothing_that_the_first_may),
         TWO(test_broker__asked_in_case_is_quoted_when_the_first_never_answers),
         TWO(test_broker__that_forges_cannot_keep_the_true_answer_away),
         TWO(test_broker__not_asked_is_not_heard),
