@@ -166,6 +166,91 @@ static void test_copies__a_broker_that_dropped_calls_is_tried_again(void **state
     }
 }
 
+/* A call of b1's that it drops, and the other answers. */
+static void lose_one(struct stage *s)
+{
+    unsigned n = s->b2.requests_n;
+    stage_call_sent(s);
+    pass_half_of_the_time(s);
+    assert_int_equal(s->b2.requests_n, n + 1);
+    stage_answer(s, &s->b2, NULL, "married", n);
+    stage_run_until_ended(s, &s->call);
+    outcome_fini(&s->call);
+}
+
+/* Who gets one call now, and answers it. */
+static struct puppet *asked_now(struct stage *s)
+{
+    unsigned n[] = {s->b1.requests_n, s->b2.requests_n};
+    stage_call(s, &s->call);
+    stage_settle(s);
+    bool is_b1 = s->b1.requests_n > n[0];
+    assert_int_equal(s->b1.requests_n + s->b2.requests_n, n[0] + n[1] + 1);
+    stage_answer(s, is_b1 ? &s->b1 : &s->b2, NULL, "married", n[is_b1 ? 0 : 1]);
+    stage_run_until_ended(s, &s->call);
+    outcome_fini(&s->call);
+    return is_b1 ? &s->b1 : &s->b2;
+}
+
+static void test_copies__a_broker_that_drops_again_is_tried_half_as_often(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    lose_one(s);
+    pass(s, 1000);
+    lose_one(s); /* the trial */
+    pass(s, 1999);
+    assert_ptr_equal(asked_now(s), &s->b2);
+    pass(s, 1);
+    assert_ptr_equal(asked_now(s), &s->b1);
+    assert_ptr_equal(asked_now(s), &s->b1); /* it did better */
+}
+
+static bool is_up_again(struct stage *s, void *ctx)
+{
+    (void)ctx;
+    yzi_manual_clock_advance(&s->w->clock, 5); /* for the back-off */
+    return yzi_session_is_up(s->engine->peers[1].session);
+}
+
+/* There was nobody to give it to when it was time. */
+static void test_copies__go_to_a_broker_that_comes_later(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    puppet_down(&s->b2);
+    stage_settle(s);
+    stage_call_sent(s);
+    s->b1.is_still = true;
+    pass(s, 5000);
+    pass(s, 2500);
+    puppet_up(&s->b2);
+    stage_run(s, is_up_again, NULL);
+    assert_int_equal(s->b2.requests_n, 0);
+    pass(s, 7500);
+    pass(s, 7500);
+    assert_int_equal(s->b2.requests_n, 1);
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+}
+
+/* However long nothing was amiss. */
+static void test_copies__are_saved_up_to_a_limit(void **state)
+{
+    struct stage *s = *state;
+    static struct crowd c;
+    stage_ready(s);
+    stage_call_sent(s);
+    struct service *service =
+        yzi_services_find(&s->engine->services, (yz_service_id){yzi_bytes_str(WORLD_SERVICE)});
+    service->copies = COPIES_MAX * COPY_PARTS - 1;
+    call_all(s, &c, &s->b1);
+    assert_int_equal(service->copies, COPIES_MAX * COPY_PARTS);
+    answer_all(s, &c, &s->b1, 1);
+    forget(&c);
+}
+
 /* One that says not even that it lives keeps no call, whatever the adapter was like before. */
 static void test_copies__of_what_a_broker_that_stands_still_has_are_all_and_at_once(void **state)
 {
@@ -233,6 +318,9 @@ int main(void)
         TWO(test_copies__that_come_first_by_chance_are_few),
         TWO(test_copies__of_what_a_broker_drops_are_all),
         TWO(test_copies__a_broker_that_dropped_calls_is_tried_again),
+        TWO(test_copies__a_broker_that_drops_again_is_tried_half_as_often),
+        TWO(test_copies__go_to_a_broker_that_comes_later),
+        TWO(test_copies__are_saved_up_to_a_limit),
         TWO(test_copies__of_what_a_broker_that_stands_still_has_are_all_and_at_once),
         TWO(test_copies__put_off_are_given_when_the_broker_stops),
         TWO(test_copies__of_a_broker_that_let_a_call_end_are_not_needed),
