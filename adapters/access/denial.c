@@ -7,60 +7,60 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_same_or_any(const char *wanted, const char *is)
-{
-    return !wanted[0] || strcmp(wanted, is) == 0;
-}
+/* A clause of "" fits any that stands on no other line of the reason. */
+struct saying {
+    const char *reason, *clause, *said;
+};
+/* Of a field or predicate. */
+static const struct saying of_field[] = {
+    {"unknown-field", "", "does not exist"},
+    {"operator", "", "may be compared for equality only"},
+    {"field", "filterable", "is not granted to select by"},
+    {"field", "sortable", "is not granted to order by"},
+    {"field", "writable", "is not granted to be written"},
+    {"field", "", "is not granted"},
+    {"predicate", "", "is not granted"},
+    {"predicate-value", "", "may not be asked with this value"},
+    {"bad-value", "", "is asked with no value, too many, or none of its field's type"},
+    {"bad-query", "predicate", "is one more than may be asked at once"},
+};
+/* Of the grant as a whole. */
+static const struct saying of_grant[] = {
+    {"no-grant", "consumer", "this subsystem has no grant at this provider"},
+    {"no-grant", "service", "this subsystem has no grant for this service"},
+    {"no-grant", "terms",
+     "this adapter has no terms for the grant; the provider must publish its offer again"},
+    {"not-valid-yet", "", "the grant is not in force yet"},
+    {"expired", "", "the grant has ended"},
+    {"operation", "", "the grant does not allow this operation"},
+    {"field", "", "the grant lets no field be read"},
+    {"unenforceable", "strict",
+     "the grant asks for proof that the request is in a broker's log, and there is none"},
+    {"unenforceable", "", "the provider must mend this grant: it cannot be enforced as it is"},
+};
 
-/* Of a field or predicate; "" fits any clause that stands on no other line. */
-static const char *said_of_field(const char *reason, const char *clause)
+/* NULL when there is none. */
+static const char *find(const struct saying *table, size_t n, const char *reason,
+                        const char *clause)
 {
-    static const struct {
-        const char *reason, *clause, *said;
-    } table[] = {
-        {"unknown-field", "", "does not exist"},
-        {"operator", "", "may be compared for equality only"},
-        {"field", "filterable", "is not granted to select by"},
-        {"field", "sortable", "is not granted to order by"},
-        {"field", "writable", "is not granted to be written"},
-        {"field", "", "is not granted"},
-        {"predicate", "", "is not granted"},
-        {"predicate-value", "", "may not be asked with this value"},
-        {"bad-value", "", "is asked with no value, too many, or none of its field's type"},
-        {"bad-query", "predicate", "is one more than may be asked at once"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].reason, reason) == 0 && is_same_or_any(table[i].clause, clause)) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(table[i].reason, reason) == 0 &&
+            (!table[i].clause[0] || strcmp(table[i].clause, clause) == 0)) {
             return table[i].said;
         }
     }
     return NULL;
 }
 
-/* Of the grant as a whole; likewise. */
+static const char *said_of_field(const char *reason, const char *clause)
+{
+    return find(of_field, sizeof of_field / sizeof *of_field, reason, clause);
+}
+
 static const char *said_of_grant(const char *reason, const char *clause)
 {
-    static const struct {
-        const char *reason, *clause, *said;
-    } table[] = {
-        {"no-grant", "consumer", "this subsystem has no grant at this provider"},
-        {"no-grant", "service", "this subsystem has no grant for this service"},
-        {"no-grant", "terms",
-         "this adapter has no terms for the grant; the provider must publish its offer again"},
-        {"not-valid-yet", "", "the grant is not in force yet"},
-        {"expired", "", "the grant has ended"},
-        {"operation", "", "the grant does not allow this operation"},
-        {"field", "", "the grant lets no field be read"},
-        {"unenforceable", "strict",
-         "the grant asks for proof that the request is in a broker's log, and there is none"},
-        {"unenforceable", "", "the provider must mend this grant: it cannot be enforced as it is"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].reason, reason) == 0 && is_same_or_any(table[i].clause, clause)) {
-            return table[i].said;
-        }
-    }
-    return "";
+    const char *said = find(of_grant, sizeof of_grant / sizeof *of_grant, reason, clause);
+    return said ? said : "";
 }
 
 static void say_purpose(const struct access_question *q, char *out, size_t cap)
@@ -80,11 +80,11 @@ void yzi_access_say(const struct access_decision *d, const struct access_questio
                     size_t cap)
 {
     const char *clause = d->clause ? d->clause : "";
-    const char *of_field = d->field.n ? said_of_field(d->reason, clause) : NULL;
-    if (of_field) {
+    const char *field = d->field.n ? said_of_field(d->reason, clause) : NULL;
+    if (field) {
         snprintf(out, cap, "the %s %.*s %s",
                  strcmp(clause, "predicate") == 0 ? "predicate" : "field", (int)d->field.n,
-                 (const char *)d->field.p, of_field);
+                 (const char *)d->field.p, field);
     } else if (strcmp(d->reason, "purpose") == 0) {
         say_purpose(q, out, cap);
     } else {
