@@ -44,6 +44,26 @@ static void test_call__may_be_made_before_anything_is_connected(void **state)
     expect_record(&s->call, "single");
 }
 
+/* What is kept for a retry is bounded in bytes. */
+static void test_call__beyond_the_bytes_under_way_is_busy(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    s->engine->bytes = ENGINE_BYTES_MAX - 100;
+    stage_call(s, &s->call);
+    stage_run_until_ended(s, &s->call);
+    expect_error(&s->call, YZ_EBUSY, "too many bytes are under way");
+    assert_int_equal(s->engine->bytes, ENGINE_BYTES_MAX - 100);
+    assert_int_equal(s->b1.requests_n, 0);
+    s->engine->bytes = 0;
+    outcome_fini(&s->call);
+    stage_call_sent(s);
+    stage_answer(s, &s->b1, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    assert_int_equal(s->engine->bytes, 0);
+}
+
 static void test_call__the_service_is_asked_for_once_a_minute(void **state)
 {
     struct stage *s = *state;
@@ -607,6 +627,7 @@ int main(void)
         ONE(test_call__a_verified_answer_is_told),
         ONE(test_call__either_adapter_may_answer),
         ONE(test_call__may_be_made_before_anything_is_connected),
+        ONE(test_call__beyond_the_bytes_under_way_is_busy),
         ONE(test_call__the_service_is_asked_for_once_a_minute),
         ONE(test_call__a_broker_denies),
         ONE(test_call__a_provider_denies),
