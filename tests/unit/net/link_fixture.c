@@ -104,6 +104,7 @@ static void receive_all(struct fixture *f)
         assert_int_equal(rc, 0);
         snprintf(f->text, sizeof f->text, "%.*s", (int)(m.bytes.n < 100 ? m.bytes.n : 100),
                  m.bytes.n ? (const char *)m.bytes.p : "");
+        f->heard = f->heard || (f->awaited && strcmp(f->text, f->awaited) == 0);
         f->received++;
         yzi_message_fini(&m);
     }

@@ -32,7 +32,9 @@ struct fixture {
     struct connection_id from;
     uint8_t key[32];
     char text[128];
-    bool deaf; /* the server does not take messages */
+    const char *awaited; /* a text; */
+    bool heard;          /* it came, whatever came behind it */
+    bool deaf;           /* the server does not take messages */
 };
 
 void admit(struct fixture *f, const uint8_t key[32]);
