@@ -130,7 +130,10 @@ void yzi_broker_limits_changed(struct broker *b);
 YZ_MUST_USE int yzi_broker_step(struct broker *b, int wake_fd, yz_error *err);
 void yzi_broker_drain(struct broker *b); /* then step until b->stopped */
 struct judge yzi_broker_judge(const struct broker *b);
-/* Send a frame. A connection that is gone is marked so; a full one loses the frame, counted. */
+/* Send a frame. A connection that is gone is marked so (YZ_ECLOSED); a full one loses the frame
+ * (YZ_EAGAIN, YZ_ENOMEM), counted. */
+YZ_MUST_USE int yzi_broker_give(struct broker *b, const struct connection_id *to, yz_bytes frame);
+/* The same, where nothing is to be done about it. */
 void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame);
 /* To every live connection that said hello. */
 void yzi_broker_send_all(struct broker *b, yz_bytes frame);

@@ -12,6 +12,8 @@
 #include "broker/broker.h"
 
 #define BODY_MAX (2u + YZ_HEADER_MAX + YZ_BLOCK_MAX)
+#define WORDS_ROOM (1024u * 1024u) /* in a consumer's queue, kept free of answers */
+#define RETRY_AFTER_FULL_MS 1000u  /* for such a queue to have room */
 
 /* -- appending -- */
 
@@ -109,16 +111,37 @@ static void send_receipt_to_adapter(struct broker *b, const struct exchange *x)
     }
 }
 
+/* Nothing is to be done about a consumer that is gone. YZ_EAGAIN: its queue has no room for the
+ * answer, or would have none beside it for the words that say so of others. YZ_ENOMEM. */
+static int give_to_consumer(struct broker *b, const struct exchange *x)
+{
+    bool is_response = x->answer->type == ENTRY_RESPONSE;
+    YZ_ENSURE(yzi_broker_consumer_is_live(b, x), YZ_OK);
+    if (is_response && !yzi_server_has_room(b->server, &x->consumer, x->held.n + WORDS_ROOM)) {
+        yzi_metric_add(&b->metrics.messages_dropped, 1);
+        return YZ_EAGAIN;
+    }
+    YZ_TRY(write_with_receipt(b, x));
+    int rc = yzi_broker_give(b, &x->consumer, yzi_bytes_buf(&b->out));
+    yzi_metric_add(&b->metrics.responses, is_response && rc == YZ_OK);
+    return rc == YZ_ECLOSED ? YZ_OK : rc;
+}
+
+/* Ends it. What the consumer cannot be given it is told of: it would wait in vain. Asked again, the
+ * adapter gives the same. */
 static void deliver(struct broker *b, struct exchange *x)
 {
-    if (yzi_broker_consumer_is_live(b, x) && write_with_receipt(b, x) == YZ_OK) {
-        yzi_broker_send(b, &x->consumer, yzi_bytes_buf(&b->out));
-        if (x->answer->type == ENTRY_RESPONSE) {
-            yzi_metric_add(&b->metrics.responses, 1);
-        }
-    }
+    const struct outcome_words w = {.status = OUTCOME_BUSY,
+                                    .reason = yzi_bytes_str(YZ_REASON_CONSUMER_QUEUE),
+                                    .retry_after_ms = RETRY_AFTER_FULL_MS};
+    int rc = give_to_consumer(b, x);
     if (x->answer->type == ENTRY_RESPONSE) {
         send_receipt_to_adapter(b, x);
+    }
+    if (rc < 0 && x->answer->type == ENTRY_RESPONSE) {
+        yzi_broker_finish_unlogged(b, x, &w);
+    } else {
+        yzi_broker_end(b, x);
     }
 }
 
@@ -171,7 +194,6 @@ static void on_answer_logged(struct broker *b, struct exchange *x, int rc)
         return;
     }
     deliver(b, x);
-    yzi_broker_end(b, x);
 }
 
 /* Counted again. It may have become an entry after all: then it is told twice, which is better than

@@ -27,17 +27,23 @@ struct judge yzi_broker_judge(const struct broker *b)
     return (struct judge){b->directory, b->wall, b->config->limits.skew};
 }
 
-void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame)
+int yzi_broker_give(struct broker *b, const struct connection_id *to, yz_bytes frame)
 {
     int rc = yzi_server_send(b->server, to, frame);
     if (rc == YZ_OK) {
-        return;
+        return rc;
     }
     yzi_metric_add(&b->metrics.messages_dropped, 1);
     struct connection *k = yzi_connection_find(&b->connections, to);
     if (rc == YZ_ECLOSED && k) {
         yzi_broker_connection_lost(b, k, "gone");
     }
+    return rc;
+}
+
+void yzi_broker_send(struct broker *b, const struct connection_id *to, yz_bytes frame)
+{
+    yz_ignore(yzi_broker_give(b, to, frame), "it is counted");
 }
 
 void yzi_broker_send_all(struct broker *b, yz_bytes frame)

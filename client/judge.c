@@ -180,10 +180,11 @@ static void judge_response(struct engine *e, struct call *c, struct peer *p, con
 /* Said about this broker and its connections rather than about the request: another may do better.
  * Of a write that was passed on and not answered, too: the adapter may be there, and tell it what
  * became of the very same bytes. */
-static bool is_local(enum outcome_status status, const struct call *c)
+static bool is_local(const struct outcome_header *h, const struct call *c)
 {
-    return status == OUTCOME_UNAVAILABLE || status == OUTCOME_STALE_DIRECTORY ||
-           (status == OUTCOME_TIMEOUT && c->ask.writes);
+    return h->status == OUTCOME_UNAVAILABLE || h->status == OUTCOME_STALE_DIRECTORY ||
+           (h->status == OUTCOME_TIMEOUT && c->ask.writes) ||
+           (h->status == OUTCOME_BUSY && yzi_bytes_eq_str(h->reason, YZ_REASON_CONSUMER_QUEUE));
 }
 
 static void judge_outcome(struct engine *e, struct call *c, struct peer *p, const struct frame *f)
@@ -206,8 +207,9 @@ static void judge_outcome(struct engine *e, struct call *c, struct peer *p, cons
     }
     answer->evidence = evidence_of(e, c, p, f, ENTRY_OUTCOME, &o.digest, NULL);
     struct service *s = yzi_services_find(&e->services, c->envelope.header.service);
-    bool local = is_local(o.header.status, c);
-    if (s && (local || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
+    bool local = is_local(&o.header, c);
+    if (s && o.header.status != OUTCOME_BUSY &&
+        (local || o.header.status == OUTCOME_UNKNOWN_SERVICE)) {
         s->stale = true; /* what we knew led here */
     }
     c->asked &= ~(1u << p->index);

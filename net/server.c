@@ -402,6 +402,11 @@ int yzi_server_recv(struct server *s, struct connection_id *from, uint8_t key[32
     return YZ_EAGAIN;
 }
 
+bool yzi_server_has_room(struct server *s, const struct connection_id *to, size_t bytes)
+{
+    return yzi_wires_may_send(s->wires, to, bytes);
+}
+
 int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message)
 {
     YZ_ENSURE(to->endpoint < s->endpoints_n && to->n == ROUTING_ID_BYTES, YZ_EINVAL);

@@ -72,6 +72,8 @@ YZ_MUST_USE int yzi_server_recv(struct server *s, struct connection_id *from, ui
 /* YZ_EAGAIN: the connection's queue is full, in messages or in bytes (back-pressure); YZ_ECLOSED:
  * it is gone; YZ_ENOMEM. Copies. YZ_OK says queued, not delivered. */
 YZ_MUST_USE int yzi_server_send(struct server *s, const struct connection_id *to, yz_bytes message);
+/* Would so many bytes find room in the connection's queue now? */
+bool yzi_server_has_room(struct server *s, const struct connection_id *to, size_t bytes);
 /* End this connection: what was queued for it is lost, what it sent and was not read may still
  * come. It is not there: nothing happens. */
 void yzi_server_cut(struct server *s, const struct connection_id *id);

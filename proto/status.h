@@ -54,6 +54,9 @@ enum outcome_status {
     OUTCOME_STALE_DIRECTORY = 13 /* the broker's own directory is too old to judge */
 };
 
+/* With "busy": the answer is there, and the broker's queue to who asked has no room for it. */
+#define YZ_REASON_CONSUMER_QUEUE "consumer-queue"
+
 enum answer_code {
     ANSWER_OK = 1,
     ANSWER_DENIED = 2,      /* reason: no-grant, operation, field, purpose, not-valid-yet, ... */

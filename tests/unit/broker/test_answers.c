@@ -92,6 +92,39 @@ static void test_response__finds_no_room_until_the_log_has_it(void **state)
     nothing_is_left(r);
 }
 
+/* Its consumer's queue has no room for it, though for a few words: nothing is left unanswered. Also
+ * when the answer would fit and leave none for those. */
+static void test_response__that_does_not_fit_its_consumers_queue_is_told(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_all(r);
+    static const size_t rooms[] = {100000, 1100000};
+    static uint8_t body[200000];
+    c.a1->wants_receipts = true;
+    for (size_t i = 0; i < 2; i++) {
+        MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
+        puppet_send(c.client, yzi_bytes_buf(&q.raw));
+        puppet_expect_request(c.a1, &q);
+        const struct world_response large = {.adapter = c.a1->node,
+                                             .body = yzi_bytes(body, sizeof body)};
+        MESSAGE(a) = {0};
+        yz_world_response(r->w, &large, &q.frame, &a);
+        yzi_server_set_queue_bytes(r->b->server, rooms[i], 64u << 20);
+        puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+        puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, YZ_REASON_CONSUMER_QUEUE);
+        puppet_expect(c.a1, FRAME_RECEIPT); /* it is in the log all the same */
+        assert_int_equal(yzi_metric_get(&r->b->metrics.messages_dropped), i + 1);
+        nothing_is_left(r);
+        yzi_server_set_queue_bytes(r->b->server, 256u << 20, 64u << 20);
+        puppet_send(c.client, yzi_bytes_buf(&q.raw));
+        puppet_expect_request(c.a1, &q);
+        puppet_send(c.a1, yzi_bytes_buf(&a.raw));
+        puppet_expect_response(c.client, &a);
+        puppet_expect(c.a1, FRAME_RECEIPT);
+    }
+    nothing_is_left(r);
+}
+
 static void test_forward__goes_only_to_adapters_the_owner_named_and_the_request_lists(void **state)
 {
     struct rig *r = *state;
@@ -471,6 +504,19 @@ static struct world_message write_by_a1(struct rig *r, const struct cast *c)
     return q;
 }
 
+/* It was executed: "busy" would invite the consumer to ask for it once more. */
+static void test_write__whose_answer_does_not_fit_is_told_as_timeout(void **state)
+{
+    struct rig *r = *state;
+    struct cast c = cast_writers(r);
+    MESSAGE(q) = write_by_a1(r, &c);
+    yzi_server_set_queue_bytes(r->b->server, 100000, 64u << 20);
+    MESSAGE(a);
+    puppet_answer(c.a1, &q, &a);
+    puppet_expect_outcome(c.client, &q, OUTCOME_TIMEOUT, YZ_REASON_CONSUMER_QUEUE);
+    nothing_is_left(r);
+}
+
 /* Its connection was lost, the other one has the request, and it answers over a new connection
  * before that does: a true answer, and nothing to be blamed for. */
 static void test_adapters__reconnected_may_answer_what_the_other_has_now(void **state)
@@ -624,6 +670,7 @@ int main(void)
         TEST(test_reject__sends_the_request_to_the_other_slot_then_says_busy),
         TEST(test_reject__says_when_to_come_again_within_bounds),
         TEST(test_reject__says_busy_also_when_the_other_slot_is_not_there),
+        TEST(test_response__that_does_not_fit_its_consumers_queue_is_told),
         TEST(test_response__of_another_adapter_is_not_heard),
         TEST(test_response__that_does_not_verify_lets_the_other_slot_answer),
         TEST(test_response__finds_no_room_until_the_log_has_it),
@@ -635,6 +682,7 @@ int main(void)
         TEST(test_adapters__reconnected_are_asked_on_their_new_connection),
         TEST(test_adapters__reconnected_may_answer_what_the_other_has_now),
         TEST(test_response__said_again_is_late_and_no_fault),
+        TEST(test_write__whose_answer_does_not_fit_is_told_as_timeout),
         TEST(test_write__whose_adapter_is_lost_is_left_open),
         TEST(test_write__with_a_wrong_answer_is_left_open),
         TEST(test_write__handed_back_was_not_done),

@@ -93,6 +93,26 @@ static void test_broker__without_adapters_another_is_asked(void **state)
     expect_record(&s->call, "married");
 }
 
+/* The answer is at its adapter, and the other's queue to us is another one. */
+static void test_broker__whose_queue_to_us_is_full_is_not_the_last_asked(void **state)
+{
+    struct stage *s = *state;
+    stage_ready(s);
+    stage_call_sent(s);
+    unsigned fetches = s->b1.fetches;
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_BUSY, YZ_REASON_CONSUMER_QUEUE, 0);
+    stage_run_until_requests(s, &s->b2, 1);
+    stage_answer(s, &s->b2, NULL, "married", 0);
+    stage_run_until_ended(s, &s->call);
+    expect_record(&s->call, "married");
+    outcome_fini(&s->call);
+    stage_call_sent(s); /* what is known of the service led nobody there */
+    assert_int_equal(s->b1.fetches, fetches);
+    puppet_outcome(&s->b1, s->b1.broker, OUTCOME_BUSY, "limit", 1);
+    stage_run_until_ended(s, &s->call); /* that is said of the request */
+    expect_broker_says(&s->call, YZ_STATUS_BUSY, "limit", "CN/@b1");
+}
+
 static void test_broker__when_none_has_adapters_one_of_them_says_so(void **state)
 {
     struct stage *s = *state;
@@ -836,6 +856,7 @@ int main(void)
         TWO(test_broker__when_it_dies_another_gets_the_identical_bytes),
         TWO(test_broker__without_adapters_another_is_asked),
         TWO(test_evidence__another_broker_may_do_better),
+        TWO(test_broker__whose_queue_to_us_is_full_is_not_the_last_asked),
         TWO(test_broker__when_none_has_adapters_one_of_them_says_so),
         TWO(test_broker__a_word_is_told_when_the_other_falls_silent),
         TWO(test_broker__that_says_other_things_has_half_of_the_time),
