@@ -346,7 +346,7 @@ static enum fate settle(struct evidence *e, struct group *g, int failed, yz_erro
     struct store_head wanted = g->head;
     yzi_db_abort(&g->txn);
     if (reopen(e, err) < 0) {
-        yzi_error_prefix(err, "a commit failed (%s); ", yz_err_words(failed));
+        yzi_error_prefix(err, "a commit failed (%s)", yz_err_words(failed));
         return UNKNOWN;
     }
     bool happened = g->complete && e->head.log == wanted.log && e->head.size == wanted.size &&
@@ -415,7 +415,7 @@ static void recover(struct evidence *e, const yz_error *why)
 {
     yz_error err = {0};
     if (reopen(e, &err) < 0) {
-        yzi_error_prefix(&err, "%s; ", why->text);
+        yzi_error_prefix(&err, "%s", why->text);
         go_down(e, &(struct item_list){0}, &err);
     }
 }
