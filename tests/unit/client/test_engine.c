@@ -336,7 +336,11 @@ static void great_of_the_next_directory(struct stage *s, uint8_t *body, unsigned
 {
     struct world_response r = {.body = yzi_bytes(body, GREAT), .spoil = newer_directory};
     puppet_respond(&s->b1, &r, request);
-    stage_settle(s);
+}
+
+static bool have_waited(struct stage *s, void *ctx)
+{
+    return stage_counters(s).waited == *(const uint64_t *)ctx;
 }
 
 static void test_answer__great_ones_that_wait_hold_no_more_than_allowed(void **state)
@@ -350,15 +354,15 @@ static void test_answer__great_ones_that_wait_hold_no_more_than_allowed(void **s
         stage_call(s, &calls[i]);
         stage_run_until_requests(s, &s->b1, i + 1);
     }
-    for (unsigned i = 0; i < GREAT_PARKED; i++) {
-        great_of_the_next_directory(s, body, i);
-        great_of_the_next_directory(s, body, i); /* another in its place is no more */
+    for (uint64_t sent = 1; sent <= 2 * GREAT_PARKED; sent++) {
+        /* each second one in the place of another, which is no more */
+        great_of_the_next_directory(s, body, (unsigned)(sent - 1) / 2);
+        stage_run(s, have_waited, &sent);
     }
-    assert_int_equal(stage_counters(s).waited, 2 * GREAT_PARKED);
     assert_int_equal(s->engine->parked_bytes / GREAT, GREAT_PARKED);
     great_of_the_next_directory(s, body, GREAT_PARKED);
-    assert_int_equal(stage_counters(s).waited, 2 * GREAT_PARKED);
     stage_run_until_ended(s, &calls[GREAT_PARKED]);
+    assert_int_equal(stage_counters(s).waited, 2 * GREAT_PARKED);
     yzi_manual_clock_advance(&s->w->clock, 2000);
     for (unsigned i = 0; i <= GREAT_PARKED; i++) {
         stage_run_until_ended(s, &calls[i]);
