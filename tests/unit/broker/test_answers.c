@@ -64,22 +64,31 @@ static void test_forward__goes_to_the_least_outstanding(void **state)
     assert_int_equal(outstanding(r, c.a2), 3);
 }
 
+/* The request is with the adapter; what it will answer has a body of LARGE bytes. */
+#define LARGE 200000u
+static struct world_message ask_for_large(struct rig *r, const struct cast *c,
+                                          const struct world_message *q)
+{
+    static uint8_t body[LARGE];
+    const struct world_response large = {.adapter = c->a1->node,
+                                         .body = yzi_bytes(body, sizeof body)};
+    struct world_message a = {0};
+    puppet_send(c->client, yzi_bytes_buf(&q->raw));
+    puppet_expect_request(c->a1, q);
+    yz_world_response(r->w, &large, &q->frame, &a);
+    return a;
+}
+
 /* Answers wait for the log within a limit; what does not fit beside others is refused, and can be
  * asked for again. */
 static void test_response__finds_no_room_until_the_log_has_it(void **state)
 {
     struct rig *r = *state;
     struct cast c = cast_all(r);
-    static uint8_t body[200000];
-    r->b->exchanges.bytes_max = 200000;
+    r->b->exchanges.bytes_max = LARGE;
     r->b->exchanges.held_bytes = 1; /* another one */
     MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
-    puppet_send(c.client, yzi_bytes_buf(&q.raw));
-    puppet_expect_request(c.a1, &q);
-    const struct world_response large = {.adapter = c.a1->node,
-                                         .body = yzi_bytes(body, sizeof body)};
-    MESSAGE(a) = {0};
-    yz_world_response(r->w, &large, &q.frame, &a);
+    MESSAGE(a) = ask_for_large(r, &c, &q);
     puppet_send(c.a1, yzi_bytes_buf(&a.raw));
     puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, "limit");
     assert_int_equal(r->b->exchanges.held_bytes, 1);
@@ -99,16 +108,10 @@ static void test_response__that_does_not_fit_its_consumers_queue_is_told(void **
     struct rig *r = *state;
     struct cast c = cast_all(r);
     static const size_t rooms[] = {100000, 1100000};
-    static uint8_t body[200000];
     c.a1->wants_receipts = true;
     for (size_t i = 0; i < 2; i++) {
         MESSAGE(q) = make_request(r, &(struct world_request){.slots = {c.a1->node}});
-        puppet_send(c.client, yzi_bytes_buf(&q.raw));
-        puppet_expect_request(c.a1, &q);
-        const struct world_response large = {.adapter = c.a1->node,
-                                             .body = yzi_bytes(body, sizeof body)};
-        MESSAGE(a) = {0};
-        yz_world_response(r->w, &large, &q.frame, &a);
+        MESSAGE(a) = ask_for_large(r, &c, &q);
         yzi_server_set_queue_bytes(r->b->server, rooms[i], 64u << 20);
         puppet_send(c.a1, yzi_bytes_buf(&a.raw));
         puppet_expect_outcome(c.client, &q, OUTCOME_BUSY, YZ_REASON_CONSUMER_QUEUE);
